@@ -1,0 +1,183 @@
+//! The port that an implementation fills in, and the contract it signs.
+//!
+//! A back end stores a set of [`Entry`]s, applies edits to it for the holder of the object's lock,
+//! and serves readers who hold nothing. It knows no usage rule: which entries an edit removes is
+//! decided by a predicate over [`Key`]s that the caller passes, and which usages a test is about by
+//! a [`UsageSet`]. So no change of a semantics ever touches a back end, and the other way round.
+//!
+//! # The contract
+//!
+//! * **B1 One instant.** A read ([`snapshot`](Backend::snapshot), [`fold`](Backend::fold),
+//!   [`is_idle`](Backend::is_idle)) answers with the set that was published at one instant between
+//!   its call and its return: across *all* usages together, never half of a transaction. (H-02,
+//!   H-05, H-23)
+//! * **B2 "Idle" was true.** If [`is_idle`](Backend::is_idle) says so, there was an instant between
+//!   call and return when every matching fence in the object had signalled. An immutable array does
+//!   not give this by itself: by the time that the last fence was tested, a new array may have been
+//!   published, and before that the old one was pending. (H-25, H-09)
+//! * **B3 Reserve, then add.** [`reserve`](Backend::reserve) is where memory is got, and where
+//!   failure is reported, with nothing changed. [`edit`](Backend::edit) and
+//!   [`publish`](Backend::publish) within the reserved [`Room`] neither allocate nor fail. (Section
+//!   2 of the specification: a fence is added after the job has gone to the hardware, when nothing
+//!   can be rolled back any more.)
+//! * **B4 A transaction publishes once.** Edits become visible together, at
+//!   [`publish`](Backend::publish). The holder reads its own edits through
+//!   [`fold_held`](Backend::fold_held). (H-21, H-26)
+//! * **B5 No foreign code inside.** No fence is tested, signalled, called back or dropped, and no
+//!   caller's closure is run, while readers are shut out or an array is half built. Predicates over
+//!   keys are pure and may run. (FreeBSD drm-kmod #9, #116)
+//! * **B6 Readers hold what they see.** A snapshot keeps its fences alive and never changes. No
+//!   borrowed pointer leaves a guard. (H-06, H-20)
+//! * **B7 Progress.** Readers of an array back end never wait for writers. Readers of a seqcount
+//!   back end retry a bounded number of times and then shut the writer out for one read; both count
+//!   what they did ([`Counters`]).
+//! * **B8 Bounded garbage.** Retired memory is freed within a bound that the back end states, also
+//!   under a reader that never pauses; the peak is observable ([`Garbage`]).
+//! * **B9 Nothing lost.** A pending fence leaves the object only because an edit's predicate named
+//!   its key. Signalled fences may be dropped at any time, and no reader is shown one.
+//!
+//! # Writing one
+//!
+//! Implement [`Backend`], then run the suite of `resv-conformance` on it. [`Locked`](crate::Locked)
+//! is the shortest example.
+
+use crate::entry::{Entry, Key};
+use crate::lock::{Held, ObjectLock};
+use crate::usage::UsageSet;
+use std::fmt;
+
+/// What a reservation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// How many entries are going to be added.
+    pub adds: usize,
+    /// How often edits are going to be published.
+    pub publishes: usize,
+}
+
+/// An implementation of the storage of one reservation object. See the [module](self) for the
+/// contract.
+///
+/// Functions that take a [`Held`] panic unless it is the proof for *this* object's lock.
+pub trait Backend: Default + Send + Sync + 'static {
+    /// The name on command lines and in reports.
+    const NAME: &'static str;
+
+    /// The entries of one instant, owned. Entries that had signalled by then may be missing.
+    type Snapshot: AsRef<[Entry]> + Clone + Send + Sync + 'static;
+
+    /// The lock whose holder may edit.
+    fn object_lock(&self) -> &ObjectLock;
+
+    /// Gets memory for `room`, on top of what is in the object now and of what was reserved and
+    /// used under this lock.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had. Nothing has changed then.
+    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError>;
+
+    /// Removes every entry whose key `removes` names, then adds `add`. Invisible to readers until
+    /// [`publish`](Backend::publish).
+    ///
+    /// Signalled entries may or may not be offered to `removes`; they may be dropped in any case.
+    ///
+    /// # Panics
+    ///
+    /// When no room is reserved for `add`, or none for the publishing of an edit.
+    fn edit(&self, held: &mut Held<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>);
+
+    /// Makes all edits since the last publish visible, at one instant. Does nothing if there are
+    /// none.
+    fn publish(&self, held: &mut Held<'_>);
+
+    /// Gives up what was reserved and not used. Called before the lock is released, after the last
+    /// [`publish`](Backend::publish).
+    fn unreserve(&self, held: &mut Held<'_>);
+
+    /// Folds the entries as the holder sees them, unpublished edits included, signalled ones left
+    /// out.
+    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A;
+
+    /// The published entries of one instant, owned.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had. A back end that need not allocate never fails.
+    fn snapshot(&self) -> Result<Self::Snapshot, ReserveError>;
+
+    /// Folds the keys of the pending entries of one instant whose usage is in `usages`.
+    ///
+    /// The set is that of one instant between call and return, and no entry of it that was pending
+    /// at that instant is missing. Each key that is shown was pending at some moment during the
+    /// call. `f` runs once for each, after the read is known to be of one instant, and may do
+    /// anything.
+    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A;
+
+    /// Whether no entry with a usage in `usages` is pending. Takes no reference and no lock.
+    fn is_idle(&self, usages: UsageSet) -> bool;
+
+    /// What readers of this object had to do (B7).
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+
+    /// What is retired and not yet freed, over all objects of this back end in the process (B8).
+    fn garbage() -> Garbage {
+        Garbage::default()
+    }
+
+    /// Starts a new measurement of [`Garbage::peak`].
+    fn reset_garbage_peak() {}
+}
+
+/// What the readers of one object had to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Reads that were started again because an edit came between.
+    pub retries: u64,
+    /// Reads that gave up retrying and shut the writer out.
+    pub fallbacks: u64,
+}
+
+/// Memory that is retired and waits to be freed: arrays or slot tables, each with the fences it
+/// owns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Garbage {
+    /// Retired now.
+    pub live: usize,
+    /// The most that was retired at one time since the last reset.
+    pub peak: usize,
+}
+
+/// Memory for a reservation, a copy or a snapshot could not be had; nothing has changed.
+///
+/// What drivers do then is to wait for the fence instead of recording it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReserveError {
+    entries: usize,
+}
+
+impl ReserveError {
+    /// The error of a request for room for `entries` entries.
+    pub fn new(entries: usize) -> Self {
+        ReserveError { entries }
+    }
+
+    /// How many entries room was asked for.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no memory for {} fence entries; nothing has changed",
+            self.entries
+        )
+    }
+}
+
+impl std::error::Error for ReserveError {}

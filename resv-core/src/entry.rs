@@ -1,0 +1,47 @@
+//! One fence in an object ([`Entry`]) and what a semantics may know about it ([`Key`]).
+
+use crate::fence::{Fence, TimelineId};
+use crate::usage::Usage;
+
+/// A fence together with the usage under which an object keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The fence; the entry owns one reference.
+    pub fence: Fence,
+    /// The usage, as the semantics of the object classified it.
+    pub usage: Usage,
+}
+
+impl Entry {
+    /// What a semantics may know about this entry.
+    #[inline]
+    pub fn key(&self) -> Key {
+        Key::new(&self.fence, self.usage)
+    }
+}
+
+/// What a semantics may know about an entry: where it stands on which timeline, and its usage.
+///
+/// A key is plain data. It holds no fence alive and says nothing about whether the fence has
+/// signalled, so a rule over keys cannot run foreign code (contract B5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The timeline (fence context).
+    pub timeline: TimelineId,
+    /// The position on that timeline.
+    pub seqno: u64,
+    /// The usage.
+    pub usage: Usage,
+}
+
+impl Key {
+    /// The key of `fence` under `usage`.
+    #[inline]
+    pub fn new(fence: &Fence, usage: Usage) -> Key {
+        Key {
+            timeline: fence.timeline_id(),
+            seqno: fence.seqno(),
+            usage,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The consumer's handle: testing, comparing and calling back.
+
+use super::cell::FenceCell;
+use super::pool;
+use super::status::{FenceError, FenceStatus, StateWord};
+use super::timeline::{Timeline, TimelineId};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// What is run when a fence signals.
+pub(super) type Callback = Box<dyn FnOnce(FenceStatus) + Send>;
+
+/// A promise that somebody else keeps: it can be tested, waited for and called back.
+///
+/// Cloning adds a reference. Two handles are equal when they are of the same fence.
+///
+/// See the [module](super) for the rules.
+pub struct Fence {
+    cell: &'static FenceCell,
+}
+
+/// Names a registered callback, to take it back with [`Fence::cancel`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallbackId(u64);
+
+/// The fence has signalled already; here is the callback back, which was not run.
+pub struct AlreadySignaled<F>(pub F);
+
+impl<F> fmt::Debug for AlreadySignaled<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AlreadySignaled")
+    }
+}
+
+impl<F> fmt::Display for AlreadySignaled<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the fence has signalled already, so the callback was not registered")
+    }
+}
+
+impl<F> std::error::Error for AlreadySignaled<F> {}
+
+impl Fence {
+    /// A fence that is born signalled, on a timeline of its own (Linux: the stub fence).
+    ///
+    /// ```
+    /// assert!(resv_core::Fence::signaled().is_signaled());
+    /// ```
+    pub fn signaled() -> Fence {
+        Fence::new(Timeline::new("signaled"), 1, StateWord::SIGNALED)
+    }
+
+    pub(super) fn new(timeline: Timeline, seqno: u64, state: StateWord) -> Fence {
+        let cell = pool::take();
+        cell.occupy(timeline, seqno, state);
+        Fence { cell }
+    }
+
+    /// The timeline's identity.
+    #[inline]
+    pub fn timeline_id(&self) -> TimelineId {
+        self.cell.key_parts().0
+    }
+
+    /// The position on the timeline.
+    #[inline]
+    pub fn seqno(&self) -> u64 {
+        self.cell.key_parts().1
+    }
+
+    /// The timeline. Takes a short lock; meant for descriptions.
+    pub fn timeline(&self) -> Timeline {
+        let timeline = self.cell.cold().lock().timeline.clone();
+        timeline.expect("a fence that is referenced has a timeline")
+    }
+
+    /// Whether the fence has signalled, with success or an error: one acquire load.
+    #[inline]
+    pub fn is_signaled(&self) -> bool {
+        !self.cell.is_pending()
+    }
+
+    /// Pending, signalled, or signalled with an error: one acquire load.
+    #[inline]
+    pub fn status(&self) -> FenceStatus {
+        self.cell.status()
+    }
+
+    /// Whether this fence is later than `other` on the same timeline; `None` for different
+    /// timelines, between which there is no order.
+    pub fn is_later_than(&self, other: &Fence) -> Option<bool> {
+        (self.timeline_id() == other.timeline_id()).then(|| self.seqno() > other.seqno())
+    }
+
+    /// Has `callback` run once when the fence signals: on the signalling thread, after the state
+    /// has changed, in order of registration, with no lock of this library held.
+    ///
+    /// The callback may do anything, including signalling other fences, dropping the last handle of
+    /// this one, or editing an object. A callback that panics does not keep the others from
+    /// running; its panic goes on in the signaller afterwards.
+    ///
+    /// # Errors
+    ///
+    /// On a fence that has signalled the callback is not run; it is handed back.
+    ///
+    /// ```
+    /// use resv_core::Timeline;
+    /// let job = Timeline::new("gfx").issue()?;
+    /// let fence = job.fence().clone();
+    /// fence.on_signal(|status| println!("done: {status:?}"))?;
+    /// job.signal();
+    /// let late = fence.on_signal(|_| unreachable!("never run by the fence"));
+    /// assert!(late.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_signal<F>(&self, callback: F) -> Result<CallbackId, AlreadySignaled<F>>
+    where
+        F: FnOnce(FenceStatus) + Send + 'static,
+    {
+        if self.is_signaled() {
+            return Err(AlreadySignaled(callback));
+        }
+        // Boxed before the lock is taken, so that nobody waits for the allocator.
+        let callback = Box::new(callback);
+        let mut cold = self.cell.cold().lock();
+        // The signaller changes the state under this lock: either it is seen here, or the
+        // signaller finds the callback.
+        if self.is_signaled() {
+            drop(cold);
+            return Err(AlreadySignaled(*callback));
+        }
+        let id = cold.next_callback;
+        cold.next_callback += 1;
+        cold.callbacks.push((id, callback));
+        Ok(CallbackId(id))
+    }
+
+    /// Takes a callback back. `true`: it has not run and never will. `false`: it has run, is running
+    /// or is about to.
+    pub fn cancel(&self, id: CallbackId) -> bool {
+        let callback = {
+            let mut cold = self.cell.cold().lock();
+            cold.callbacks
+                .iter()
+                .position(|(have, _)| *have == id.0)
+                .map(|at| cold.callbacks.remove(at))
+        };
+        // Dropped with the lock released: a callback may own anything.
+        callback.is_some()
+    }
+
+    /// Signals. Called once for each fence: by its signaler.
+    pub(super) fn complete(&self, result: Result<(), FenceError>) {
+        let word = match result {
+            Ok(()) => StateWord::SIGNALED,
+            Err(error) => StateWord::error(error),
+        };
+        let callbacks = {
+            let mut cold = self.cell.cold().lock();
+            self.cell.set_state(word);
+            std::mem::take(&mut cold.callbacks)
+        };
+        let mut panicked = None;
+        for (_, callback) in callbacks {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(word.status()))) {
+                panicked.get_or_insert(panic);
+            }
+        }
+        if let Some(panic) = panicked
+            && !std::thread::panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+
+    /// The memory of this fence, for back ends (see [`cell`](super::cell)).
+    #[inline]
+    pub fn cell(&self) -> &'static FenceCell {
+        self.cell
+    }
+
+    /// Gives up the handle and keeps its reference: whoever holds the result owes one
+    /// [`from_cell`](Fence::from_cell). For back ends that keep fences in atomic slots.
+    #[inline]
+    pub fn into_cell(self) -> &'static FenceCell {
+        std::mem::ManuallyDrop::new(self).cell
+    }
+
+    /// Makes a handle of a reference that [`into_cell`](Fence::into_cell) kept.
+    ///
+    /// A reference that nobody kept is a bug that costs no memory safety but makes the cell become
+    /// another fence while this one is still in use.
+    #[inline]
+    pub fn from_cell(cell: &'static FenceCell) -> Fence {
+        Fence { cell }
+    }
+
+    /// Takes a reference of the fence that is in `cell` now, if there is one.
+    ///
+    /// It need not be the fence that the caller meant; see [`cell`](super::cell), step 3.
+    #[inline]
+    pub fn try_acquire(cell: &'static FenceCell) -> Option<Fence> {
+        cell.acquire_unless_vacant().then_some(Fence { cell })
+    }
+}
+
+impl Clone for Fence {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.cell.acquire();
+        Fence { cell: self.cell }
+    }
+}
+
+impl Drop for Fence {
+    #[inline]
+    fn drop(&mut self) {
+        if self.cell.release() {
+            pool::put(self.cell);
+        }
+    }
+}
+
+impl PartialEq for Fence {
+    fn eq(&self, other: &Fence) -> bool {
+        std::ptr::eq(self.cell, other.cell)
+    }
+}
+
+impl Eq for Fence {}
+
+impl Hash for Fence {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::ptr::from_ref(self.cell).hash(state);
+    }
+}
+
+/// `TIMELINE:SEQNO`.
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.timeline().name(), self.seqno())
+    }
+}
+
+impl fmt::Debug for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fence({self} {:?})", self.status())
+    }
+}

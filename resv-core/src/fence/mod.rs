@@ -1,0 +1,73 @@
+//! Fences: a promise that signals once.
+//!
+//! # The concept
+//!
+//! A [`Timeline`] (Linux: a fence context) is a sequence of promises that are kept in order: a
+//! hardware ring, a decoder session, a queue. [`Timeline::issue`] makes the next promise and returns
+//! its [`Signaler`], the one handle that can keep it. Everybody else holds a [`Fence`], which can be
+//! tested, waited for and called back, and never signals.
+//!
+//! # Rules
+//!
+//! * A fence goes from pending to signalled once and never back (F-01), with success or with an
+//!   error. It cannot be signalled twice: [`Signaler::signal`] consumes the handle.
+//! * A [`Signaler`] dropped without signalling signals [`FenceError::CANCELED`] (F-06): nobody waits
+//!   for ever on a promise whose maker has gone.
+//! * What the signaller did before signalling is visible to whoever saw the fence signalled (F-05).
+//! * Callbacks run exactly once, in the order in which they were registered, on the signalling
+//!   thread, with no lock of this library held (F-02). Registering on a signalled fence hands the
+//!   callback back instead of running it.
+//! * [`Fence::is_signaled`] is one acquire load. Waiting takes no object's lock.
+//! * Fences of one timeline must signal in the order of their seqnos. Everything that lets a later
+//!   fence stand for an earlier one rests on it. It is the signaller's duty; a signaller that breaks
+//!   it endangers no memory, but waits may end early.
+//!
+//! # Seqnos
+//!
+//! 64 bit, compared as plain integers, valid from 1 to 2^64 - 2. Zero is left for "nothing yet", the
+//! greatest value so that a next one always exists in the type.
+//!
+//! # Where fences live
+//!
+//! In cells of a pool that is never given back ([`cell`]): memory that has been a fence stays a
+//! fence for ever. A reader that races with the last drop therefore touches a living object of the
+//! right type, and finds out by count and version that it is no longer the one it meant. That is
+//! how Linux drivers with type-stable slabs do it, it keeps `unsafe` out of this crate, and it makes
+//! hazard H-01 something the back ends really have to face.
+//!
+//! # Example
+//!
+//! ```
+//! use resv_core::{FenceError, FenceStatus, Timeline, Waited};
+//! use std::time::Duration;
+//!
+//! let ring = Timeline::new("gfx");
+//! let (a, b) = (ring.issue()?, ring.issue()?);
+//! let (fa, fb) = (a.fence().clone(), b.fence().clone());
+//!
+//! assert_eq!(fa.wait(Some(Duration::ZERO)), Waited::TimedOut);
+//! a.signal();
+//! assert_eq!(fa.wait(None), Waited::Signaled);
+//!
+//! drop(b); // the job is given up
+//! assert_eq!(fb.status(), FenceStatus::Error(FenceError::CANCELED));
+//! # Ok::<(), resv_core::SeqnoError>(())
+//! ```
+
+pub mod cell;
+mod handle;
+mod pool;
+mod status;
+mod timeline;
+mod wait;
+
+pub use handle::{AlreadySignaled, CallbackId, Fence};
+pub use pool::{PoolStats, pool_stats};
+pub use status::{FenceError, FenceStatus, Waited};
+pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
+pub use wait::wait_each;
+
+#[cfg(all(test, loom))]
+mod loom_models;
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,85 @@
+//! The pool of fence cells: grown in chunks, never given back.
+//!
+//! A freed cell is the next one handed out, so that reuse without a grace period, the case that
+//! hazard H-01 is about, is the normal case here and not a rare one.
+//!
+//! The free list has room for every cell that exists, so dropping a fence never allocates.
+
+use super::cell::FenceCell;
+use crate::sync::Mutex;
+
+/// How many fences there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Fences alive: referenced by a [`Signaler`](super::Signaler), a [`Fence`](super::Fence), an
+    /// object or a snapshot.
+    pub live: usize,
+    /// Cells that exist, alive or free. Never shrinks.
+    pub capacity: usize,
+}
+
+#[derive(Default)]
+struct Pool {
+    free: Vec<&'static FenceCell>,
+    capacity: usize,
+    /// Keeps the memory reachable for leak checkers.
+    chunks: Vec<&'static [FenceCell]>,
+}
+
+#[cfg(not(loom))]
+const FIRST_CHUNK: usize = 64;
+#[cfg(loom)]
+const FIRST_CHUNK: usize = 1;
+/// The largest number of cells added at a time.
+const MAX_CHUNK: usize = 4096;
+
+#[cfg(not(loom))]
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    free: Vec::new(),
+    capacity: 0,
+    chunks: Vec::new(),
+});
+
+// A model starts with an empty pool in each execution.
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref POOL: Mutex<Pool> = Mutex::new(Pool::default());
+}
+
+impl Pool {
+    fn grow(&mut self) {
+        let count = self.capacity.clamp(FIRST_CHUNK, MAX_CHUNK);
+        let chunk: Box<[FenceCell]> = (0..count).map(|_| FenceCell::vacant()).collect();
+        let chunk: &'static [FenceCell] = Box::leak(chunk);
+        self.capacity += count;
+        self.chunks.push(chunk);
+        self.free.reserve(self.capacity - self.free.len());
+        self.free.extend(chunk.iter().rev());
+    }
+}
+
+/// Takes a vacant cell.
+pub(super) fn take() -> &'static FenceCell {
+    let mut pool = POOL.lock();
+    loop {
+        if let Some(cell) = pool.free.pop() {
+            return cell;
+        }
+        pool.grow();
+    }
+}
+
+/// Puts back a cell whose last reference is gone.
+pub(super) fn put(cell: &'static FenceCell) {
+    cell.vacate();
+    POOL.lock().free.push(cell);
+}
+
+/// How many fences there are in this process.
+pub fn pool_stats() -> PoolStats {
+    let pool = POOL.lock();
+    PoolStats {
+        live: pool.capacity - pool.free.len(),
+        capacity: pool.capacity,
+    }
+}

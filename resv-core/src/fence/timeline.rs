@@ -1,0 +1,200 @@
+//! Timelines, and the handle that signals.
+
+use super::handle::Fence;
+use super::status::{FenceError, StateWord};
+use std::fmt;
+use std::sync::Arc;
+// Identity and numbering only: no protocol reads them, so they stay real under loom.
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The identity of a timeline: unique in the process, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimelineId(u64);
+
+impl TimelineId {
+    /// The identity with this number. Timelines of [`Timeline::new`] count from 1.
+    pub const fn from_raw(raw: u64) -> TimelineId {
+        TimelineId(raw)
+    }
+
+    /// The number.
+    pub const fn as_raw(self) -> u64 {
+        self.0
+    }
+}
+
+/// A sequence of fences that signal in order (Linux: a fence context).
+///
+/// Cloning gives another handle of the same timeline.
+#[derive(Clone)]
+pub struct Timeline {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: TimelineId,
+    name: Box<str>,
+    /// The greatest seqno issued; 0 at first.
+    last: AtomicU64,
+}
+
+impl Timeline {
+    /// The greatest valid seqno, 2^64 - 2.
+    pub const MAX_SEQNO: u64 = u64::MAX - 1;
+
+    /// A new timeline. The name is for people; the identity is [`id`](Timeline::id).
+    pub fn new(name: &str) -> Timeline {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Timeline {
+            inner: Arc::new(Inner {
+                id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+                name: name.into(),
+                last: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// The identity.
+    pub fn id(&self) -> TimelineId {
+        self.inner.id
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The greatest seqno issued so far; 0 if none.
+    pub fn last_seqno(&self) -> u64 {
+        self.inner.last.load(Ordering::Relaxed)
+    }
+
+    /// Issues the next fence: its seqno is one more than the greatest so far.
+    ///
+    /// Issuing and submitting the job must be one critical section of the caller, or two threads
+    /// may submit in another order than they were numbered.
+    ///
+    /// # Errors
+    ///
+    /// When the seqnos are used up.
+    pub fn issue(&self) -> Result<Signaler, SeqnoError> {
+        let last = self
+            .inner
+            .last
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                (last < Self::MAX_SEQNO).then_some(last + 1)
+            })
+            .map_err(|_| SeqnoError::Exhausted)?;
+        Ok(Signaler::new(self, last + 1))
+    }
+
+    /// Issues a fence with a given seqno, which may be below the greatest so far: for models and
+    /// for fences that come from outside.
+    ///
+    /// Two fences of one timeline with one seqno count as the same position; the caller sees to it
+    /// that there are none.
+    ///
+    /// # Errors
+    ///
+    /// When `seqno` is 0 or 2^64 - 1.
+    pub fn issue_at(&self, seqno: u64) -> Result<Signaler, SeqnoError> {
+        if seqno == 0 || seqno > Self::MAX_SEQNO {
+            return Err(SeqnoError::OutOfRange(seqno));
+        }
+        self.inner.last.fetch_max(seqno, Ordering::Relaxed);
+        Ok(Signaler::new(self, seqno))
+    }
+}
+
+impl PartialEq for Timeline {
+    fn eq(&self, other: &Timeline) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for Timeline {}
+
+impl fmt::Debug for Timeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timeline({} #{})", self.name(), self.id().0)
+    }
+}
+
+/// A fence could not be issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeqnoError {
+    /// The seqno is 0 or 2^64 - 1.
+    OutOfRange(u64),
+    /// The timeline has issued its greatest seqno.
+    Exhausted,
+}
+
+impl fmt::Display for SeqnoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SeqnoError::OutOfRange(seqno) => write!(
+                f,
+                "seqno {seqno} is out of range: a seqno is from 1 to {}",
+                Timeline::MAX_SEQNO
+            ),
+            SeqnoError::Exhausted => {
+                f.write_str("the timeline has issued its greatest seqno: use a new timeline")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SeqnoError {}
+
+/// The one handle that can signal a fence.
+///
+/// Dropping it without signalling signals [`FenceError::CANCELED`].
+#[must_use = "dropping a signaler cancels its fence"]
+pub struct Signaler {
+    fence: Option<Fence>,
+}
+
+impl Signaler {
+    fn new(timeline: &Timeline, seqno: u64) -> Signaler {
+        Signaler {
+            fence: Some(Fence::new(timeline.clone(), seqno, StateWord::PENDING)),
+        }
+    }
+
+    /// The fence, to be cloned for whoever waits.
+    pub fn fence(&self) -> &Fence {
+        self.fence
+            .as_ref()
+            .expect("a signaler owns its fence until it signals")
+    }
+
+    /// The job is done.
+    pub fn signal(self) {
+        self.complete(Ok(()));
+    }
+
+    /// The job has failed.
+    pub fn signal_error(self, error: FenceError) {
+        self.complete(Err(error));
+    }
+
+    fn complete(mut self, result: Result<(), FenceError>) {
+        if let Some(fence) = self.fence.take() {
+            fence.complete(result);
+        }
+    }
+}
+
+impl Drop for Signaler {
+    fn drop(&mut self) {
+        if let Some(fence) = self.fence.take() {
+            fence.complete(Err(FenceError::CANCELED));
+        }
+    }
+}
+
+impl fmt::Debug for Signaler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Signaler").field(self.fence()).finish()
+    }
+}

@@ -1,0 +1,205 @@
+//! The reference back end: a mutex around a vector.
+//!
+//! Every read takes the mutex, so B1 and B2 hold by mutual exclusion and need no argument. It is
+//! the oracle that the other back ends are compared with, and it may be as slow as it likes.
+//!
+//! Two vectors: what is published, and what the holder of the object's lock has made of it since
+//! the last publish. Fences are dropped and closures run with the mutex released (B5).
+
+use crate::backend::{Backend, ReserveError, Room};
+use crate::entry::{Entry, Key};
+use crate::lock::{Held, ObjectLock};
+use crate::sync::{Mutex, MutexGuard};
+use crate::usage::UsageSet;
+
+/// The reference back end. See the [module](self).
+///
+/// ```
+/// use resv_core::{Backend, Entry, Locked, Room, Timeline, Usage, UsageSet};
+///
+/// let object = Locked::default();
+/// let job = Timeline::new("gfx").issue()?;
+///
+/// let mut held = object.object_lock().lock();
+/// object.reserve(&mut held, Room { adds: 1, publishes: 1 })?;
+/// let entry = Entry { fence: job.fence().clone(), usage: Usage::Write };
+/// object.edit(&mut held, |_| false, Some(entry));
+/// assert!(object.is_idle(UsageSet::ALL)); // not published yet
+/// object.publish(&mut held);
+/// object.unreserve(&mut held);
+/// drop(held);
+///
+/// assert!(!object.is_idle(UsageSet::of(&[Usage::Write])));
+/// assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
+/// job.signal();
+/// assert!(object.is_idle(UsageSet::ALL));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Locked {
+    lock: ObjectLock,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    published: Vec<Entry>,
+    /// What the holder has made of `published`; empty and `!is_staged` when it has made nothing.
+    staged: Vec<Entry>,
+    is_staged: bool,
+    /// Where removed entries wait to be dropped outside the mutex.
+    removed: Vec<Entry>,
+    /// Entries that may still be added and publishes that may still be made.
+    room: Option<Room>,
+}
+
+impl Locked {
+    fn check(&self, held: &Held<'_>) {
+        assert!(
+            held.is_for(&self.lock),
+            "the lock of another object is held"
+        );
+    }
+
+    /// Drops what edits removed, with the mutex released. Only the holder comes here.
+    fn drop_removed(&self, mut state: MutexGuard<'_, State>) {
+        let mut removed = std::mem::take(&mut state.removed);
+        drop(state);
+        removed.clear();
+        self.state.lock().removed = removed;
+    }
+}
+
+/// The pending ones of `entries`.
+fn pending(entries: &[Entry]) -> Result<Vec<Entry>, ReserveError> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(entries.len())
+        .map_err(|_| ReserveError::new(entries.len()))?;
+    copy.extend(entries.iter().filter(|e| !e.fence.is_signaled()).cloned());
+    Ok(copy)
+}
+
+impl Backend for Locked {
+    const NAME: &'static str = "locked";
+    type Snapshot = Vec<Entry>;
+
+    fn object_lock(&self) -> &ObjectLock {
+        &self.lock
+    }
+
+    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+        self.check(held);
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let base = if state.is_staged {
+            state.staged.len()
+        } else {
+            state.published.len()
+        };
+        let wanted = base.saturating_add(room.adds);
+        let missing = wanted.saturating_sub(state.staged.len());
+        // Publishing swaps the two vectors, and removing moves entries to `removed`: with room in
+        // each of the three, nothing allocates any more.
+        let have = state.published.len();
+        state
+            .staged
+            .try_reserve(missing)
+            .and_then(|()| state.published.try_reserve(wanted.saturating_sub(have)))
+            .and_then(|()| state.removed.try_reserve(wanted))
+            .map_err(|_| ReserveError::new(room.adds))?;
+        let left = state.room.get_or_insert(Room {
+            adds: 0,
+            publishes: 0,
+        });
+        left.adds = left.adds.max(room.adds);
+        left.publishes = left.publishes.max(room.publishes);
+        Ok(())
+    }
+
+    fn edit(&self, held: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        self.check(held);
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let room = state.room.as_mut().expect("an edit needs a reservation");
+        assert!(room.publishes > 0, "no room is reserved for a publish");
+        if add.is_some() {
+            room.adds = room
+                .adds
+                .checked_sub(1)
+                .expect("no room is reserved for this add");
+        }
+        if !state.is_staged {
+            state.is_staged = true;
+            let State {
+                staged, published, ..
+            } = state;
+            staged.extend(published.iter().filter(|e| !e.fence.is_signaled()).cloned());
+        }
+        let State {
+            staged, removed, ..
+        } = state;
+        removed.extend(staged.extract_if(.., |entry| removes(entry.key())));
+        staged.extend(add);
+        self.drop_removed(guard);
+    }
+
+    fn publish(&self, held: &mut Held<'_>) {
+        self.check(held);
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if !std::mem::take(&mut state.is_staged) {
+            return;
+        }
+        if let Some(room) = &mut state.room {
+            room.publishes -= 1;
+        }
+        std::mem::swap(&mut state.published, &mut state.staged);
+        let State {
+            staged, removed, ..
+        } = state;
+        removed.append(staged);
+        self.drop_removed(guard);
+    }
+
+    fn unreserve(&self, held: &mut Held<'_>) {
+        self.check(held);
+        self.state.lock().room = None;
+    }
+
+    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+        self.check(held);
+        let entries: Vec<Entry> = {
+            let state = self.state.lock();
+            let entries = if state.is_staged {
+                &state.staged
+            } else {
+                &state.published
+            };
+            entries.clone()
+        };
+        entries
+            .iter()
+            .filter(|e| !e.fence.is_signaled())
+            .fold(init, f)
+    }
+
+    fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
+        pending(&self.state.lock().published)
+    }
+
+    fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+        let entries = self.state.lock().published.clone();
+        entries
+            .iter()
+            .filter(|e| usages.contains(e.usage) && !e.fence.is_signaled())
+            .fold(init, |acc, e| f(acc, e.key()))
+    }
+
+    fn is_idle(&self, usages: UsageSet) -> bool {
+        let state = self.state.lock();
+        !state
+            .published
+            .iter()
+            .any(|e| usages.contains(e.usage) && !e.fence.is_signaled())
+    }
+}

@@ -1,0 +1,116 @@
+//! What a reservation object means: three pure tables.
+//!
+//! A [`Semantics`] answers four questions, and nothing else:
+//!
+//! 1. [`class`](Semantics::class): under which usage is a fence kept that was added with a given
+//!    one? (Older semantics know fewer categories.)
+//! 2. [`supersedes`](Semantics::supersedes): does a new fence make an old one superfluous?
+//! 3. [`waits_for`](Semantics::waits_for): which usages must an access wait for?
+//! 4. [`VISIBILITY`](Semantics::VISIBILITY): when do others see an add?
+//!
+//! | | [`ExclusiveShared`] | [`WritersReadersOthers`] | [`UsageLevels`] |
+//! |---|---|---|---|
+//! | where | Linux until 5.18 | proposed in August 2019 | Linux since 5.19 |
+//! | categories | exclusive, shared | writers, readers, others | kernel, write, read, bookkeep |
+//! | a new **writer** drops | everything | writers and readers | nothing of another timeline |
+//! | a **read** waits for | exclusive | writers | kernel, write |
+//! | a **write** waits for | exclusive, shared | writers, readers | kernel, write, read |
+//! | a **move** waits for | exclusive, shared | writers, readers, others | everything |
+//! | an **explicit** job waits for | nothing | nothing | kernel |
+//! | an add is visible | at once | at publish or unlock | at once |
+//!
+//! # One rule for all three
+//!
+//! **An older fence of a timeline never removes a newer one.** Fences of one timeline signal in
+//! order, so waiting for the newest is enough, and dropping it for an older one would let memory go
+//! while it is in use (hazard H-16; Linux commit a3f7c10a269d). Linux before 6.0 did that; here no
+//! semantics does. Under each, adding A3 after A5 of the same timeline keeps both.
+//!
+//! # Superseding is by dominance, not by slot luck
+//!
+//! A new fence removes *every* entry that it supersedes. Linux scans its slots and overwrites the
+//! first that matches, so it may keep an entry that the new one dominates. As fences of a timeline
+//! signal in order, the latest pending seqno of each timeline under each access is the same in
+//! both; that is the equivalence which the conformance suite checks.
+
+mod exclusive_shared;
+mod kind;
+mod usage_levels;
+mod writers_readers_others;
+
+pub use exclusive_shared::ExclusiveShared;
+pub use kind::SemanticsKind;
+pub use usage_levels::UsageLevels;
+pub use writers_readers_others::WritersReadersOthers;
+
+use crate::entry::Key;
+use crate::usage::{Access, Usage, UsageSet};
+
+/// When others see what the holder of an object's lock has added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Visibility {
+    /// By the time that the add returns, while the lock is still held.
+    AtOnce,
+    /// At an explicit publish, or when the lock is released; all adds together.
+    AtPublish,
+}
+
+impl Visibility {
+    /// A phrase for tables: `at once`, `at publish or unlock`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Visibility::AtOnce => "at once",
+            Visibility::AtPublish => "at publish or unlock",
+        }
+    }
+}
+
+/// The meaning of a reservation object, as a pure table.
+///
+/// An implementation has no state and touches none: every function is a function of its arguments
+/// alone. The usages in a [`Key`] have gone through [`class`](Semantics::class) already.
+///
+/// ```
+/// use resv_core::{Access, ExclusiveShared, Semantics, Usage, UsageLevels, WritersReadersOthers};
+///
+/// // A page-table update (bookkeep) must not hold up an ordinary writer. The legacy semantics
+/// // cannot say so: it keeps the update as a shared fence, and a writer waits for those.
+/// fn writer_waits_for_page_table_update<S: Semantics>() -> bool {
+///     S::waits_for(Access::Write).contains(S::class(Usage::Bookkeep))
+/// }
+/// assert!(writer_waits_for_page_table_update::<ExclusiveShared>());
+/// assert!(!writer_waits_for_page_table_update::<WritersReadersOthers>());
+/// assert!(!writer_waits_for_page_table_update::<UsageLevels>());
+/// ```
+pub trait Semantics: Copy + Default + Send + Sync + 'static {
+    /// The name on command lines and in reports.
+    const NAME: &'static str;
+
+    /// When others see an add.
+    const VISIBILITY: Visibility;
+
+    /// The usage under which a fence is kept that is added with `usage`. Idempotent.
+    fn class(usage: Usage) -> Usage;
+
+    /// The usages whose pending fences `access` must wait for.
+    fn waits_for(access: Access) -> UsageSet;
+
+    /// Whether adding `new` removes the entry `old`.
+    ///
+    /// Must be true for `old == new`, so that adding a fence twice keeps one entry (H-17), and
+    /// false where `old` is of the same timeline and later (H-16).
+    fn supersedes(new: Key, old: Key) -> bool;
+}
+
+/// Whether `old` is on the timeline of `new` and later: then nothing about `new` may remove it.
+fn is_newer_on_same_timeline(old: Key, new: Key) -> bool {
+    old.timeline == new.timeline && old.seqno > new.seqno
+}
+
+/// Whether `old` is on the timeline of `new` and not later.
+fn is_covered_by(old: Key, new: Key) -> bool {
+    old.timeline == new.timeline && old.seqno <= new.seqno
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! The tables, checked cell by cell against the specification, and the laws that all three obey.
+
+use super::*;
+use crate::fence::TimelineId;
+use Usage::{Bookkeep, Kernel, Read, Write};
+
+fn key(timeline: u64, seqno: u64, usage: Usage) -> Key {
+    Key {
+        timeline: TimelineId::from_raw(timeline),
+        seqno,
+        usage,
+    }
+}
+
+fn all_pairs() -> impl Iterator<Item = (Key, Key)> {
+    let keys = || {
+        [1u64, 2].into_iter().flat_map(|t| {
+            [1u64, 2, u64::MAX - 1]
+                .into_iter()
+                .flat_map(move |s| Usage::ALL.into_iter().map(move |u| key(t, s, u)))
+        })
+    };
+    keys().flat_map(move |new| keys().map(move |old| (new, old)))
+}
+
+#[test]
+fn waits_for_is_the_table_of_section_3_1() {
+    use Access::{Explicit, Move};
+    type Row = (SemanticsKind, [(Access, &'static [Usage]); 4]);
+    let table: [Row; 3] = [
+        (
+            SemanticsKind::ExclusiveShared,
+            [
+                (Explicit, &[]),
+                (Access::Read, &[Write]),
+                (Access::Write, &[Write, Read]),
+                (Move, &[Write, Read]),
+            ],
+        ),
+        (
+            SemanticsKind::WritersReadersOthers,
+            [
+                (Explicit, &[]),
+                (Access::Read, &[Write]),
+                (Access::Write, &[Write, Read]),
+                (Move, &[Write, Read, Bookkeep]),
+            ],
+        ),
+        (
+            SemanticsKind::UsageLevels,
+            [
+                (Explicit, &[Kernel]),
+                (Access::Read, &[Kernel, Write]),
+                (Access::Write, &[Kernel, Write, Read]),
+                (Move, &[Kernel, Write, Read, Bookkeep]),
+            ],
+        ),
+    ];
+    for (kind, rows) in table {
+        for (access, usages) in rows {
+            assert_eq!(
+                kind.waits_for(access),
+                UsageSet::of(usages),
+                "{kind} {access}"
+            );
+        }
+    }
+}
+
+#[test]
+fn class_is_idempotent_and_a_move_waits_for_every_class() {
+    for kind in SemanticsKind::ALL {
+        for usage in Usage::ALL {
+            let class = kind.class(usage);
+            assert_eq!(kind.class(class), class);
+            assert!(kind.waits_for(Access::Move).contains(class), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn a_more_demanding_access_waits_for_no_less() {
+    for kind in SemanticsKind::ALL {
+        for pair in Access::ALL.windows(2) {
+            assert!(kind.waits_for(pair[1]).is_superset(kind.waits_for(pair[0])));
+        }
+    }
+}
+
+#[test]
+fn h_16_an_older_fence_never_removes_a_newer_one() {
+    for kind in SemanticsKind::ALL {
+        for (new, old) in all_pairs() {
+            if new.timeline == old.timeline && old.seqno > new.seqno {
+                assert!(
+                    !kind.supersedes(new, old),
+                    "{kind}: {new:?} removed {old:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn h_17_adding_the_same_fence_again_keeps_one_entry() {
+    for kind in SemanticsKind::ALL {
+        for usage in Usage::ALL {
+            let usage = kind.class(usage);
+            assert!(
+                kind.supersedes(key(1, 7, usage), key(1, 7, usage)),
+                "{kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn h_11_usage_levels_never_removes_another_timeline() {
+    for (new, old) in all_pairs() {
+        if new.timeline != old.timeline {
+            assert!(!UsageLevels::supersedes(new, old));
+        }
+    }
+}
+
+/// Superseding may only ever drop what everybody who would have waited for the old fence either
+/// waits for in the new one, or is promised by the duty of a writer.
+#[test]
+fn what_is_removed_is_covered() {
+    for kind in SemanticsKind::ALL {
+        for (new, old) in all_pairs() {
+            let (new, old) = (
+                Key {
+                    usage: kind.class(new.usage),
+                    ..new
+                },
+                Key {
+                    usage: kind.class(old.usage),
+                    ..old
+                },
+            );
+            if !kind.supersedes(new, old) {
+                continue;
+            }
+            for access in Access::ALL {
+                let waits = kind.waits_for(access);
+                if waits.contains(old.usage) {
+                    assert!(
+                        waits.contains(new.usage),
+                        "{kind} {access}: {new:?} hides {old:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn usage_levels_compares_seqno_and_usage() {
+    let s = UsageLevels::supersedes;
+    // E4: a read of the same timeline does not hide its write. E5: a write hides the read.
+    assert!(!s(key(1, 2, Read), key(1, 1, Write)));
+    assert!(s(key(1, 2, Write), key(1, 1, Read)));
+    // E7, E8: raised in place, never lowered.
+    assert!(s(key(1, 1, Read), key(1, 1, Bookkeep)));
+    assert!(!s(key(1, 1, Bookkeep), key(1, 1, Write)));
+}
+
+#[test]
+fn a_writer_of_2019_spares_the_others() {
+    let s = WritersReadersOthers::supersedes;
+    assert!(s(key(1, 1, Write), key(2, 9, Read)));
+    assert!(s(key(1, 1, Write), key(2, 9, Write)));
+    assert!(!s(key(1, 1, Write), key(2, 9, Bookkeep)));
+    assert!(s(key(1, 2, Bookkeep), key(1, 1, Bookkeep)));
+    assert!(!s(key(1, 2, Bookkeep), key(1, 1, Read)));
+}
+
+#[test]
+fn a_legacy_exclusive_drops_everything_and_a_shared_only_its_own() {
+    let s = ExclusiveShared::supersedes;
+    assert!(s(key(1, 1, Write), key(2, 9, Write)));
+    assert!(s(key(1, 1, Write), key(2, 9, Read)));
+    assert!(s(key(1, 2, Read), key(1, 1, Read)));
+    assert!(!s(key(1, 2, Read), key(1, 1, Write)));
+    assert!(!s(key(1, 2, Read), key(2, 1, Read)));
+}

@@ -1,0 +1,54 @@
+//! Four ordered usages: Linux since 5.19.
+
+use super::{Semantics, Visibility, is_covered_by};
+use crate::entry::Key;
+use crate::usage::{Access, Usage, UsageSet};
+
+/// The meaning that Linux has had since 5.19: four ordered usages, and nothing is lost (G3 in the
+/// literature of this project).
+///
+/// | added as | kept as | removes |
+/// |---|---|---|
+/// | any usage *u* | *u* | entries of its timeline that are not later and whose usage is *u* or weaker |
+///
+/// | access | waits for |
+/// |---|---|
+/// | explicit | kernel |
+/// | read | kernel, write |
+/// | write | kernel, write, read |
+/// | move | kernel, write, read, bookkeep |
+///
+/// Visible at once.
+///
+/// A fence of another timeline is never removed, so a writer has no duty to wait for anything (H-11
+/// cannot happen), and several unordered writers may stand side by side (E2). A usage can be raised
+/// by adding the fence again (bookkeep, then read: one entry), never lowered (write, then bookkeep:
+/// two entries, and readers still wait; E7, E8).
+///
+/// Source: specification, sections 2.3 and 3.1, the "6.7 and later" row: the same fence counts as
+/// "later or same" (H-17, Linux commit 95ba893c9f4f).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UsageLevels;
+
+impl Semantics for UsageLevels {
+    const NAME: &'static str = "usage-levels";
+    const VISIBILITY: Visibility = Visibility::AtOnce;
+
+    fn class(usage: Usage) -> Usage {
+        usage
+    }
+
+    fn waits_for(access: Access) -> UsageSet {
+        use Usage::{Bookkeep, Kernel, Read, Write};
+        match access {
+            Access::Explicit => const { UsageSet::of(&[Kernel]) },
+            Access::Read => const { UsageSet::of(&[Kernel, Write]) },
+            Access::Write => const { UsageSet::of(&[Kernel, Write, Read]) },
+            Access::Move => const { UsageSet::of(&[Kernel, Write, Read, Bookkeep]) },
+        }
+    }
+
+    fn supersedes(new: Key, old: Key) -> bool {
+        is_covered_by(old, new) && old.usage >= new.usage
+    }
+}
