@@ -1,0 +1,83 @@
+//! Reservation objects in the legacy design: slots changed in place under a sequence counter.
+//!
+//! # The concept
+//!
+//! An object has a table of slots; each holds a fence and its usage in one word. Whoever holds the
+//! object's lock changes slots in place, inside a *write section* that makes a counter odd before
+//! and even after. Readers take no lock and write nothing: they note the counter, read the slots,
+//! look at the counter again, and start over if it moved. This is how Linux kept fences until 5.18,
+//! in spirit: one table for all usages instead of one exclusive pointer and a list.
+//!
+//! # The contract, and why it holds
+//!
+//! * **B1, B2.** Every answer, busy or idle, is given only after the counter was seen unchanged. So
+//!   between the two looks no write section ran, the set was constant, and all that was read of it
+//!   is of any instant in between. Signalling is one-way: a fence tested early is still signalled at
+//!   the second look, when the set still holds; that is the instant at which "idle" is true. (Linux
+//!   gave its idle answer without the second look; H-25.)
+//! * **B3.** [`reserve`](resv_core::Backend::reserve) grows the table, in a write section of its own
+//!   that moves the same fences to a larger table. Edits within the room find a slot.
+//! * **B4.** Edits are staged beside the table and applied in one write section.
+//! * **B5.** In a write section there are stores to slots and nothing else. Fences are tested before
+//!   it, dropped after it.
+//! * **B6.** A snapshot owns a reference of each of its fences, taken by counting up unless zero and
+//!   kept only if the counter did not move.
+//! * **B7.** A reader tries a bounded number of times, then shuts writers out for one read with the
+//!   *section lock*: not the object's lock, whose holder may be waiting for the very thread that
+//!   reads (see `counter.rs`). Retries and fallbacks are counted.
+//! * **B8.** Removed fences go at once, with no grace period: their memory is type-stable
+//!   ([`resv_core::fence::cell`]), so a reader that still looks at one reads a living object, maybe
+//!   another fence, and then fails its check (H-01). Outgrown tables stay until the object is
+//!   dropped; as each is at least twice its predecessor, together they have fewer slots than the
+//!   current one.
+//! * **B9.** Only staged edits and signalled fences leave.
+//!
+//! # What it costs
+//!
+//! A test is two loads of the counter and two per slot; no read-modify-write. A snapshot allocates
+//! and counts each fence up. A write section is two uncontended lock operations, three stores to the
+//! counter's line, and one store per slot that changes. A writer that never pauses makes readers
+//! retry and then queue: that is the price of the design, and what the array back end does not pay.
+//!
+//! # Example
+//!
+//! Programs use it through `resv-api`, as `Resv<S, Seqcount>`; by itself it is a
+//! [`Backend`](resv_core::Backend):
+//!
+//! ```
+//! use resv_core::{Backend, Entry, Room, Timeline, Usage, UsageSet};
+//! use resv_seqcount::Seqcount;
+//!
+//! let object = Seqcount::default();
+//! let job = Timeline::new("gfx").issue()?;
+//!
+//! let mut held = object.object_lock().lock();
+//! object.reserve(&mut held, Room { adds: 1, publishes: 1 })?;
+//! let entry = Entry { fence: job.fence().clone(), usage: Usage::Write };
+//! object.edit(&mut held, |_| false, Some(entry));
+//! object.publish(&mut held);
+//! object.unreserve(&mut held);
+//! drop(held);
+//!
+//! assert!(!object.is_idle(UsageSet::ALL));
+//! job.signal();
+//! assert!(object.is_idle(UsageSet::ALL));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![deny(unsafe_code)]
+
+mod counter;
+mod garbage;
+mod object;
+mod raw;
+mod sync;
+mod writer;
+
+pub use counter::{Protocol, Sound};
+pub use object::{Seqcount, SeqcountWith};
+
+#[cfg(all(test, loom))]
+mod loom_models;
+#[cfg(all(test, not(loom)))]
+mod tests;

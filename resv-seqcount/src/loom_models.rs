@@ -1,0 +1,216 @@
+//! loom models of the protocol, on the real code, each with variants that loom must reject.
+//!
+//! `scripts/loom` runs them. What loom does not see: it explores the C11 model without load
+//! buffering, and executions with at most as many preemptions as the script allows.
+
+use crate::counter::{Protocol, Sound};
+use crate::object::SeqcountWith;
+use loom::sync::Arc;
+use loom::sync::atomic::Ordering;
+use loom::thread;
+use resv_core::{Backend, Entry, Fence, Key, Room, Timeline, Usage, UsageSet};
+
+/// Readers do not look at the counter again.
+#[derive(Debug)]
+struct SkipsValidation;
+impl Protocol for SkipsValidation {
+    const VALIDATES: bool = false;
+}
+
+/// Slots are stored without an order.
+#[derive(Debug)]
+struct UnorderedStores;
+impl Protocol for UnorderedStores {
+    const DATA_STORE: Ordering = Ordering::Relaxed;
+}
+
+/// Each entry is published in a section of its own.
+#[derive(Debug)]
+struct ManySections;
+impl Protocol for ManySections {
+    const ONE_SECTION: bool = false;
+}
+
+fn transact<P: Protocol>(
+    object: &SeqcountWith<P>,
+    mut removes: impl FnMut(Key) -> bool,
+    add: &[&Fence],
+) {
+    let mut held = object.object_lock().lock();
+    let room = Room {
+        adds: add.len(),
+        publishes: 1,
+    };
+    object.reserve(&mut held, room).expect("memory");
+    for (index, &fence) in add.iter().enumerate() {
+        let entry = Entry {
+            fence: fence.clone(),
+            usage: Usage::Write,
+        };
+        object.edit(&mut held, |key| index == 0 && removes(key), Some(entry));
+    }
+    object.publish(&mut held);
+    object.unreserve(&mut held);
+}
+
+/// A transaction replaces {A1, B1} by {A2, B2}; a reader sees the one or the other.
+fn a_transaction_is_not_torn<P: Protocol>() {
+    loom::model(|| {
+        let (a, b) = (Timeline::new("a"), Timeline::new("b"));
+        let jobs = [a.issue(), b.issue(), a.issue(), b.issue()].map(|job| job.expect("seqno"));
+        let object = Arc::new(SeqcountWith::<P>::default());
+        transact(&object, |_| false, &[jobs[0].fence(), jobs[1].fence()]);
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                let keys = |_| true;
+                transact(&object, keys, &[jobs[2].fence(), jobs[3].fence()]);
+                jobs
+            })
+        };
+        let seqnos = object.fold(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+            seqnos.push(key.seqno);
+            seqnos
+        });
+        assert!(seqnos == [1, 1] || seqnos == [2, 2], "torn: {seqnos:?}");
+        drop(writer.join().expect("the writer ends"));
+    });
+}
+
+#[test]
+fn b1_a_transaction_is_not_torn() {
+    a_transaction_is_not_torn::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn b1_known_bad_skips_validation() {
+    a_transaction_is_not_torn::<SkipsValidation>();
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn b1_known_bad_unordered_stores() {
+    a_transaction_is_not_torn::<UnorderedStores>();
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn b1_known_bad_many_sections() {
+    a_transaction_is_not_torn::<ManySections>();
+}
+
+/// {E}, then S is added, then E signals: something is pending at every instant.
+fn idle_was_true<P: Protocol>() {
+    loom::model(|| {
+        let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
+        let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
+        let object = Arc::new(SeqcountWith::<P>::default());
+        transact(&object, |_| false, &[e.fence()]);
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                transact(&object, |_| false, &[s.fence()]);
+                e.signal();
+                s
+            })
+        };
+        assert!(!object.is_idle(UsageSet::ALL), "idle");
+        drop(writer.join().expect("the writer ends"));
+    });
+}
+
+#[test]
+fn b2_idle_was_true() {
+    idle_was_true::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "idle")]
+fn b2_known_bad_skips_validation() {
+    idle_was_true::<SkipsValidation>();
+}
+
+/// The writer replaces the only fence, drops it, and the cell becomes a foreign fence at once. A
+/// snapshot never holds the stranger.
+fn a_recycled_cell_is_not_mistaken<P: Protocol>() {
+    loom::model(|| {
+        let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
+        let ours = gfx.id();
+        let object = Arc::new(SeqcountWith::<P>::default());
+        let old = gfx.issue().expect("seqno");
+        transact(&object, |_| false, &[old.fence()]);
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                let new = gfx.issue().expect("seqno");
+                transact(&object, |_| true, &[new.fence()]);
+                old.signal();
+                (foreign.issue().expect("seqno"), new)
+            })
+        };
+        let snapshot = object.snapshot().expect("memory");
+        assert_eq!(snapshot.len(), 1);
+        assert_eq!(snapshot[0].fence.timeline_id(), ours, "a foreign fence");
+        drop(snapshot);
+        drop(writer.join().expect("the writer ends"));
+    });
+}
+
+/// The same for a reader that takes no reference and reads the key of a cell in passing.
+#[test]
+fn h_01_a_recycled_key_is_not_mistaken() {
+    loom::model(|| {
+        let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
+        let ours = gfx.id();
+        let object = Arc::new(SeqcountWith::<Sound>::default());
+        let (old, new) = (gfx.issue().expect("seqno"), gfx.issue().expect("seqno"));
+        transact(&object, |_| false, &[old.fence()]);
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                transact(&object, |_| true, &[new.fence()]);
+                old.signal();
+                (foreign.issue().expect("seqno"), new)
+            })
+        };
+        let keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+            keys.push(key.timeline);
+            keys
+        });
+        assert_eq!(keys, [ours], "a foreign fence");
+        drop(writer.join().expect("the writer ends"));
+    });
+}
+
+#[test]
+fn h_01_a_recycled_cell_is_not_mistaken() {
+    a_recycled_cell_is_not_mistaken::<Sound>();
+}
+
+#[test]
+#[should_panic]
+fn h_01_known_bad_skips_validation() {
+    a_recycled_cell_is_not_mistaken::<SkipsValidation>();
+}
+
+/// The second fence makes the table grow under a reader, who does not lose the first.
+#[test]
+fn b9_growth_loses_nothing() {
+    loom::model(|| {
+        let gfx = Timeline::new("gfx");
+        let jobs = [gfx.issue(), gfx.issue()].map(|job| job.expect("seqno"));
+        let object = Arc::new(SeqcountWith::<Sound>::default());
+        transact(&object, |_| false, &[jobs[0].fence()]);
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                transact(&object, |_| false, &[jobs[1].fence()]);
+                jobs
+            })
+        };
+        let seen = object.fold(UsageSet::ALL, 0, |n, _| n + 1);
+        assert!(seen == 1 || seen == 2, "{seen} of 1 or 2");
+        drop(writer.join().expect("the writer ends"));
+    });
+}

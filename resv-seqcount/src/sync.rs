@@ -1,0 +1,57 @@
+//! The one place that decides whether this crate runs on real primitives or on loom's.
+
+#[cfg(not(loom))]
+mod imp {
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+    pub(crate) use std::cell::UnsafeCell;
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+    /// Loads what only the calling thread may store at present: its own latest store.
+    #[inline]
+    pub(crate) fn load_own(atomic: &AtomicUsize) -> usize {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    /// [`load_own`] for a pointer.
+    #[inline]
+    pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
+        atomic.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(loom)]
+mod imp {
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use std::cell::UnsafeCell;
+
+    // loom 0.7 decides where to preempt by the *last* access to each atomic. A writer that loads a
+    // word before it stores to it so hides the reader's load that came earlier, and the race between
+    // that load and the store is never explored. Under loom the writer's own loads are therefore
+    // read-modify-writes that change nothing.
+
+    pub(crate) fn load_own(atomic: &AtomicUsize) -> usize {
+        atomic.fetch_add(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
+        match atomic.fetch_update(Ordering::Relaxed, Ordering::Relaxed, Some) {
+            Ok(own) | Err(own) => own,
+        }
+    }
+
+    /// loom's mutex with parking_lot's signatures.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    pub(crate) type MutexGuard<'a, T> = loom::sync::MutexGuard<'a, T>;
+
+    impl<T> Mutex<T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(|e| e.into_inner())
+        }
+    }
+}
+
+pub(crate) use imp::*;

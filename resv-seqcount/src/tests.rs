@@ -1,0 +1,258 @@
+//! The back end by itself. The contract as a whole is the business of the conformance suite; here
+//! are the cases that need a look inside, each with the defect that it catches.
+
+use crate::counter::{ATTEMPTS, Protocol, Sound};
+use crate::object::{Seqcount, SeqcountWith};
+use resv_core::{
+    Backend, Entry, Fence, Held, Key, Room, Signaler, Timeline, TimelineId, Usage, UsageSet,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Readers that do not look at the counter again.
+#[derive(Debug)]
+struct SkipsValidation;
+impl Protocol for SkipsValidation {
+    const VALIDATES: bool = false;
+}
+
+fn edit<P: Protocol>(
+    object: &SeqcountWith<P>,
+    held: &mut Held<'_>,
+    removes: impl FnMut(Key) -> bool,
+    add: &[(&Fence, Usage)],
+) {
+    let room = Room {
+        adds: add.len(),
+        publishes: 1,
+    };
+    object.reserve(held, room).expect("memory");
+    object.edit(held, removes, None);
+    for &(fence, usage) in add {
+        let fence = fence.clone();
+        object.edit(held, |_| false, Some(Entry { fence, usage }));
+    }
+    object.publish(held);
+    object.unreserve(held);
+}
+
+fn set<P: Protocol>(object: &SeqcountWith<P>, fence: &Fence) {
+    let mut held = object.object_lock().lock();
+    edit(object, &mut held, |_| true, &[(fence, Usage::Write)]);
+}
+
+fn add<P: Protocol>(object: &SeqcountWith<P>, fence: &Fence) {
+    let mut held = object.object_lock().lock();
+    edit(object, &mut held, |_| false, &[(fence, Usage::Read)]);
+}
+
+fn issue(timeline: &Timeline) -> Signaler {
+    timeline.issue().expect("a seqno is left")
+}
+
+/// A reader that is overtaken after it has looked at the only slot: {E1}, then S1 is added and E1
+/// signals. Something was pending at every instant.
+fn overtaken_reader_sees_something<P: Protocol>() -> bool {
+    let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
+    let object = SeqcountWith::<P>::default();
+    let (e1, s1) = (issue(&gfx), issue(&dma));
+    set(&object, e1.fence());
+    let mut writer = Some(e1);
+    let found = object
+        .collect(|(cell, _)| {
+            if let Some(e1) = writer.take() {
+                add(&object, s1.fence());
+                e1.signal();
+            }
+            cell.is_pending().then(|| cell.key_parts())
+        })
+        .expect("memory");
+    !found.is_empty()
+}
+
+#[test]
+fn h_25_an_idle_answer_is_validated() {
+    assert!(overtaken_reader_sees_something::<Sound>());
+    assert!(!overtaken_reader_sees_something::<SkipsValidation>());
+}
+
+/// A reader that is overtaken between finding a cell and reading it, while the cell becomes the
+/// fence of somebody else.
+fn overtaken_reader_sees_its_own_timeline<P: Protocol>() -> bool {
+    let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
+    let object = SeqcountWith::<P>::default();
+    let (a, b) = (issue(&gfx), issue(&gfx));
+    set(&object, a.fence());
+    let mut writer = Some(a);
+    let mut strangers = Vec::new();
+    let found: Vec<TimelineId> = object
+        .collect(|(cell, _)| {
+            if let Some(a) = writer.take() {
+                set(&object, b.fence());
+                a.signal();
+                // The pool hands out the cell that was freed last; other tests may take it first,
+                // so try a few times.
+                while strangers.len() < 1000 {
+                    strangers.push(issue(&foreign));
+                    if cell.key_parts().0 == foreign.id() {
+                        break;
+                    }
+                }
+            }
+            Some(cell.key_parts().0)
+        })
+        .expect("memory");
+    found == [gfx.id()]
+}
+
+#[test]
+fn h_01_a_recycled_fence_is_never_taken_for_the_old_one() {
+    assert!(overtaken_reader_sees_its_own_timeline::<Sound>());
+    assert!(!overtaken_reader_sees_its_own_timeline::<SkipsValidation>());
+}
+
+#[test]
+fn b7_a_reader_that_is_always_overtaken_shuts_writers_out() {
+    let gfx = Timeline::new("gfx");
+    let object = Seqcount::default();
+    set(&object, issue(&gfx).fence());
+    let mut calls = 0;
+    let job = object.read(|_| {
+        calls += 1;
+        if calls > ATTEMPTS {
+            // Writers are shut out now; editing here would block for ever.
+            return None;
+        }
+        let job = issue(&gfx);
+        set(&object, job.fence());
+        Some(job)
+    });
+    assert!(job.is_none());
+    assert_eq!(calls, ATTEMPTS + 1);
+    assert_eq!(object.counters().retries, u64::from(ATTEMPTS) - 1);
+    assert_eq!(object.counters().fallbacks, 1);
+}
+
+#[test]
+fn b8_outgrown_tables_have_fewer_slots_than_the_current_one() {
+    let before = Seqcount::garbage();
+    let object = Seqcount::default();
+    let timelines: Vec<Timeline> = (0..100).map(|_| Timeline::new("t")).collect();
+    let jobs: Vec<Signaler> = timelines.iter().map(issue).collect();
+    for job in &jobs {
+        add(&object, job.fence());
+    }
+    // 4, 8, 16, 32, 64, 128 slots: five tables are outgrown.
+    assert!(Seqcount::garbage().peak >= before.live + 5);
+    assert_eq!(object.fold(UsageSet::ALL, 0, |n, _| n + 1), 100);
+    drop(object);
+}
+
+#[test]
+fn signalled_fences_make_room_before_a_table_grows() {
+    let gfx = Timeline::new("gfx");
+    let object = Seqcount::default();
+    for _ in 0..1000 {
+        let job = issue(&gfx);
+        add(&object, job.fence());
+        job.signal();
+    }
+    let held = object.object_lock().lock();
+    let entries = object.fold_held(&held, 0, |n, _| n + 1);
+    assert_eq!(entries, 0);
+    drop(held);
+    assert!(object.capacity() <= 4, "{}", object.capacity());
+}
+
+#[test]
+fn removed_fences_go_at_once() {
+    let gfx = Timeline::new("gfx");
+    let object = Seqcount::default();
+    let jobs: Vec<Signaler> = (0..6).map(|_| issue(&gfx)).collect();
+    for job in &jobs {
+        add(&object, job.fence());
+    }
+    // Out of the middle, from the ends, and all at once.
+    for keep in [vec![1, 2, 4, 5, 6], vec![2, 5, 6], vec![5], vec![]] {
+        let mut held = object.object_lock().lock();
+        edit(&object, &mut held, |key| !keep.contains(&key.seqno), &[]);
+        drop(held);
+        let mut left = object.fold(UsageSet::ALL, Vec::new(), |mut left, key| {
+            left.push(key.seqno);
+            left
+        });
+        left.sort_unstable();
+        assert_eq!(left, keep);
+    }
+}
+
+/// H-02: something is pending at every instant, in ever different places; no reader may ever see
+/// nothing. The fences of a foreign timeline churn through the same pool (H-01).
+#[test]
+fn h_02_no_reader_ever_sees_the_pair_torn() {
+    let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
+    let object = Seqcount::default();
+    let first = issue(&gfx);
+    set(&object, first.fence());
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut exclusive = first;
+            for _ in 0..20_000 {
+                let shared = issue(&dma);
+                add(&object, shared.fence());
+                exclusive.signal();
+                exclusive = issue(&gfx);
+                set(&object, exclusive.fence());
+                shared.signal();
+            }
+            done.store(true, Ordering::Release);
+            exclusive.signal();
+        });
+        scope.spawn(|| {
+            let foreign = Timeline::new("foreign");
+            while !done.load(Ordering::Acquire) {
+                issue(&foreign).signal();
+            }
+        });
+        for reader in 0..2 {
+            let (object, done, ours) = (&object, &done, [gfx.id(), dma.id()]);
+            scope.spawn(move || {
+                let mut reads = 0u32;
+                loop {
+                    reads += 1;
+                    let something = match (reader + reads) % 3 {
+                        0 => !object.is_idle(UsageSet::ALL),
+                        1 => object.fold(UsageSet::ALL, false, |_, key| {
+                            assert!(ours.contains(&key.timeline), "a foreign fence");
+                            true
+                        }),
+                        _ => {
+                            let snapshot = object.snapshot().expect("memory");
+                            for entry in &snapshot {
+                                assert!(ours.contains(&entry.fence.timeline_id()), "foreign");
+                            }
+                            !snapshot.is_empty()
+                        }
+                    };
+                    // The last fence signals after `done`, so only answers before it count.
+                    if done.load(Ordering::Acquire) {
+                        break;
+                    }
+                    assert!(something, "nothing was pending");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "another object")]
+fn the_proof_of_another_lock_is_refused() {
+    let (a, b) = (Seqcount::default(), Seqcount::default());
+    let mut held = b.object_lock().lock();
+    let room = Room {
+        adds: 1,
+        publishes: 1,
+    };
+    let _ = a.reserve(&mut held, room);
+}
