@@ -34,7 +34,8 @@
 //! * **B8 Bounded garbage.** Retired memory is freed within a bound that the back end states, also
 //!   under a reader that never pauses; the peak is observable ([`Garbage`]).
 //! * **B9 Nothing lost.** A pending fence leaves the object only because an edit's predicate named
-//!   its key. Signalled fences may be dropped at any time, and no reader is shown one.
+//!   its key. Signalled fences may be dropped at any time. No fold shows one that had signalled
+//!   before the call; a snapshot may still own some.
 //!
 //! # Writing one
 //!

@@ -188,11 +188,17 @@ impl Backend for Locked {
     }
 
     fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
-        let entries = self.state.lock().published.clone();
-        entries
-            .iter()
-            .filter(|e| usages.contains(e.usage) && !e.fence.is_signaled())
-            .fold(init, |acc, e| f(acc, e.key()))
+        // Tested under the mutex: when it is released, everything that is left out has signalled,
+        // and the set is still the same (H-02).
+        let keys: Vec<Key> = {
+            let state = self.state.lock();
+            let pending = state.published.iter().filter(|e| !e.fence.is_signaled());
+            pending
+                .filter(|e| usages.contains(e.usage))
+                .map(Entry::key)
+                .collect()
+        };
+        keys.into_iter().fold(init, &mut f)
     }
 
     fn is_idle(&self, usages: UsageSet) -> bool {

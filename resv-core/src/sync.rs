@@ -3,24 +3,57 @@
 //! Under `--cfg loom` every atomic and lock that takes part in a protocol is loom's, so the models
 //! explore the real code. Identity counters stay real: no protocol reads them.
 
+//!
+//! The mutex is the standard one, which on Linux is a futex and never allocates, not even under
+//! contention: dropping the last reference of a fence takes one, and contract B3 says that edits
+//! allocate nothing. Poison is ignored: no invariant is open while foreign code runs.
+
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::{Condvar, MutexGuard};
+    use std::sync::{Mutex as StdMutex, PoisonError};
     use std::time::Instant;
 
+    /// A mutex without poison.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(StdMutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Mutex(StdMutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(std::sync::TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+                Err(std::sync::TryLockError::WouldBlock) => None,
+            }
+        }
+    }
+
     /// Sleeps until notified or until `deadline`; `false` when the deadline has passed.
-    pub(crate) fn wait_until<T>(
+    pub(crate) fn wait_until<'a, T>(
         condvar: &Condvar,
-        guard: &mut MutexGuard<'_, T>,
+        guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
-    ) -> bool {
+    ) -> (MutexGuard<'a, T>, bool) {
         match deadline {
             None => {
-                condvar.wait(guard);
-                true
+                let guard = condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
+                (guard, true)
             }
-            Some(deadline) => !condvar.wait_until(guard, deadline).timed_out(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let waited = condvar.wait_timeout(guard, left);
+                let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                (guard, Instant::now() < deadline)
+            }
         }
     }
 }
@@ -28,17 +61,12 @@ mod imp {
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
-    use std::ops::{Deref, DerefMut};
+    pub(crate) use loom::sync::{Condvar, MutexGuard};
     use std::time::Instant;
 
-    /// loom's mutex with parking_lot's signatures.
+    /// loom's mutex without poison.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
-
-    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
-
-    #[derive(Debug, Default)]
-    pub(crate) struct Condvar(loom::sync::Condvar);
 
     impl<T> Mutex<T> {
         pub(crate) fn new(value: T) -> Self {
@@ -46,42 +74,22 @@ mod imp {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().unwrap_or_else(|e| e.into_inner())))
+            self.0.lock().unwrap_or_else(|e| e.into_inner())
         }
 
         pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
-        }
-    }
-
-    impl<T> Deref for MutexGuard<'_, T> {
-        type Target = T;
-        fn deref(&self) -> &T {
-            self.0.as_ref().expect("held")
-        }
-    }
-
-    impl<T> DerefMut for MutexGuard<'_, T> {
-        fn deref_mut(&mut self) -> &mut T {
-            self.0.as_mut().expect("held")
-        }
-    }
-
-    impl Condvar {
-        pub(crate) fn notify_one(&self) {
-            self.0.notify_one();
+            self.0.try_lock().ok()
         }
     }
 
     /// loom has no clock: a wait with a deadline is a wait without one.
-    pub(crate) fn wait_until<T>(
+    pub(crate) fn wait_until<'a, T>(
         condvar: &Condvar,
-        guard: &mut MutexGuard<'_, T>,
+        guard: MutexGuard<'a, T>,
         _deadline: Option<Instant>,
-    ) -> bool {
-        let inner = guard.0.take().expect("held");
-        guard.0 = Some(condvar.0.wait(inner).unwrap_or_else(|e| e.into_inner()));
-        true
+    ) -> (MutexGuard<'a, T>, bool) {
+        let guard = condvar.wait(guard).unwrap_or_else(|e| e.into_inner());
+        (guard, true)
     }
 }
 

@@ -26,7 +26,9 @@ impl Event {
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let mut set = self.set.lock();
         while !*set {
-            if !wait_until(&self.changed, &mut set, deadline) {
+            let in_time;
+            (set, in_time) = wait_until(&self.changed, set, deadline);
+            if !in_time {
                 return *set;
             }
         }
