@@ -1,0 +1,21 @@
+//! All the `unsafe` of this crate, one data structure a file.
+//!
+//! | file | what it gives to safe code | what it leans on |
+//! |---|---|---|
+//! | [`mod@array`] | a counted, immutable array and the builder that it is made of | the count; uniqueness of the builder |
+//! | [`list`] | lists of such arrays that need no memory of their own | whoever owns an element may write its link |
+//! | [`holder`] | a cell that only the holder of an object's lock can open | [`Held`](resv_core::Held) exists once |
+//! | `epoch` | a pointer that is read without owning what it points to | epochs of `crossbeam-epoch` |
+//! | `ref_cnt` | the array as a pointer that arc-swap can keep | the count |
+//!
+//! Each is sound by itself: no use of its safe functions, however wrong, breaks memory safety.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod array;
+#[cfg(feature = "crossbeam-epoch")]
+pub(crate) mod epoch;
+pub(crate) mod holder;
+pub(crate) mod list;
+#[cfg(feature = "arc-swap")]
+mod ref_cnt;

@@ -1,0 +1,342 @@
+//! What is promised, on each flavour, by one thread or with steps in a fixed order. Races are in
+//! `tests/stress.rs` and `tests/loom.rs`, memory in `tests/no_alloc.rs` and `tests/alloc_failure.rs`.
+
+use crate::{RcuArray, Reclaim, Snapshot};
+use resv_core::{Backend, Entry, Held, Key, Room, Signaler, Timeline, Usage, UsageSet};
+use std::sync::mpsc;
+
+fn issue(timeline: &Timeline) -> Signaler {
+    timeline.issue().expect("seqnos are left")
+}
+
+fn entry(job: &Signaler, usage: Usage) -> Entry {
+    Entry {
+        fence: job.fence().clone(),
+        usage,
+    }
+}
+
+fn room(adds: usize, publishes: usize) -> Room {
+    Room { adds, publishes }
+}
+
+fn nothing(_: Key) -> bool {
+    false
+}
+
+/// One transaction with one publish: removes what `removes` names, adds `add`.
+fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, add: &[Entry]) {
+    let mut held = object.object_lock().lock();
+    object
+        .reserve(&mut held, room(add.len(), 1))
+        .expect("memory");
+    object.edit(&mut held, removes, None);
+    for entry in add {
+        object.edit(&mut held, nothing, Some(entry.clone()));
+    }
+    object.publish(&mut held);
+    object.unreserve(&mut held);
+}
+
+fn keys(snapshot: &Snapshot) -> Vec<Key> {
+    snapshot.as_ref().iter().map(Entry::key).collect()
+}
+
+fn fold_keys<R: Reclaim>(object: &RcuArray<R>, usages: UsageSet) -> Vec<Key> {
+    object.fold(usages, Vec::new(), |mut keys, key| {
+        keys.push(key);
+        keys
+    })
+}
+
+fn held_keys<R: Reclaim>(object: &RcuArray<R>, held: &Held<'_>) -> Vec<Key> {
+    object.fold_held(held, Vec::new(), |mut keys, entry| {
+        keys.push(entry.key());
+        keys
+    })
+}
+
+fn an_empty_object_is_idle_and_has_nothing_to_show<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    assert!(object.is_idle(UsageSet::ALL));
+    assert!(fold_keys(&object, UsageSet::ALL).is_empty());
+    assert!(
+        object
+            .snapshot()
+            .expect("no memory needed")
+            .as_ref()
+            .is_empty()
+    );
+    // An edit that changes nothing publishes nothing that anybody could see.
+    commit(&object, |_| true, &[]);
+    assert!(object.is_idle(UsageSet::ALL));
+}
+
+fn b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    commit(&object, nothing, &[entry(&a, Usage::Write)]);
+
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(1, 1)).expect("memory");
+    object.edit(
+        &mut held,
+        |key| key.seqno == 1,
+        Some(entry(&b, Usage::Read)),
+    );
+    let (old, new) = (entry(&a, Usage::Write).key(), entry(&b, Usage::Read).key());
+    assert_eq!(held_keys(&object, &held), [new]);
+    assert_eq!(fold_keys(&object, UsageSet::ALL), [old]);
+    object.publish(&mut held);
+    assert_eq!(fold_keys(&object, UsageSet::ALL), [new]);
+    assert_eq!(fold_keys(&object, UsageSet::of(&[Usage::Write])), []);
+    object.publish(&mut held); // nothing staged: nothing happens
+    object.unreserve(&mut held);
+    assert_eq!(held_keys(&object, &held), [new]);
+}
+
+fn b6_a_snapshot_never_changes_and_keeps_its_fences<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    commit(&object, nothing, &[entry(&a, Usage::Write)]);
+    let snapshot = object.snapshot().expect("no memory needed");
+    let second = snapshot.clone();
+    let before = keys(&snapshot);
+
+    commit(&object, |_| true, &[entry(&b, Usage::Write)]);
+    a.signal(); // the snapshot has the only references to this fence now
+    for _ in 0..200 {
+        commit(&object, |_| true, &[entry(&b, Usage::Write)]);
+    }
+    RcuArray::<R>::collect();
+    drop(object);
+
+    assert_eq!(keys(&snapshot), before);
+    drop(snapshot);
+    assert_eq!(keys(&second), before);
+    assert!(second.as_ref()[0].fence.is_signaled());
+    assert_eq!(second.as_ref()[0].fence.timeline(), line);
+}
+
+fn b9_only_what_the_predicate_names_leaves<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..40).map(|_| issue(&line)).collect();
+    let entries: Vec<_> = jobs.iter().map(|job| entry(job, Usage::Read)).collect();
+    commit(&object, nothing, &entries);
+    commit(&object, |key| key.seqno % 4 == 0, &[]);
+    let left: Vec<u64> = fold_keys(&object, UsageSet::ALL)
+        .iter()
+        .map(|key| key.seqno)
+        .collect();
+    let expected: Vec<u64> = (1..=40).filter(|seqno| seqno % 4 != 0).collect();
+    assert_eq!(left, expected);
+}
+
+fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    commit(
+        &object,
+        nothing,
+        &[entry(&a, Usage::Write), entry(&b, Usage::Read)],
+    );
+    let (write, read) = (UsageSet::of(&[Usage::Write]), UsageSet::of(&[Usage::Read]));
+    assert!(!object.is_idle(write));
+    a.signal();
+    assert!(object.is_idle(write));
+    assert!(!object.is_idle(read) && !object.is_idle(UsageSet::ALL));
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 1);
+    assert_eq!(held_keys(&object, &object.object_lock().lock()).len(), 1);
+    commit(&object, nothing, &[]);
+    assert_eq!(
+        object.snapshot().expect("no memory needed").as_ref().len(),
+        1
+    );
+    b.signal();
+    commit(&object, nothing, &[]);
+    assert_eq!(
+        object.snapshot().expect("no memory needed").as_ref().len(),
+        0
+    );
+    assert!(object.is_idle(UsageSet::ALL));
+}
+
+fn b3_one_reservation_lasts_for_many_publishes<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(5, 5)).expect("memory");
+    for (at, job) in jobs.iter().enumerate() {
+        object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+        object.publish(&mut held);
+        assert_eq!(fold_keys(&object, UsageSet::ALL).len(), at + 1);
+    }
+}
+
+fn b3_reserving_again_adds_to_what_is_staged<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..50).map(|_| issue(&line)).collect();
+    let mut held = object.object_lock().lock();
+    for job in &jobs {
+        object.reserve(&mut held, room(1, 1)).expect("memory");
+        object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+    }
+    assert!(object.is_idle(UsageSet::ALL));
+    // More room than before, while something is staged and spares are there.
+    object.reserve(&mut held, room(3, 4)).expect("memory");
+    object.publish(&mut held);
+    for job in &jobs[..3] {
+        object.edit(&mut held, nothing, Some(entry(job, Usage::Read)));
+        object.publish(&mut held);
+    }
+    object.unreserve(&mut held);
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 53);
+}
+
+fn what_is_staged_outlives_an_unreserve<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let job = issue(&Timeline::new("t"));
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(2, 1)).expect("memory");
+    object.edit(&mut held, nothing, Some(entry(&job, Usage::Write)));
+    object.unreserve(&mut held);
+    drop(held);
+    let mut held = object.object_lock().lock();
+    assert_eq!(held_keys(&object, &held).len(), 1);
+    object.publish(&mut held);
+    assert!(!object.is_idle(UsageSet::ALL));
+}
+
+fn b3_a_reservation_that_cannot_be_met_changes_nothing<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    commit(&object, nothing, &[entry(&a, Usage::Write)]);
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(1, 1)).expect("memory");
+    for adds in [usize::MAX, isize::MAX as usize] {
+        let error = object
+            .reserve(&mut held, room(adds, 3))
+            .expect_err("too much");
+        assert_eq!(error.entries(), adds);
+    }
+    object.edit(&mut held, nothing, Some(entry(&b, Usage::Write)));
+    object.publish(&mut held);
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 2);
+}
+
+fn panic_message(run: impl FnOnce()) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).expect_err("a panic");
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .expect("a message")
+}
+
+fn editing_without_room_panics_and_changes_nothing<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let job = issue(&line);
+    let mut held = object.object_lock().lock();
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, "no room is reserved for a publish");
+    object.reserve(&mut held, room(1, 1)).expect("memory");
+    object.edit(&mut held, nothing, Some(entry(&job, Usage::Write)));
+    let message =
+        panic_message(|| object.edit(&mut held, |_| true, Some(entry(&job, Usage::Read))));
+    assert_eq!(message, "no room is reserved for this add");
+    object.publish(&mut held);
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 1);
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, "no room is reserved for a publish");
+    object.unreserve(&mut held);
+}
+
+fn a_predicate_that_panics_loses_nothing<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..4).map(|_| issue(&line)).collect();
+    let entries: Vec<_> = jobs.iter().map(|job| entry(job, Usage::Read)).collect();
+    commit(&object, nothing, &entries);
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(0, 1)).expect("memory");
+    panic_message(|| {
+        object.edit(
+            &mut held,
+            |key| {
+                assert!(key.seqno < 3, "on purpose");
+                true
+            },
+            None,
+        );
+    });
+    assert_eq!(held_keys(&object, &held).len(), 4);
+    object.publish(&mut held);
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 4);
+}
+
+fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let first = issue(&line);
+    commit(&object, nothing, &[entry(&first, Usage::Write)]);
+    let (entered, wait_entered) = mpsc::channel();
+    let (leave, wait_leave) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let object = &object;
+        let visit = scope.spawn(move || {
+            object.fold(UsageSet::ALL, 0, |count, key| {
+                assert_eq!(key.seqno, 1);
+                entered.send(()).expect("the other side waits");
+                wait_leave.recv().expect("the other side sends");
+                count + 1
+            })
+        });
+        wait_entered.recv().expect("the visitor sends");
+        // Publishes, signals and frees go on while the visitor is in the middle of its visit ...
+        let job = issue(&line);
+        for _ in 0..500 {
+            commit(object, |_| true, &[entry(&job, Usage::Write)]);
+        }
+        first.signal();
+        RcuArray::<R>::collect();
+        // ... and what the visitor is shown is of one instant, once.
+        leave.send(()).expect("the visitor waits");
+        assert_eq!(visit.join().expect("no panic"), 1);
+    });
+}
+
+macro_rules! on_each_flavour {
+    ($($test:ident)*) => {
+        #[cfg(feature = "crossbeam-epoch")]
+        mod epoch {
+            $(#[test] fn $test() { super::$test::<crate::Epoch>(); })*
+        }
+        #[cfg(feature = "arc-swap")]
+        mod arc_swap {
+            $(#[test] fn $test() { super::$test::<crate::ArcSwapped>(); })*
+        }
+    };
+}
+
+on_each_flavour! {
+    an_empty_object_is_idle_and_has_nothing_to_show
+    b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published
+    b6_a_snapshot_never_changes_and_keeps_its_fences
+    b9_only_what_the_predicate_names_leaves
+    signalled_fences_are_not_shown_and_leave_with_the_next_edit
+    b3_one_reservation_lasts_for_many_publishes
+    b3_reserving_again_adds_to_what_is_staged
+    what_is_staged_outlives_an_unreserve
+    b3_a_reservation_that_cannot_be_met_changes_nothing
+    editing_without_room_panics_and_changes_nothing
+    a_predicate_that_panics_loses_nothing
+    b7_a_visit_that_blocks_holds_up_nobody
+}

@@ -1,0 +1,188 @@
+//! B3, H-31: when the k-th allocation of a reservation fails, for every k, the reservation says so,
+//! nothing has changed and nothing has leaked.
+//!
+//! What `crossbeam-epoch` and `arc-swap` allocate themselves cannot fail softly (they abort), so
+//! each scene begins with the thread registered and nothing to hand over.
+#![cfg(all(not(loom), any(feature = "arc-swap", feature = "crossbeam-epoch")))]
+
+mod common;
+
+use common::{counted, failing};
+use resv_core::fence::pool_stats;
+use resv_core::{Backend, Entry, Held, Key, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_rcu_array::{RcuArray, Reclaim};
+use std::sync::Mutex;
+
+/// Fences are counted for the whole process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn entry(job: &Signaler) -> Entry {
+    Entry {
+        fence: job.fence().clone(),
+        usage: Usage::Write,
+    }
+}
+
+fn seen_by_holder<R: Reclaim>(object: &RcuArray<R>, held: &Held<'_>) -> Vec<Key> {
+    object.fold_held(held, Vec::new(), |mut keys, entry| {
+        keys.push(entry.key());
+        keys
+    })
+}
+
+fn seen_by_readers<R: Reclaim>(object: &RcuArray<R>) -> Vec<Key> {
+    object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+        keys.push(key);
+        keys
+    })
+}
+
+/// What is there when the reservation that fails is made.
+#[derive(Clone, Copy)]
+struct Scene {
+    published: usize,
+    /// Reserved before, under the same lock.
+    before: Room,
+    /// Of which this many adds were used and not published.
+    staged: usize,
+    wanted: Room,
+}
+
+fn fails_cleanly<R: Reclaim>(scene: Scene) -> usize {
+    let lines: Vec<_> = (0..16).map(|_| Timeline::new("t")).collect();
+    let jobs: Vec<_> = lines
+        .iter()
+        .map(|line| line.issue().expect("seqnos are left"))
+        .collect();
+    for k in 0.. {
+        let object = RcuArray::<R>::default();
+        let mut held = object.object_lock().lock();
+        let room = Room {
+            adds: scene.published,
+            publishes: 1,
+        };
+        object.reserve(&mut held, room).expect("memory");
+        for job in &jobs[..scene.published] {
+            object.edit(&mut held, |_| false, Some(entry(job)));
+        }
+        object.publish(&mut held);
+        object.reserve(&mut held, scene.before).expect("memory");
+        for job in &jobs[10..10 + scene.staged] {
+            object.edit(&mut held, |_| false, Some(entry(job)));
+        }
+        RcuArray::<R>::collect();
+
+        let fences = pool_stats().live;
+        let holder = seen_by_holder(&object, &held);
+        let readers = seen_by_readers(&object);
+        let ((result, failed), allocated, freed) =
+            counted(|| failing(k, || object.reserve(&mut held, scene.wanted)));
+        if !failed {
+            result.expect("no allocation failed");
+            return usize::try_from(k).expect("not negative");
+        }
+        let error = result.expect_err("an allocation failed");
+        assert_eq!(error.entries(), scene.wanted.adds);
+        assert_eq!(allocated, freed, "leaked memory, k = {k}");
+        assert_eq!(pool_stats().live, fences, "leaked a fence, k = {k}");
+        assert_eq!(seen_by_holder(&object, &held), holder);
+        assert_eq!(seen_by_readers(&object), readers);
+        // What was reserved before can still be used, without memory.
+        let used = scene.before.adds - scene.staged;
+        let ((), allocated, _) = counted(|| {
+            for job in &jobs[..used] {
+                object.edit(&mut held, |_| false, Some(entry(job)));
+            }
+            object.publish(&mut held);
+        });
+        assert_eq!(allocated, 0);
+        assert_eq!(
+            seen_by_readers(&object).len(),
+            scene.published + scene.before.adds
+        );
+        // And with memory, all is well.
+        object.reserve(&mut held, scene.wanted).expect("memory");
+        object.unreserve(&mut held);
+    }
+    unreachable!("the loop ends when no allocation fails")
+}
+
+fn room(adds: usize, publishes: usize) -> Room {
+    Room { adds, publishes }
+}
+
+fn every_allocation_of_a_reservation_may_fail<R: Reclaim>() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = pool_stats().live;
+    let scenes = [
+        // (published, reserved before, staged, wanted) and the number of arrays it takes
+        (0, room(0, 0), 0, room(1, 1), 1),
+        (3, room(0, 0), 0, room(4, 4), 4),
+        // Something is staged: it is copied to a larger array, and needs no second one to publish.
+        (3, room(2, 1), 2, room(4, 1), 1),
+        (3, room(2, 1), 2, room(4, 3), 3),
+        // Spares that are too small are all replaced.
+        (3, room(2, 2), 1, room(8, 4), 4),
+        // Spares that are large enough are kept.
+        (3, room(2, 2), 0, room(2, 5), 3),
+        // Nothing is missing.
+        (3, room(2, 2), 0, room(1, 1), 0),
+    ];
+    for (published, before, staged, wanted, arrays) in scenes {
+        let scene = Scene {
+            published,
+            before,
+            staged,
+            wanted,
+        };
+        assert_eq!(fails_cleanly::<R>(scene), arrays);
+    }
+    RcuArray::<R>::collect();
+    assert_eq!(pool_stats().live, before, "leaked fences");
+    assert_eq!(RcuArray::<R>::garbage().live, 0);
+}
+
+fn all_fences_are_gone_after_the_last_object<R: Reclaim>() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = pool_stats().live;
+    std::thread::spawn(|| {
+        let line = Timeline::new("t");
+        let object = RcuArray::<R>::default();
+        for _ in 0..100 {
+            let job = line.issue().expect("seqnos are left");
+            let mut held = object.object_lock().lock();
+            object.reserve(&mut held, room(1, 1)).expect("memory");
+            object.edit(&mut held, |_| false, Some(entry(&job)));
+            object.publish(&mut held);
+            object.unreserve(&mut held);
+        }
+    })
+    .join()
+    .expect("no panic");
+    // The thread has handed over what it had retired.
+    RcuArray::<R>::collect();
+    assert_eq!(RcuArray::<R>::garbage().live, 0);
+    assert_eq!(pool_stats().live, before);
+}
+
+macro_rules! on_each_flavour {
+    ($($test:ident)*) => {
+        #[cfg(feature = "crossbeam-epoch")]
+        mod epoch {
+            $(#[test] fn $test() { super::$test::<resv_rcu_array::Epoch>(); })*
+        }
+        #[cfg(feature = "arc-swap")]
+        mod arc_swap {
+            $(#[test] fn $test() { super::$test::<resv_rcu_array::ArcSwapped>(); })*
+        }
+    };
+}
+
+on_each_flavour! {
+    every_allocation_of_a_reservation_may_fail
+    all_fences_are_gone_after_the_last_object
+}
