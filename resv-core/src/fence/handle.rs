@@ -201,7 +201,8 @@ impl Fence {
     /// It need not be the fence that the caller meant; see [`cell`](super::cell), step 3.
     #[inline]
     pub fn try_acquire(cell: &'static FenceCell) -> Option<Fence> {
-        cell.acquire_unless_vacant().then_some(Fence { cell })
+        // Lazily: a handle that is made is a reference that is dropped.
+        cell.acquire_unless_vacant().then(|| Fence { cell })
     }
 }
 

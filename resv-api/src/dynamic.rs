@@ -1,0 +1,237 @@
+//! The object-safe form, for programs that choose semantics and back end at run time.
+
+use crate::kind::{BackendKind, NotCompiledIn};
+use crate::object::Resv;
+use resv_core::{
+    Access, Backend, Counters, Entry, ExclusiveShared, Fence, Garbage, Locked, ReserveError,
+    Semantics, SemanticsKind, TimelineId, Usage, UsageLevels, Waited, WritersReadersOthers,
+};
+use std::time::Duration;
+
+/// One edit of a transaction.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// [`Slots::add`](crate::Slots::add).
+    Add {
+        /// The fence to add.
+        fence: Fence,
+        /// What its job does to the buffer.
+        usage: Usage,
+    },
+    /// [`Slots::replace`](crate::Slots::replace).
+    Replace {
+        /// The timeline whose fences are replaced.
+        timeline: TimelineId,
+        /// What they become.
+        fence: Fence,
+        /// The usage they get.
+        usage: Usage,
+    },
+}
+
+/// A reservation object whose semantics and back end are chosen at run time.
+///
+/// Each method is that of [`Resv`] under the same name.
+///
+/// ```
+/// use resv_api::{Access, Edit, Locked, Reservation, Resv, Timeline, Usage, UsageLevels};
+///
+/// let buffer: Box<dyn Reservation> = Box::new(Resv::<UsageLevels, Locked>::default());
+/// let job = Timeline::new("gfx").issue()?;
+/// buffer.transact(&[Edit::Add { fence: job.fence().clone(), usage: Usage::Read }])?;
+/// assert!(buffer.is_idle(Access::Read));
+/// assert!(!buffer.is_idle(Access::Write));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Reservation: Send + Sync {
+    /// The name of the semantics.
+    fn semantics(&self) -> &'static str;
+
+    /// The name of the back end.
+    fn backend(&self) -> &'static str;
+
+    /// Locks the object, reserves, makes the edits in order, publishes, and unlocks.
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then.
+    fn transact(&self, edits: &[Edit]) -> Result<(), ReserveError>;
+
+    /// Makes this object hold exactly the pending fences of `source`.
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then.
+    fn copy_from(&self, source: &dyn Reservation) -> Result<(), ReserveError>;
+
+    /// The entries of one instant, without those that have signalled since, in no particular order.
+    ///
+    /// So an empty answer means that there is nothing left to wait for of that instant; whether the
+    /// object is idle is asked with [`is_idle`](Reservation::is_idle).
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had.
+    fn entries(&self) -> Result<Vec<Entry>, ReserveError>;
+
+    /// Of the [`entries`](Reservation::entries), those that `access` must wait for.
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had.
+    fn waits_for(&self, access: Access) -> Result<Vec<Entry>, ReserveError>;
+
+    /// Whether `access` has nothing to wait for.
+    fn is_idle(&self, access: Access) -> bool;
+
+    /// Sleeps until what `access` must wait for now has signalled.
+    fn wait(&self, access: Access, timeout: Option<Duration>) -> Waited;
+
+    /// What readers of this object had to do.
+    fn counters(&self) -> Counters;
+}
+
+fn collect<'e>(entries: impl Iterator<Item = &'e Entry>) -> Result<Vec<Entry>, ReserveError> {
+    let mut collected = Vec::new();
+    for entry in entries {
+        collected
+            .try_reserve(1)
+            .map_err(|_| ReserveError::new(collected.len() + 1))?;
+        collected.push(entry.clone());
+    }
+    Ok(collected)
+}
+
+impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
+    fn semantics(&self) -> &'static str {
+        S::NAME
+    }
+
+    fn backend(&self) -> &'static str {
+        B::NAME
+    }
+
+    fn transact(&self, edits: &[Edit]) -> Result<(), ReserveError> {
+        let mut guard = self.lock();
+        let mut slots = guard.reserve(edits.len())?;
+        for edit in edits {
+            match edit {
+                Edit::Add { fence, usage } => slots.add(fence, *usage),
+                Edit::Replace {
+                    timeline,
+                    fence,
+                    usage,
+                } => {
+                    slots.replace(*timeline, fence, *usage);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_from(&self, source: &dyn Reservation) -> Result<(), ReserveError> {
+        let entries = source.entries()?;
+        self.lock().assign(entries.iter())
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, ReserveError> {
+        collect(self.try_snapshot()?.iter())
+    }
+
+    fn waits_for(&self, access: Access) -> Result<Vec<Entry>, ReserveError> {
+        collect(self.try_snapshot()?.narrow(access).iter())
+    }
+
+    fn is_idle(&self, access: Access) -> bool {
+        Resv::is_idle(self, access)
+    }
+
+    fn wait(&self, access: Access, timeout: Option<Duration>) -> Waited {
+        Resv::wait(self, access, timeout)
+    }
+
+    fn counters(&self) -> Counters {
+        Resv::counters(self)
+    }
+}
+
+/// Evaluates `$body` with `$B` standing for the back end that `$kind` names, or returns the error
+/// that it is not compiled in.
+macro_rules! with_backend {
+    ($kind:expr, $B:ident => $body:expr) => {
+        match $kind {
+            #[cfg(feature = "seqcount")]
+            BackendKind::Seqcount => {
+                type $B = resv_seqcount::Seqcount;
+                $body
+            }
+            #[cfg(feature = "rcu-array")]
+            BackendKind::RcuArray => {
+                type $B = resv_rcu_array::RcuArray<resv_rcu_array::Epoch>;
+                $body
+            }
+            #[cfg(feature = "arc-swap")]
+            BackendKind::RcuArrayArcSwap => {
+                type $B = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;
+                $body
+            }
+            BackendKind::Locked => {
+                type $B = Locked;
+                $body
+            }
+            #[allow(unreachable_patterns, reason = "reachable when a back end is left out")]
+            missing => return Err(NotCompiledIn(missing)),
+        }
+    };
+}
+
+/// A new, empty object.
+///
+/// # Errors
+///
+/// When the back end is not compiled in.
+///
+/// ```
+/// use resv_api::{BackendKind, SemanticsKind, new_reservation};
+/// let buffer = new_reservation(SemanticsKind::ExclusiveShared, BackendKind::Locked)?;
+/// assert_eq!((buffer.semantics(), buffer.backend()), ("exclusive-shared", "locked"));
+/// # Ok::<(), resv_api::NotCompiledIn>(())
+/// ```
+pub fn new_reservation(
+    semantics: SemanticsKind,
+    backend: BackendKind,
+) -> Result<Box<dyn Reservation>, NotCompiledIn> {
+    with_backend!(backend, B => Ok(match semantics {
+        SemanticsKind::ExclusiveShared => Box::new(Resv::<ExclusiveShared, B>::default()),
+        SemanticsKind::WritersReadersOthers => Box::new(Resv::<WritersReadersOthers, B>::default()),
+        SemanticsKind::UsageLevels => Box::new(Resv::<UsageLevels, B>::default()),
+    }))
+}
+
+impl BackendKind {
+    /// [`Backend::garbage`] of this back end.
+    ///
+    /// # Errors
+    ///
+    /// When the back end is not compiled in.
+    pub fn garbage(self) -> Result<Garbage, NotCompiledIn> {
+        with_backend!(self, B => Ok(<B as Backend>::garbage()))
+    }
+
+    /// [`Backend::reset_garbage_peak`] of this back end.
+    ///
+    /// # Errors
+    ///
+    /// When the back end is not compiled in.
+    pub fn reset_garbage_peak(self) -> Result<(), NotCompiledIn> {
+        with_backend!(self, B => {
+            <B as Backend>::reset_garbage_peak();
+            Ok(())
+        })
+    }
+
+    /// Whether this back end is compiled in.
+    pub fn is_compiled_in(self) -> bool {
+        self.garbage().is_ok()
+    }
+}

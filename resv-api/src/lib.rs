@@ -1,0 +1,105 @@
+//! Reservation objects with swappable semantics and, independently, swappable implementations.
+//!
+//! # The concept
+//!
+//! A [`Resv`] sits beside a shared buffer and keeps the [`Fence`]s of the jobs that use it. To touch
+//! the buffer, a job
+//!
+//! 1. takes the object's lock ([`Resv::lock`]),
+//! 2. asks what it must wait for ([`waits_for`](Resv::waits_for), with an [`Access`]),
+//! 3. reserves memory ([`Guard::reserve`]): the last step that can fail,
+//! 4. goes to the hardware, and
+//! 5. leaves its own fence behind ([`Slots::add`], with a [`Usage`]), which cannot fail any more.
+//!
+//! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
+//! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps.
+//!
+//! `Resv<S, B>` has two parameters that know nothing of each other:
+//!
+//! * `S`, a [`Semantics`], decides what the object *means*: which fences a new one supersedes, which
+//!   an access waits for, when an add becomes visible. [`UsageLevels`] (the default),
+//!   [`WritersReadersOthers`], [`ExclusiveShared`].
+//! * `B`, a [`Backend`], decides how fences are *stored*, published and read while others write:
+//!   under the contract B1 to B9 ([`backend`]). [`DefaultBackend`] unless you say otherwise.
+//!
+//! Changing one never changes what the other does, so either can be reverted alone. The
+//! [`guide`] works through E1 to E17, the cases in which the semantics differ.
+//!
+//! # Example
+//!
+//! ```
+//! use resv_api::{Access, Resv, Timeline, Usage, Waited};
+//! use std::time::Duration;
+//!
+//! let buffer = Resv::new();
+//! let decoder = Timeline::new("vcn");
+//!
+//! // The decoder writes a frame into the buffer.
+//! let job = decoder.issue()?;
+//! let mut guard = buffer.lock();
+//! let mut slots = guard.reserve(1)?; // may fail; nothing has happened yet
+//! slots.add(job.fence(), Usage::Write); // cannot fail: the job may be running already
+//! drop(guard);
+//!
+//! // A compositor wants to read it: what must it wait for?
+//! let waits: Vec<_> = buffer.waits_for(Access::Read).iter().map(|e| e.fence.clone()).collect();
+//! assert_eq!(waits, [job.fence().clone()]);
+//! assert!(!buffer.is_idle(Access::Read));
+//! assert_eq!(buffer.wait(Access::Read, Some(Duration::ZERO)), Waited::TimedOut);
+//!
+//! job.signal();
+//! assert!(buffer.is_idle(Access::Read));
+//! assert_eq!(buffer.wait(Access::Read, None), Waited::Signaled);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An add without a reservation does not compile:
+//!
+//! ```compile_fail,E0599
+//! # use resv_api::{Resv, Timeline, Usage};
+//! # let (buffer, job) = (Resv::new(), Timeline::new("vcn").issue().unwrap());
+//! let mut guard = buffer.lock();
+//! guard.add(job.fence(), Usage::Write); // no such method: only `Slots` can add
+//! ```
+//!
+//! # Features
+//!
+//! | feature | effect |
+//! |---|---|
+//! | `rcu-array` (default) | compiles in the fence-array back end, reclaimed by crossbeam-epoch |
+//! | `arc-swap` | compiles in the same back end, reclaimed by arc-swap |
+//! | `seqcount` | compiles in the legacy seqcount back end |
+//! | `prefer-seqcount` | makes the seqcount back end [`DefaultBackend`]: the revert switch |
+//! | `all` | every back end; changes no default |
+//!
+//! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
+//! arc-swap, seqcount that is compiled in, else [`Locked`].
+//!
+//! A program that chooses at run time uses [`Reservation`], the object-safe form, with
+//! [`SemanticsKind`] and [`BackendKind`].
+
+#![forbid(unsafe_code)]
+
+mod dynamic;
+pub mod guide;
+mod kind;
+mod object;
+mod snapshot;
+mod transaction;
+
+pub use dynamic::{Edit, Reservation, new_reservation};
+pub use kind::{BackendKind, DefaultBackend, NotCompiledIn};
+pub use object::Resv;
+pub use snapshot::Snapshot;
+pub use transaction::{Guard, Slots};
+
+pub use resv_core::{
+    Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, ExclusiveShared, Fence,
+    FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, Semantics,
+    SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, UsageLevels, UsageSet,
+    Visibility, Waited, WritersReadersOthers, backend,
+};
+#[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
+pub use resv_rcu_array as rcu_array;
+#[cfg(feature = "seqcount")]
+pub use resv_seqcount as seqcount;

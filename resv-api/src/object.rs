@@ -1,0 +1,149 @@
+//! The reservation object: a semantics and a back end put together, and its lock-free queries.
+
+use crate::kind::DefaultBackend;
+use crate::snapshot::Snapshot;
+use crate::transaction::Guard;
+use resv_core::{Access, Backend, Counters, Key, ReserveError, Semantics, UsageLevels, Waited};
+use std::alloc::{Layout, handle_alloc_error};
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// A reservation object: the fences of the jobs that use one buffer.
+///
+/// `S` says what it means, `B` how it is stored. See the [crate](crate) for the concept.
+///
+/// Every query is about one instant between its call and its return (B1), takes no lock that a
+/// holder of [`lock`](Resv::lock) keeps for long, and may be made with or without that lock held.
+/// Queries of the object never see unpublished edits; the [`Guard`] has its own.
+pub struct Resv<S = UsageLevels, B = DefaultBackend> {
+    backend: B,
+    semantics: PhantomData<fn() -> S>,
+}
+
+impl Resv {
+    /// An empty object with the default semantics and back end.
+    ///
+    /// For others use [`Default`]: `Resv::<ExclusiveShared, Locked>::default()`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<S: Semantics, B: Backend> Default for Resv<S, B> {
+    fn default() -> Self {
+        Resv {
+            backend: B::default(),
+            semantics: PhantomData,
+        }
+    }
+}
+
+impl<S: Semantics, B: Backend> Resv<S, B> {
+    /// Takes the object's lock, with which it can be edited; sleeps while another thread holds it.
+    ///
+    /// Taking it again on the same thread blocks for ever. Waiting for fences with the lock held is
+    /// legal; so nothing that is needed to signal a fence may take it.
+    pub fn lock(&self) -> Guard<'_, S, B> {
+        Guard::new(self, self.backend.object_lock().lock())
+    }
+
+    /// Takes the object's lock if it is free.
+    pub fn try_lock(&self) -> Option<Guard<'_, S, B>> {
+        let held = self.backend.object_lock().try_lock()?;
+        Some(Guard::new(self, held))
+    }
+
+    /// The fences of one instant, owned: they stay alive and the set never changes (B6).
+    ///
+    /// Aborts the process when memory cannot be had, as collections do;
+    /// [`try_snapshot`](Resv::try_snapshot) reports it.
+    pub fn snapshot(&self) -> Snapshot<S, B> {
+        self.try_snapshot().unwrap_or_else(|error| {
+            match Layout::array::<resv_core::Entry>(error.entries()) {
+                Ok(layout) => handle_alloc_error(layout),
+                Err(_) => handle_alloc_error(Layout::new::<resv_core::Entry>()),
+            }
+        })
+    }
+
+    /// [`snapshot`](Resv::snapshot), reporting want of memory.
+    ///
+    /// # Errors
+    ///
+    /// When a back end that copies cannot get memory. The array back end never fails.
+    pub fn try_snapshot(&self) -> Result<Snapshot<S, B>, ReserveError> {
+        self.backend.snapshot().map(Snapshot::new)
+    }
+
+    /// The pending fences that `access` must wait for, as of one instant, owned.
+    ///
+    /// Fences added later are not part of it.
+    pub fn waits_for(&self, access: Access) -> Snapshot<S, B> {
+        self.snapshot().narrow(access)
+    }
+
+    /// Whether `access` has nothing to wait for.
+    ///
+    /// `true` was true at an instant between call and return (B2). Takes no reference; a fence that
+    /// has signalled costs one load.
+    pub fn is_idle(&self, access: Access) -> bool {
+        self.backend.is_idle(S::waits_for(access))
+    }
+
+    /// Folds the keys of the pending fences that `access` must wait for, as of one instant.
+    ///
+    /// Cheaper than a snapshot where no fence has to be kept.
+    ///
+    /// ```
+    /// use resv_api::{Access, Resv, Timeline, Usage};
+    /// let buffer = Resv::new();
+    /// let job = Timeline::new("gfx").issue()?;
+    /// buffer.lock().reserve(1)?.add(job.fence(), Usage::Write);
+    /// let count = buffer.visit(Access::Read, 0, |count, _key| count + 1);
+    /// assert_eq!(count, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn visit<A>(&self, access: Access, init: A, f: impl FnMut(A, Key) -> A) -> A {
+        self.backend.fold(S::waits_for(access), init, f)
+    }
+
+    /// Sleeps until everything that `access` must wait for *now* has signalled, at most for
+    /// `timeout`; for ever with `None`.
+    ///
+    /// Covers the fences of one instant at its start, not those added later. Holds no lock and
+    /// delays nobody who edits the object. A zero timeout is a pure poll and answers like
+    /// [`is_idle`](Resv::is_idle) (H-14); an idle object costs no allocation. Fences that have
+    /// signalled before the call, with an error or without, are not part of it; of those waited for,
+    /// the first error is reported.
+    pub fn wait(&self, access: Access, timeout: Option<Duration>) -> Waited {
+        if self.is_idle(access) {
+            return Waited::Signaled;
+        }
+        if timeout == Some(Duration::ZERO) {
+            return Waited::TimedOut;
+        }
+        self.waits_for(access).wait(timeout)
+    }
+
+    /// What readers of this object had to do (B7).
+    pub fn counters(&self) -> Counters {
+        self.backend.counters()
+    }
+
+    /// The back end, for those who test or measure one.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+}
+
+/// The semantics, the back end, and the pending entries.
+impl<S: Semantics, B: Backend> fmt::Debug for Resv<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resv<{}, {}> ", S::NAME, B::NAME)?;
+        match self.try_snapshot() {
+            Ok(snapshot) => f.debug_list().entries(snapshot.iter()).finish(),
+            Err(error) => write!(f, "({error})"),
+        }
+    }
+}
