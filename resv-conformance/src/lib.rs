@@ -1,0 +1,49 @@
+//! The conformance suite: every property of a reservation object, as a function that is generic over
+//! semantics and back end.
+//!
+//! # The concept
+//!
+//! What an object *means* (a [`Semantics`](resv_core::Semantics)) and how it is *stored* (a
+//! [`Backend`](resv_core::Backend)) are independent. That is a claim about every combination, so it
+//! is tested on every combination: one property is one function `fn<S, B>()`, and a macro stamps all
+//! of them out as tests for a pair of types. A back end of your own is tested with one line:
+//!
+//! ```
+//! # mod example {
+//! # use resv_core::Locked as MyBackend;
+//! resv_conformance::suite_for_backend!(my_backend, MyBackend);
+//! # }
+//! ```
+//!
+//! and a semantics of your own with [`suite!`]. A semantics that bears the name of one of the three
+//! is held to that one's answers; one with a name of its own is believed where the answers are a
+//! matter of its tables, and held to everything else.
+//!
+//! # The pieces
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`properties`] | the properties, by where they come from: self-tests, hazards, contract, examples, random scripts |
+//! | [`model`] | naive models that the random scripts are compared with |
+//! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
+//! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
+//! | [`suite!`], [`suite_for_backend!`], [`Suite`] | the list of all properties, as tests or as values |
+//!
+//! The suite is itself tested: `tests/known_bad.rs` has semantics and back ends with the defects of
+//! history, and asserts that each is caught by the property that is about it.
+
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod notation;
+pub mod properties;
+pub mod scenario;
+mod suite;
+mod support;
+
+pub use suite::Suite;
+
+#[doc(hidden)]
+pub mod __types {
+    pub use resv_core::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+}

@@ -1,0 +1,128 @@
+//! The three semantics, stated a second time, for the models.
+//!
+//! Written from the prose, not from the tables of `resv-core`, and in another shape: a rule here
+//! edits a vector in place, a table there answers a question about two keys.
+
+use super::{At, Item};
+use resv_core::{Access, Key, Semantics, SemanticsKind, TimelineId, Usage, UsageSet};
+
+/// The rules of one semantics, for a [`Model`](super::Model).
+#[derive(Clone, Debug)]
+pub enum Rules {
+    /// One of the three, restated.
+    Restated(SemanticsKind),
+    /// A semantics from elsewhere, whose own tables are believed: then only the back end is tested.
+    Believed {
+        /// `Semantics::class`.
+        class: fn(Usage) -> Usage,
+        /// `Semantics::supersedes`.
+        supersedes: fn(Key, Key) -> bool,
+        /// `Semantics::waits_for`.
+        waits_for: fn(Access) -> UsageSet,
+    },
+}
+
+impl Rules {
+    /// The restated rules of `kind`.
+    pub fn of(kind: SemanticsKind) -> Rules {
+        Rules::Restated(kind)
+    }
+
+    /// The restated rules of the semantics that bears `S`'s name; its own if there is none.
+    pub fn for_semantics<S: Semantics>() -> Rules {
+        match S::NAME.parse() {
+            Ok(kind) => Rules::Restated(kind),
+            Err(_) => Rules::Believed {
+                class: S::class,
+                supersedes: S::supersedes,
+                waits_for: S::waits_for,
+            },
+        }
+    }
+
+    /// The usage under which a fence is kept that was added as `usage`.
+    pub fn kept_as(&self, usage: Usage) -> Usage {
+        use SemanticsKind::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+        match self {
+            Rules::Restated(UsageLevels) => usage,
+            // Memory management is a writer like any other before 5.19.
+            Rules::Restated(_) if is_writer(usage) => Usage::Write,
+            // Two categories: what is not exclusive is shared.
+            Rules::Restated(ExclusiveShared) => Usage::Read,
+            // Three categories: readers and others stay apart.
+            Rules::Restated(WritersReadersOthers) => usage,
+            Rules::Believed { class, .. } => class(usage),
+        }
+    }
+
+    /// Whether `access` must wait for what is kept as `kept`.
+    pub fn waits_for(&self, access: Access, kept: Usage) -> bool {
+        use SemanticsKind::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+        match self {
+            // A cut through four levels: everything up to the one that the access names.
+            Rules::Restated(UsageLevels) => match access {
+                Access::Explicit => kept as u8 == 0,
+                Access::Read => kept as u8 <= 1,
+                Access::Write => kept as u8 <= 2,
+                Access::Move => true,
+            },
+            Rules::Restated(ExclusiveShared) => match access {
+                Access::Explicit => false,
+                Access::Read => kept == Usage::Write,
+                Access::Write | Access::Move => true,
+            },
+            Rules::Restated(WritersReadersOthers) => match access {
+                Access::Explicit => false,
+                Access::Read => kept == Usage::Write,
+                Access::Write => kept != Usage::Bookkeep,
+                Access::Move => true,
+            },
+            Rules::Believed { waits_for, .. } => waits_for(access).contains(kept),
+        }
+    }
+
+    /// Adds `fence` to `set`, dropping what it supersedes.
+    pub fn add(&self, set: &mut Vec<Item>, fence: At, usage: Usage) {
+        let usage = self.kept_as(usage);
+        let covered = |old: At| old.timeline == fence.timeline && old.seqno <= fence.seqno;
+        let newer = |old: At| old.timeline == fence.timeline && old.seqno > fence.seqno;
+        match self {
+            Rules::Restated(SemanticsKind::ExclusiveShared) if usage == Usage::Write => {
+                // A new exclusive fence stands for all that was there.
+                set.retain(|old| newer(old.at));
+            }
+            Rules::Restated(SemanticsKind::WritersReadersOthers) if usage == Usage::Write => {
+                // A new writer stands for writers and readers; others are none of its business.
+                set.retain(|old| newer(old.at) || old.usage == Usage::Bookkeep);
+            }
+            Rules::Restated(
+                SemanticsKind::ExclusiveShared | SemanticsKind::WritersReadersOthers,
+            ) => {
+                // Within its category, the later fence of a timeline stands for the earlier.
+                set.retain(|old| !(old.usage == usage && covered(old.at)));
+            }
+            Rules::Restated(SemanticsKind::UsageLevels) => {
+                // The later fence stands for earlier ones that concern no more of the users.
+                set.retain(|old| !(covered(old.at) && old.usage as u8 >= usage as u8));
+            }
+            Rules::Believed { supersedes, .. } => {
+                let new = key(fence, usage);
+                set.retain(|old| !supersedes(new, key(old.at, old.usage)));
+            }
+        }
+        set.push(Item { at: fence, usage });
+    }
+}
+
+/// Whether generations before 5.19 count the usage as a writer.
+pub(super) fn is_writer(usage: Usage) -> bool {
+    matches!(usage, Usage::Kernel | Usage::Write)
+}
+
+fn key(at: At, usage: Usage) -> Key {
+    Key {
+        timeline: TimelineId::from_raw(at.timeline as u64),
+        seqno: at.seqno,
+        usage,
+    }
+}

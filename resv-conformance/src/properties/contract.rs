@@ -1,0 +1,552 @@
+//! The promises of a back end, B1 to B9, as far as one thread or two can show them.
+//!
+//! Where a property edits through [`Backend`] itself, it does so because the promise is about the
+//! back end under any semantics; then `S` plays no part in it.
+
+use crate::support::{
+    AGES, Watched, add, assert_freed, entries, entry_of, held_entries, is_busy, job, lone_job,
+    race, seqnos as seqnos_of, visited,
+};
+use resv_api::{
+    Access, Backend, Entry, Fence, Resv, Semantics, Timeline, Usage, UsageSet, Visibility,
+};
+use resv_core::{Held, Room};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How often the writer of a race comes round.
+const ROUNDS: u64 = 2000;
+
+fn entry(fence: &Fence, usage: Usage) -> Entry {
+    Entry {
+        fence: fence.clone(),
+        usage,
+    }
+}
+
+/// Locks, lets `edit` use `room`, publishes and unlocks, without a semantics.
+fn transaction<B: Backend>(object: &B, adds: usize, edit: impl FnOnce(&mut Held<'_>)) {
+    let mut held = object.object_lock().lock();
+    let room = Room { adds, publishes: 1 };
+    object.reserve(&mut held, room).expect("memory");
+    edit(&mut held);
+    object.publish(&mut held);
+    object.unreserve(&mut held);
+}
+
+/// B1: two fences of different usages are exchanged together, over and over. No reader sees the one
+/// without the other (H-02, H-05, H-23).
+pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend>() {
+    let object = B::default();
+    let timelines = [Timeline::new("a"), Timeline::new("b")];
+    let usages = [Usage::Write, Usage::Bookkeep];
+    let exchange = || {
+        // Both have one seqno, as both timelines issue once a round.
+        let jobs = timelines.each_ref().map(job);
+        transaction(&object, 2, |held| {
+            for (job, usage) in jobs.iter().zip(usages) {
+                let mine = job.fence().timeline_id();
+                let new = entry(job.fence(), usage);
+                object.edit(held, |old| old.timeline == mine, Some(new));
+            }
+        });
+        jobs
+    };
+    // All stay pending, so that whatever set is read, it is read in full.
+    let mut jobs = vec![exchange()];
+    let pair = |seqnos: &[u64], how: &str| {
+        assert!(
+            seqnos.len() == 2 && seqnos[0] == seqnos[1],
+            "{how} told two fences of different transactions: {seqnos:?}"
+        );
+    };
+    race(
+        ROUNDS,
+        || jobs.push(exchange()),
+        || {
+            let snapshot = object.snapshot().expect("memory");
+            let seqnos: Vec<u64> = snapshot.as_ref().iter().map(|e| e.fence.seqno()).collect();
+            pair(&seqnos, "snapshot");
+            pair(&seqnos_of(&object), "fold");
+        },
+    );
+}
+
+/// Hands work on from a writer to a reader to a writer, so that something is pending at every
+/// instant, while `read` is asked on another thread.
+fn never_idle<S: Semantics, B: Backend>(read: impl Fn(&Resv<S, B>) + Send + Sync) {
+    let object = Resv::<S, B>::default();
+    let mut writer = lone_job();
+    add(&object, &writer, Usage::Write);
+    race(
+        ROUNDS,
+        || {
+            let reader = lone_job();
+            add(&object, &reader, Usage::Read);
+            let done = std::mem::replace(&mut writer, lone_job());
+            done.signal();
+            add(&object, &writer, Usage::Write);
+            reader.signal();
+        },
+        || read(&object),
+    );
+}
+
+/// B2: something is pending at every instant; nobody is ever told "idle" (H-02, H-05, H-09, H-25).
+pub fn b2_idle_was_true<S: Semantics, B: Backend>() {
+    never_idle::<S, B>(|object| {
+        assert!(!object.is_idle(Access::Write), "told idle by is_idle");
+        let waited = object.wait(Access::Write, Some(Duration::ZERO));
+        assert!(!waited.is_signaled(), "told idle by wait: {waited:?}");
+    });
+}
+
+/// B1, B2: a visit shows what was pending at one instant, so it is never shown nothing either.
+pub fn b2_a_visit_that_shows_nothing_was_true<S: Semantics, B: Backend>() {
+    never_idle::<S, B>(|object| {
+        let visited = visited(object, Access::Write);
+        assert!(!visited.is_empty(), "told idle by a visit");
+    });
+}
+
+/// B2, B6: the fences of every snapshot that a racing reader gets were of the object, and stay the
+/// fences they were (H-01, H-03, H-04).
+pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let timeline = Timeline::new("gfx");
+    let mut current = job(&timeline);
+    add(&object, &current, Usage::Write);
+    race(
+        ROUNDS,
+        || {
+            // Its memory is free for the stranger as soon as the next has superseded it.
+            let done = std::mem::replace(&mut current, job(&timeline));
+            add(&object, &current, Usage::Write);
+            done.signal();
+            drop(lone_job());
+        },
+        || {
+            let snapshot = object.backend().snapshot().expect("memory");
+            let shown = snapshot.as_ref();
+            assert!(shown.iter().all(|e| e.fence.timeline_id() == timeline.id()));
+            let seqnos: Vec<u64> = shown.iter().map(|e| e.fence.seqno()).collect();
+            std::thread::yield_now();
+            let again: Vec<u64> = shown.iter().map(|e| e.fence.seqno()).collect();
+            assert_eq!(seqnos, again);
+        },
+    );
+}
+
+/// B3: room that cannot be had is refused, and nothing has changed.
+pub fn b3_reserving_too_much_is_refused<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let (before, after) = (lone_job(), lone_job());
+    add(&object, &before, Usage::Read);
+    let mut guard = object.lock();
+    for edits in [
+        usize::MAX,
+        usize::MAX - 1,
+        usize::MAX / 2,
+        isize::MAX as usize,
+    ] {
+        assert!(guard.reserve(edits).is_err(), "{edits} slots cannot exist");
+    }
+    guard.reserve(1).unwrap().add(after.fence(), Usage::Read);
+    drop(guard);
+    assert_eq!(entries(&object).len(), 2);
+}
+
+/// B3: nothing reserved, nothing to add, nothing wrong.
+pub fn b3_reserving_nothing<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let job = lone_job();
+    let mut guard = object.lock();
+    assert_eq!(guard.reserve(0).unwrap().left(), 0);
+    guard.reserve(1).unwrap().add(job.fence(), Usage::Read);
+    assert_eq!(guard.reserve(0).unwrap().left(), 0);
+    assert_eq!(held_entries(&guard).len(), 1);
+    drop(guard);
+    assert_eq!(entries(&object).len(), 1);
+}
+
+/// B3: an add beyond the slots panics; what was added before is kept and the object works on.
+pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let jobs: Vec<_> = (0..3).map(|_| lone_job()).collect();
+    let beyond = catch_unwind(AssertUnwindSafe(|| {
+        let mut guard = object.lock();
+        let mut slots = guard.reserve(1).unwrap();
+        slots.add(jobs[0].fence(), Usage::Read);
+        slots.add(jobs[1].fence(), Usage::Read);
+    }));
+    assert!(
+        beyond.is_err(),
+        "an add without a slot must not pass unnoticed"
+    );
+    assert_eq!(
+        entries(&object),
+        [entry_of::<S>(jobs[0].fence(), Usage::Read)]
+    );
+    add(&object, &jobs[2], Usage::Read);
+    assert_eq!(entries(&object).len(), 2);
+}
+
+/// B3: the back end itself refuses an add without room, whoever calls it.
+pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend>() {
+    let object = B::default();
+    let jobs = [lone_job(), lone_job()];
+    let none = catch_unwind(AssertUnwindSafe(|| {
+        let mut held = object.object_lock().lock();
+        object.edit(
+            &mut held,
+            |_| false,
+            Some(entry(jobs[0].fence(), Usage::Read)),
+        );
+    }));
+    assert!(none.is_err(), "an add without any reservation");
+    transaction(&object, 1, |held| {
+        object.edit(held, |_| false, Some(entry(jobs[1].fence(), Usage::Read)));
+    });
+    assert_eq!(object.snapshot().unwrap().as_ref().len(), 1);
+}
+
+/// B3: the proof must be for the lock of this very object.
+pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend>() {
+    let (object, other) = (B::default(), B::default());
+    let wrong = catch_unwind(AssertUnwindSafe(|| {
+        let mut held = other.object_lock().lock();
+        let room = Room {
+            adds: 1,
+            publishes: 1,
+        };
+        let _ = object.reserve(&mut held, room);
+    }));
+    assert!(wrong.is_err(), "an edit with the lock of another object");
+    assert!(object.object_lock().try_lock().is_some());
+}
+
+/// B4: edits are invisible to readers until they are published, then all of them are visible; the
+/// holder reads its own all along.
+pub fn b4_edits_become_visible_together<S: Semantics, B: Backend>() {
+    let object = B::default();
+    let timeline = Timeline::new("gfx");
+    let jobs: Vec<_> = (0..4).map(|_| job(&timeline)).collect();
+    transaction(&object, 1, |held| {
+        object.edit(held, |_| false, Some(entry(jobs[0].fence(), Usage::Write)));
+    });
+    let seen = || seqnos_of(&object).iter().sum::<u64>();
+    let mut held = object.object_lock().lock();
+    let room = Room {
+        adds: 3,
+        publishes: 1,
+    };
+    object.reserve(&mut held, room).unwrap();
+    let mut mine = 1;
+    for (i, job) in jobs[1..].iter().enumerate() {
+        // The last edit also removes the first fence.
+        let new = entry(job.fence(), Usage::Read);
+        object.edit(&mut held, |old| i == 2 && old.seqno == 1, Some(new));
+        mine += job.fence().seqno() - u64::from(i == 2);
+        let read = object.fold_held(&held, 0, |sum, entry| sum + entry.fence.seqno());
+        assert_eq!(read, mine, "the holder reads its own edits");
+        assert_eq!(seen(), 1, "nobody else does");
+        assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
+        assert_eq!(object.snapshot().unwrap().as_ref().len(), 1);
+    }
+    object.publish(&mut held);
+    assert_eq!(seen(), 2 + 3 + 4);
+    assert!(!object.is_idle(UsageSet::of(&[Usage::Read])));
+    object.unreserve(&mut held);
+    drop(held);
+    assert_eq!(seen(), 2 + 3 + 4);
+}
+
+/// B4: under each semantics: an explicit publish shows what was added, before the lock is released;
+/// what is added after it waits for the next.
+pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let (first, second) = (lone_job(), lone_job());
+    let at_once = usize::from(S::VISIBILITY == Visibility::AtOnce);
+    let mut guard = object.lock();
+    let mut slots = guard.reserve(1).unwrap();
+    slots.add(first.fence(), Usage::Read);
+    assert_eq!(entries(&object).len(), at_once);
+    slots.publish();
+    assert_eq!(entries(&object).len(), 1);
+    guard.reserve(1).unwrap().add(second.fence(), Usage::Read);
+    assert_eq!(entries(&object).len(), 1 + at_once);
+    assert_eq!(held_entries(&guard).len(), 2);
+    drop(guard);
+    assert_eq!(entries(&object).len(), 2);
+}
+
+/// B4: the guard publishes when it is dropped, in a panic too: the job is running already.
+pub fn b4_a_panic_publishes_what_was_added<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let (job, next) = (lone_job(), lone_job());
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let mut guard = object.lock();
+        guard.reserve(2).unwrap().add(job.fence(), Usage::Bookkeep);
+        panic!("the holder panics");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(
+        entries(&object),
+        [entry_of::<S>(job.fence(), Usage::Bookkeep)]
+    );
+    add(&object, &next, Usage::Bookkeep);
+    assert_eq!(entries(&object).len(), 2);
+}
+
+/// B4: unlocking gives up reserved slots, and the next holder starts with none.
+pub fn b4_unlocking_gives_up_reserved_slots<S: Semantics, B: Backend>() {
+    let object = B::default();
+    let job = lone_job();
+    transaction(&object, 5, |_| {});
+    let late = catch_unwind(AssertUnwindSafe(|| {
+        let mut held = object.object_lock().lock();
+        object.edit(&mut held, |_| false, Some(entry(job.fence(), Usage::Read)));
+    }));
+    assert!(
+        late.is_err(),
+        "a slot outlived the lock it was reserved under"
+    );
+    assert!(object.is_idle(UsageSet::ALL));
+}
+
+/// B5: a closure of a read may do anything: edit, read, signal.
+pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let first = lone_job();
+    add(&object, &first, Usage::Write);
+    let mut more = vec![lone_job(), lone_job()];
+    let count = object.visit(Access::Write, 0, |count, _| {
+        while let Some(job) = more.pop() {
+            add(&object, &job, Usage::Read);
+            assert_eq!(visited(&object, Access::Write).len(), 2);
+            job.signal();
+        }
+        count + 1
+    });
+    assert_eq!(count, 1);
+    assert_eq!(
+        entries(&object),
+        [entry_of::<S>(first.fence(), Usage::Write)]
+    );
+}
+
+/// B5: signalling runs foreign code that edits objects; a dropped object runs it, too, in its time.
+pub fn b5_callbacks_run_outside<S: Semantics, B: Backend>() {
+    let (object, other) = (
+        std::sync::Arc::new(Resv::<S, B>::default()),
+        Resv::<S, B>::default(),
+    );
+    let (first, second) = (lone_job(), lone_job());
+    add(&object, &first, Usage::Write);
+    add(&other, &first, Usage::Write);
+    // The callback owns the last handle of another job and of the object.
+    let inside = std::sync::Arc::clone(&object);
+    let fence = first.fence().clone();
+    let registered = fence.on_signal(move |_| {
+        add(&inside, &second, Usage::Write);
+        drop(second);
+        assert!(inside.is_idle(Access::Move));
+    });
+    registered.expect("the fence is pending");
+    drop(object);
+    other.lock().copy_from(&Resv::<S, B>::default()).unwrap();
+    first.signal();
+    assert!(!is_busy(&other, Access::Move));
+}
+
+/// B6: a snapshot keeps its fences alive and never changes, whatever happens to the object.
+pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend>() {
+    let timeline = Timeline::new("gfx");
+    let old = job(&timeline);
+    let watched = Watched::new(old.fence());
+    let snapshot = {
+        let object = Resv::<S, B>::default();
+        add(&object, &old, Usage::Write);
+        let snapshot = object.backend().snapshot().expect("memory");
+        let cloned = snapshot.clone();
+        for _ in 0..200 {
+            add(&object, &job(&timeline), Usage::Write);
+            add(&object, &lone_job(), Usage::Bookkeep);
+        }
+        object.lock().copy_from(&Resv::<S, B>::default()).unwrap();
+        assert_eq!(snapshot.as_ref(), cloned.as_ref());
+        snapshot
+    };
+    assert_eq!(
+        snapshot.as_ref(),
+        [entry(old.fence(), S::class(Usage::Write))]
+    );
+    old.signal();
+    let strangers: Vec<_> = (0..50).map(|_| lone_job()).collect();
+    assert_eq!(snapshot.as_ref().len(), 1);
+    assert_eq!(snapshot.as_ref()[0].fence.timeline_id(), timeline.id());
+    assert!(watched.is_alive());
+    drop((snapshot, strangers));
+    assert_freed::<S, B>(&[watched], "the object and its snapshot are gone");
+}
+
+/// B7: whoever holds the lock holds up no reader.
+pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend>() {
+    let object = std::sync::Arc::new(Resv::<S, B>::default());
+    let (first, second) = (lone_job(), lone_job());
+    add(&object, &first, Usage::Write);
+    let mut guard = object.lock();
+    guard
+        .reserve(2)
+        .unwrap()
+        .add(second.fence(), Usage::Bookkeep);
+    let (send, receive) = mpsc::channel();
+    let reader = std::sync::Arc::clone(&object);
+    std::thread::spawn(move || {
+        let told = (
+            reader.is_idle(Access::Read),
+            reader.snapshot().iter().count() >= 1,
+            visited(&reader, Access::Read).len(),
+            reader
+                .wait(Access::Read, Some(Duration::ZERO))
+                .is_signaled(),
+        );
+        let _ = send.send(told);
+    });
+    let told = receive.recv_timeout(AGES);
+    drop(guard);
+    assert_eq!(told, Ok((false, true, 1, false)));
+}
+
+/// B7: a read that nobody disturbs is not repeated, and reading does not count as an edit.
+pub fn b7_a_quiet_read_is_not_repeated<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let jobs: Vec<_> = (0..5).map(|_| lone_job()).collect();
+    for job in &jobs {
+        add(&object, job, Usage::Read);
+    }
+    let before = object.counters();
+    for _ in 0..200 {
+        assert!(!object.is_idle(Access::Move));
+        assert_eq!(object.snapshot().iter().count(), 5);
+        assert_eq!(visited(&object, Access::Move).len(), 5);
+    }
+    assert_eq!(object.counters(), before);
+}
+
+/// B8: superseded fences are freed while the object lives on, with readers coming and going.
+pub fn b8_what_is_superseded_is_freed<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let timeline = Timeline::new("gfx");
+    let mut watched = Vec::new();
+    let mut current = None;
+    for _ in 0..2000 {
+        let job = job(&timeline);
+        watched.push(Watched::new(job.fence()));
+        add(&object, &job, Usage::Write);
+        let _ = object.snapshot();
+        current = Some(job);
+    }
+    watched.pop();
+    assert_freed::<S, B>(&watched, "superseded fences");
+    assert!(is_busy(&object, Access::Read));
+    drop(current);
+}
+
+/// B8: the peak is no less than what is retired now.
+pub fn b8_the_peak_is_a_peak<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    for _ in 0..100 {
+        add(&object, &lone_job(), Usage::Write);
+    }
+    // Other tests may retire and free at the same time; the peak never goes down by itself.
+    let first = B::garbage();
+    let second = B::garbage();
+    assert!(second.peak >= first.live.min(second.live));
+}
+
+/// B9: while an object grows from nothing to many entries and shrinks again, no pending fence
+/// leaves it.
+pub fn b9_nothing_is_lost_in_growing_and_shrinking<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let mut pending = Vec::new();
+    for n in 0..300 {
+        let job = lone_job();
+        add(&object, &job, Usage::Read);
+        pending.push(job);
+        // Some finish on the way, so that growth meets signalled entries.
+        if n % 3 == 0 {
+            pending.swap_remove(n / 7 % pending.len()).signal();
+        }
+        assert_eq!(entries(&object), expected::<S>(&pending), "after {n} adds");
+    }
+    while let Some(job) = pending.pop() {
+        job.signal();
+        if pending.len() % 16 == 0 {
+            assert_eq!(entries(&object), expected::<S>(&pending));
+        }
+    }
+    assert!(!is_busy(&object, Access::Move));
+}
+
+fn expected<S: Semantics>(
+    pending: &[resv_api::Signaler],
+) -> Vec<(resv_api::TimelineId, u64, Usage)> {
+    let mut all: Vec<_> = pending
+        .iter()
+        .map(|job| entry_of::<S>(job.fence(), Usage::Read))
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// B9: an edit removes what its predicate names, and offers it every pending entry.
+pub fn b9_an_edit_removes_what_its_predicate_names<S: Semantics, B: Backend>() {
+    let object = B::default();
+    let timeline = Timeline::new("gfx");
+    let jobs: Vec<_> = (0..20).map(|_| job(&timeline)).collect();
+    transaction(&object, 20, |held| {
+        for job in &jobs {
+            object.edit(held, |_| false, Some(entry(job.fence(), Usage::Read)));
+        }
+    });
+    let mut offered = Vec::new();
+    transaction(&object, 0, |held| {
+        let removes = |old: resv_api::Key| {
+            offered.push(old.seqno);
+            old.seqno.is_multiple_of(3)
+        };
+        object.edit(held, removes, None);
+    });
+    offered.sort_unstable();
+    assert_eq!(offered, (1..=20).collect::<Vec<_>>());
+    let mut left = seqnos_of(&object);
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        (1..=20u64)
+            .filter(|n| !n.is_multiple_of(3))
+            .collect::<Vec<_>>()
+    );
+}
+
+/// B9, L-01: two threads add under one lock; nothing of either is lost.
+pub fn b9_two_writers_lose_nothing<S: Semantics, B: Backend>() {
+    const EACH: usize = 200;
+    let object = Resv::<S, B>::default();
+    let jobs: Vec<Vec<_>> = (0..2)
+        .map(|_| (0..EACH).map(|_| lone_job()).collect())
+        .collect();
+    let shared = &object;
+    std::thread::scope(|scope| {
+        for jobs in &jobs {
+            scope.spawn(move || {
+                for job in jobs {
+                    add(shared, job, Usage::Read);
+                }
+            });
+        }
+    });
+    assert_eq!(entries(&object).len(), 2 * EACH);
+}

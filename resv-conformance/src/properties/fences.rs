@@ -1,0 +1,114 @@
+//! Fences as seen through the objects that hold them.
+//!
+//! The fence primitive has tests of its own in `resv-core`; it does not depend on a semantics or a
+//! back end. Here is what an object must not spoil.
+
+use crate::support::{
+    AGES, Watched, add, add_fence, assert_freed, entries, is_busy, job, lone_job,
+};
+use resv_api::{
+    Access, Backend, FenceError, FenceStatus, Resv, Semantics, Timeline, Usage, Waited,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// F-01: one signal is seen in every object that holds the fence, and stays seen.
+pub fn f_01_a_signal_is_seen_in_every_object<S: Semantics, B: Backend>() {
+    let objects: [Resv<S, B>; 4] = Default::default();
+    let job = lone_job();
+    for (object, usage) in objects.iter().zip(Usage::ALL) {
+        add(object, &job, usage);
+        assert!(is_busy(object, Access::Move), "{usage}");
+    }
+    job.signal();
+    for object in &objects {
+        for access in Access::ALL {
+            assert!(!is_busy(object, access), "{access}");
+        }
+    }
+}
+
+/// F-02: a callback runs with no lock held, so it may edit the very object that holds its fence.
+pub fn f_02_a_callback_may_edit_the_object<S: Semantics, B: Backend>() {
+    let object = Arc::new(Resv::<S, B>::default());
+    let timeline = Timeline::new("gfx");
+    let (first, second) = (job(&timeline), job(&timeline));
+    add(&object, &first, Usage::Write);
+    let (inside, next) = (Arc::clone(&object), second.fence().clone());
+    let registered = first.fence().on_signal(move |_| {
+        assert!(inside.is_idle(Access::Move), "the state changes first");
+        add_fence(&inside, &next, Usage::Write);
+    });
+    registered.expect("the fence is pending");
+    first.signal();
+    assert!(is_busy(&object, Access::Read));
+    second.signal();
+    assert!(!is_busy(&object, Access::Read));
+}
+
+/// F-05: what the job did before it signalled is visible to whoever was told "idle", without any
+/// other synchronisation.
+pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle<S: Semantics, B: Backend>() {
+    for round in 0..50 {
+        let object = Resv::<S, B>::default();
+        let result = AtomicU64::new(0);
+        let job = lone_job();
+        add(&object, &job, Usage::Write);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                result.store(42, Ordering::Relaxed);
+                job.signal();
+            });
+            if round % 2 == 0 {
+                assert_eq!(object.wait(Access::Read, Some(AGES)), Waited::Signaled);
+            } else {
+                while !object.is_idle(Access::Read) {
+                    std::thread::yield_now();
+                }
+            }
+            assert_eq!(result.load(Ordering::Relaxed), 42);
+        });
+    }
+}
+
+/// F-06: a job that is given up frees the object, with an error in its fence.
+pub fn f_06_a_dropped_signaler_frees_the_object<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let job = lone_job();
+    let fence = job.fence().clone();
+    add(&object, &job, Usage::Write);
+    let before = object.waits_for(Access::Read);
+    drop(job);
+    assert!(!is_busy(&object, Access::Move));
+    assert_eq!(fence.status(), FenceStatus::Error(FenceError::CANCELED));
+    assert_eq!(before.wait(None), Waited::Failed(FenceError::CANCELED));
+    assert_eq!(object.wait(Access::Move, None), Waited::Signaled);
+}
+
+/// F-07: a fence whose last reference is gone cannot be had back, however often one tries, and the
+/// trying spoils nothing for the fence that its memory becomes.
+pub fn f_07_a_fence_that_is_gone_is_not_had_back<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let timeline = Timeline::new("gfx");
+    let gone: Vec<Watched> = (0..100)
+        .map(|_| {
+            let job = job(&timeline);
+            let fence = Watched::new(job.fence());
+            add(&object, &job, Usage::Write);
+            fence
+        })
+        .collect();
+    // The last one stays until it is superseded.
+    let last = job(&timeline);
+    add(&object, &last, Usage::Write);
+    for _ in 0..3 {
+        assert_freed::<S, B>(&gone, "superseded fences");
+    }
+    let strangers: Vec<_> = (0..100).map(|_| lone_job()).collect();
+    for stranger in &strangers {
+        assert!(Watched::new(stranger.fence()).is_alive());
+    }
+    assert!(gone.iter().all(|fence| !fence.is_alive()));
+    assert_eq!(entries(&object).len(), 1);
+    drop(last);
+}

@@ -1,0 +1,197 @@
+//! Real objects and their model, played side by side.
+
+use super::script::{OBJECTS, Step, TIMELINES};
+use crate::model::{At, Item, Model, Rules};
+use crate::support::{at_of, visited};
+use resv_api::{
+    Access, Backend, Entry, Fence, FenceError, Key, Resv, Semantics, Signaler, Timeline, Usage,
+    Visibility,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// An answer that differs from the model's: the question in the scenario language, and both.
+#[derive(Debug)]
+pub(super) struct Difference {
+    pub(super) question: String,
+    pub(super) what: String,
+}
+
+/// Real objects, and the model of them.
+pub(super) struct World<S: Semantics, B: Backend> {
+    pub(super) objects: [Resv<S, B>; OBJECTS],
+    timelines: [Timeline; TIMELINES],
+    fences: BTreeMap<At, (Fence, Option<Signaler>)>,
+    model: Model,
+}
+
+impl<S: Semantics, B: Backend> World<S, B> {
+    pub(super) fn new() -> Self {
+        World {
+            objects: Default::default(),
+            timelines: ["t0", "t1", "t2", "t3"].map(Timeline::new),
+            fences: BTreeMap::new(),
+            model: Model::new(Rules::for_semantics::<S>(), OBJECTS),
+        }
+    }
+
+    fn fence(&self, at: At) -> &Fence {
+        &self.fences[&at].0
+    }
+
+    pub(super) fn play(&mut self, step: &Step) -> Result<(), Difference> {
+        match *step {
+            Step::Fence(at) => {
+                let signaler = self.timelines[at.timeline]
+                    .issue_at(at.seqno)
+                    .expect("a script stays in range");
+                let fence = signaler.fence().clone();
+                self.fences.insert(at, (fence, Some(signaler)));
+            }
+            Step::Add(o, ref edits) => return self.add(o, edits),
+            Step::Replace(o, timeline, at, usage) => {
+                let mut guard = self.objects[o].lock();
+                let mut slots = guard.reserve(1).expect("memory for one slot");
+                let id = self.timelines[timeline].id();
+                let found = slots.replace(id, &self.fences[&at].0, usage);
+                let expected = self.model.replace(o, timeline, at, usage);
+                if found != expected {
+                    return Err(Difference {
+                        question: format!("list r{o}"),
+                        what: format!("replace says {found}, expected {expected}"),
+                    });
+                }
+            }
+            Step::Copy(dst, src) => {
+                let mut guard = self.objects[dst].lock();
+                guard.copy_from(&self.objects[src]).expect("memory");
+                self.model.copy(dst, src);
+            }
+            Step::Signal(at, error) => {
+                let job = self.fences.get_mut(&at).expect("a script signals its own");
+                if let Some(signaler) = job.1.take() {
+                    match error {
+                        true => signaler.signal_error(FenceError::IO),
+                        false => signaler.signal(),
+                    }
+                }
+                self.model.signal(at);
+            }
+        }
+        Ok(())
+    }
+
+    /// One transaction; after each add the holder sees all so far, readers what they may (B4).
+    fn add(&mut self, o: usize, edits: &[(At, Usage)]) -> Result<(), Difference> {
+        let before = self.model.list(o);
+        let mut staged = self.model.clone();
+        {
+            let mut guard = self.objects[o].lock();
+            for &(at, usage) in edits {
+                staged.add(o, at, usage);
+                guard
+                    .reserve(1)
+                    .expect("memory for one slot")
+                    .add(self.fence(at), usage);
+                let own = staged.list(o);
+                let seen = match S::VISIBILITY {
+                    Visibility::AtOnce => &own,
+                    Visibility::AtPublish => &before,
+                };
+                let holder = self.items(guard.entries().iter());
+                let reader = self.items(self.objects[o].snapshot().iter());
+                self.same(o, "the holder's list in the transaction", holder, &own)?;
+                self.same(o, "a reader's list in the transaction", reader, seen)?;
+            }
+        }
+        self.model = staged;
+        Ok(())
+    }
+
+    pub(super) fn items<'e>(&self, entries: impl Iterator<Item = &'e Entry>) -> Vec<Item> {
+        self.items_of(entries.map(Entry::key))
+    }
+
+    fn items_of(&self, keys: impl IntoIterator<Item = Key>) -> Vec<Item> {
+        keys.into_iter()
+            .map(|key| Item {
+                at: at_of(&self.timelines, key.timeline, key.seqno)
+                    .expect("an object holds only what a script added"),
+                usage: key.usage,
+            })
+            .collect()
+    }
+
+    fn same(
+        &self,
+        o: usize,
+        what: &str,
+        told: Vec<Item>,
+        expected: &BTreeSet<Item>,
+    ) -> Result<(), Difference> {
+        let mut told = told;
+        told.sort_unstable();
+        if told.iter().eq(expected) {
+            return Ok(());
+        }
+        let words = |items: &mut dyn Iterator<Item = &Item>| -> String {
+            let words: Vec<String> = items
+                .map(|i| format!("t{}:{}={}", i.at.timeline, i.at.seqno, i.usage))
+                .collect();
+            match words.is_empty() {
+                true => "-".to_owned(),
+                false => words.join(" "),
+            }
+        };
+        Err(Difference {
+            question: format!("list r{o}"),
+            what: format!(
+                "{what} is {}, expected {}",
+                words(&mut told.iter()),
+                words(&mut expected.iter())
+            ),
+        })
+    }
+
+    /// Asks every question in every way.
+    pub(super) fn check(&self) -> Result<(), Difference> {
+        for (o, object) in self.objects.iter().enumerate() {
+            let list = self.model.list(o);
+            let snapshot = object.snapshot();
+            let guard = object.lock();
+            self.same(o, "the list", self.items(snapshot.iter()), &list)?;
+            self.same(
+                o,
+                "the holder's list",
+                self.items(guard.entries().iter()),
+                &list,
+            )?;
+            for access in Access::ALL {
+                let waits = self.model.waits(o, access);
+                let told = self.items(object.waits_for(access).iter());
+                self.same(o, &format!("what {access} waits for"), told, &waits)?;
+                let told = visited(object, access);
+                self.same(
+                    o,
+                    &format!("a visit for {access}"),
+                    self.items_of(told),
+                    &waits,
+                )?;
+                let zero = Some(Duration::ZERO);
+                for (way, idle) in [
+                    ("is_idle", object.is_idle(access)),
+                    ("the holder's is_idle", guard.is_idle(access)),
+                    ("wait with no time", object.wait(access, zero).is_signaled()),
+                ] {
+                    if idle != waits.is_empty() {
+                        return Err(Difference {
+                            question: format!("idle r{o} {access}"),
+                            what: format!("{way} is {idle}, expected {}", !idle),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

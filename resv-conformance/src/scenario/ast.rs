@@ -1,0 +1,276 @@
+//! What a line can say: one [`Statement`], printed back as its canonical text.
+
+use crate::scenario::error::ScenarioError;
+use crate::scenario::parse::parse_line;
+use resv_core::{Access, Usage};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The name of a timeline, a fence or an object: one word without `#`, `:`, `=` and whitespace.
+///
+/// `#` would start a comment; answers use `:` and `=` between a name and what is said of it.
+/// Cloning is one reference count.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The name that `word` is.
+    ///
+    /// # Errors
+    ///
+    /// When `word` is empty or has a character that a name cannot have.
+    pub fn new(word: &str) -> Result<Name, InvalidName> {
+        let is_bad = |c: char| c.is_whitespace() || matches!(c, '#' | ':' | '=');
+        if word.is_empty() || word.contains(is_bad) {
+            return Err(InvalidName(Quoted(word).to_string()));
+        }
+        Ok(Name(word.into()))
+    }
+
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = InvalidName;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Name::new(word)
+    }
+}
+
+/// A word that cannot be a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidName(String);
+
+impl fmt::Display for InvalidName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} cannot be a name: expected a word without ':', '=', '#' and whitespace",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for InvalidName {}
+
+/// A word in an error message: in quotes, unprintable characters escaped, a long one cut.
+pub(super) struct Quoted<'a>(pub(super) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LONGEST: usize = 40;
+        let shown: String = self.0.chars().take(LONGEST).collect();
+        let rest = if shown.len() < self.0.len() {
+            "..."
+        } else {
+            ""
+        };
+        write!(f, "'{}{rest}'", shown.escape_debug())
+    }
+}
+
+/// One statement of the scenario language. See the [module](super) for what each does.
+///
+/// [`Display`](fmt::Display) prints the canonical text, which parses back to an equal statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// `timeline NAME`
+    Timeline {
+        /// The new timeline.
+        name: Name,
+    },
+    /// `fence NAME TIMELINE [SEQNO]`
+    Fence {
+        /// The new fence.
+        name: Name,
+        /// Where it is issued.
+        timeline: Name,
+        /// Its position; `None`: one more than the greatest so far.
+        seqno: Option<u64>,
+    },
+    /// `resv NAME`
+    Resv {
+        /// The new object.
+        name: Name,
+    },
+    /// `add RESV FENCE USAGE [FENCE USAGE ...]`
+    Add {
+        /// The object.
+        resv: Name,
+        /// What is added, in this order, in one transaction; at least one.
+        edits: Vec<(Name, Usage)>,
+    },
+    /// `replace RESV TIMELINE FENCE USAGE`
+    Replace {
+        /// The object.
+        resv: Name,
+        /// The timeline whose fences are replaced.
+        timeline: Name,
+        /// What they become.
+        fence: Name,
+        /// The usage they get.
+        usage: Usage,
+    },
+    /// `copy DST SRC`
+    Copy {
+        /// The object that is overwritten.
+        dst: Name,
+        /// The object that is read.
+        src: Name,
+    },
+    /// `signal FENCE [error]`
+    Signal {
+        /// The fence.
+        fence: Name,
+        /// Whether its job failed.
+        error: bool,
+    },
+    /// `waits RESV ACCESS`
+    Waits {
+        /// The object.
+        resv: Name,
+        /// What the next user wants to do.
+        access: Access,
+    },
+    /// `idle RESV ACCESS`
+    Idle {
+        /// The object.
+        resv: Name,
+        /// What the next user wants to do.
+        access: Access,
+    },
+    /// `list RESV`
+    List {
+        /// The object.
+        resv: Name,
+    },
+    /// `status FENCE`
+    Status {
+        /// The fence.
+        fence: Name,
+    },
+}
+
+impl Statement {
+    /// Whether the statement asks and so has an answer; the others change something.
+    pub fn is_query(&self) -> bool {
+        matches!(
+            self,
+            Statement::Waits { .. }
+                | Statement::Idle { .. }
+                | Statement::List { .. }
+                | Statement::Status { .. }
+        )
+    }
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Statement::Timeline { name } => write!(f, "timeline {name}"),
+            Statement::Fence {
+                name,
+                timeline,
+                seqno,
+            } => {
+                write!(f, "fence {name} {timeline}")?;
+                seqno.map_or(Ok(()), |seqno| write!(f, " {seqno}"))
+            }
+            Statement::Resv { name } => write!(f, "resv {name}"),
+            Statement::Add { resv, edits } => {
+                write!(f, "add {resv}")?;
+                edits
+                    .iter()
+                    .try_for_each(|(fence, usage)| write!(f, " {fence} {usage}"))
+            }
+            Statement::Replace {
+                resv,
+                timeline,
+                fence,
+                usage,
+            } => write!(f, "replace {resv} {timeline} {fence} {usage}"),
+            Statement::Copy { dst, src } => write!(f, "copy {dst} {src}"),
+            Statement::Signal { fence, error } => {
+                write!(f, "signal {fence}{}", if *error { " error" } else { "" })
+            }
+            Statement::Waits { resv, access } => write!(f, "waits {resv} {access}"),
+            Statement::Idle { resv, access } => write!(f, "idle {resv} {access}"),
+            Statement::List { resv } => write!(f, "list {resv}"),
+            Statement::Status { fence } => write!(f, "status {fence}"),
+        }
+    }
+}
+
+/// A whole script: its statements, each with its line number, counted from 1.
+///
+/// [`Display`](fmt::Display) prints one canonical line for each statement; comments, blank lines
+/// and line numbers are not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scenario {
+    statements: Vec<(usize, Statement)>,
+}
+
+impl Scenario {
+    /// Parses a whole script. A program that has to answer as it reads uses
+    /// [`parse_line`] instead.
+    ///
+    /// # Errors
+    ///
+    /// On the first line that is wrong.
+    pub fn parse(text: &str) -> Result<Scenario, ScenarioError> {
+        let mut statements = Vec::new();
+        for (index, line) in text.split('\n').enumerate() {
+            if let Some(statement) = parse_line(index + 1, line)? {
+                statements.push((index + 1, statement));
+            }
+        }
+        Ok(Scenario { statements })
+    }
+
+    /// The statements in order, each with its line number.
+    pub fn statements(&self) -> impl Iterator<Item = (usize, &Statement)> {
+        self.statements.iter().map(|(line, s)| (*line, s))
+    }
+}
+
+impl FromIterator<Statement> for Scenario {
+    /// The script that has one statement on each line.
+    fn from_iter<I: IntoIterator<Item = Statement>>(statements: I) -> Self {
+        Scenario {
+            statements: (1..).zip(statements).collect(),
+        }
+    }
+}
+
+impl FromStr for Scenario {
+    type Err = ScenarioError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Scenario::parse(text)
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.statements
+            .iter()
+            .try_for_each(|(_, statement)| writeln!(f, "{statement}"))
+    }
+}

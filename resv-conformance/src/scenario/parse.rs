@@ -1,0 +1,278 @@
+//! From a line of text to a [`Statement`].
+
+use super::ast::{Quoted, Statement};
+use super::error::ScenarioError;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Each statement's first word and its full form, in the order in which errors list them.
+const FORMS: [(&str, &str); 11] = [
+    ("timeline", "timeline NAME"),
+    ("fence", "fence NAME TIMELINE [SEQNO]"),
+    ("resv", "resv NAME"),
+    ("add", "add RESV FENCE USAGE [FENCE USAGE ...]"),
+    ("replace", "replace RESV TIMELINE FENCE USAGE"),
+    ("copy", "copy DST SRC"),
+    ("signal", "signal FENCE [error]"),
+    ("waits", "waits RESV ACCESS"),
+    ("idle", "idle RESV ACCESS"),
+    ("list", "list RESV"),
+    ("status", "status FENCE"),
+];
+
+/// Parses line number `line`; `None` for one that is blank or only a comment.
+///
+/// A line ending (`\n` or `\r\n`) may still be on it.
+///
+/// ```
+/// use resv_conformance::scenario::parse_line;
+///
+/// let statement = parse_line(1, "add  fb f1 write   # the frame\r\n")?;
+/// assert_eq!(statement.unwrap().to_string(), "add fb f1 write");
+/// assert_eq!(parse_line(2, "# nothing here")?, None);
+/// assert_eq!(
+///     parse_line(3, "list").unwrap_err().to_string(),
+///     "3: 'list' has 0 words after it: expected 'list RESV', and one statement a line"
+/// );
+/// # Ok::<(), resv_conformance::scenario::ScenarioError>(())
+/// ```
+///
+/// # Errors
+///
+/// When the line is not a statement.
+pub fn parse_line(line: usize, text: &str) -> Result<Option<Statement>, ScenarioError> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    let code = text.split('#').next().unwrap_or_default();
+    let words: Vec<&str> = code.split([' ', '\t']).filter(|w| !w.is_empty()).collect();
+    match words.split_first() {
+        None => Ok(None),
+        Some((keyword, rest)) => statement(keyword, rest)
+            .map(Some)
+            .map_err(|message| ScenarioError::new(line, message)),
+    }
+}
+
+fn statement(keyword: &str, rest: &[&str]) -> Result<Statement, String> {
+    Ok(match (keyword, rest) {
+        ("timeline", [name]) => Statement::Timeline { name: word(name)? },
+        ("fence", [name, timeline, seqno @ ..]) if seqno.len() <= 1 => Statement::Fence {
+            name: word(name)?,
+            timeline: word(timeline)?,
+            seqno: seqno.first().map(|word| number(word)).transpose()?,
+        },
+        ("resv", [name]) => Statement::Resv { name: word(name)? },
+        ("add", [resv, pairs @ ..]) if !pairs.is_empty() => {
+            let resv = word(resv)?;
+            let mut edits = Vec::with_capacity(pairs.len() / 2);
+            for pair in pairs.chunks(2) {
+                let [fence, usage] = pair else {
+                    return Err(format!(
+                        "fence {} has no usage: expected pairs of a fence and a usage, \
+                         as in 'add RESV FENCE USAGE [FENCE USAGE ...]'",
+                        Quoted(pair[0])
+                    ));
+                };
+                edits.push((word(fence)?, word(usage)?));
+            }
+            Statement::Add { resv, edits }
+        }
+        ("replace", [resv, timeline, fence, usage]) => Statement::Replace {
+            resv: word(resv)?,
+            timeline: word(timeline)?,
+            fence: word(fence)?,
+            usage: word(usage)?,
+        },
+        ("copy", [dst, src]) => Statement::Copy {
+            dst: word(dst)?,
+            src: word(src)?,
+        },
+        ("signal", [fence]) => Statement::Signal {
+            fence: word(fence)?,
+            error: false,
+        },
+        ("signal", [fence, "error"]) => Statement::Signal {
+            fence: word(fence)?,
+            error: true,
+        },
+        ("signal", [_, other]) => {
+            return Err(format!(
+                "{} says nothing about a signal: expected 'error' or the end of the line",
+                Quoted(other)
+            ));
+        }
+        ("waits", [resv, access]) => Statement::Waits {
+            resv: word(resv)?,
+            access: word(access)?,
+        },
+        ("idle", [resv, access]) => Statement::Idle {
+            resv: word(resv)?,
+            access: word(access)?,
+        },
+        ("list", [resv]) => Statement::List { resv: word(resv)? },
+        ("status", [fence]) => Statement::Status {
+            fence: word(fence)?,
+        },
+        _ => return Err(wrong_form(keyword, rest.len())),
+    })
+}
+
+fn wrong_form(keyword: &str, count: usize) -> String {
+    match FORMS.iter().find(|(word, _)| *word == keyword) {
+        Some((_, form)) => format!(
+            "'{keyword}' has {count} word{} after it: expected '{form}', and one statement a line",
+            if count == 1 { "" } else { "s" }
+        ),
+        None => {
+            let words: Vec<&str> = FORMS.iter().map(|(word, _)| *word).collect();
+            format!(
+                "{} is not a statement: expected one of {}",
+                Quoted(keyword),
+                words.join(", ")
+            )
+        }
+    }
+}
+
+/// A name, a usage or an access.
+fn word<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| is_number)
+        .ok_or_else(|| match is_number {
+            true => format!(
+                "seqno {} does not fit in 64 bits: expected a number from 1 to 2^64-2",
+                Quoted(text)
+            ),
+            false => format!(
+                "{} is not a seqno: expected a number from 1 to 2^64-2",
+                Quoted(text)
+            ),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+    use proptest::prelude::*;
+
+    fn one(text: &str) -> Statement {
+        parse_line(1, text).unwrap().unwrap()
+    }
+
+    fn error(text: &str) -> String {
+        parse_line(7, text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_form_prints_as_it_was_read() {
+        let text = "timeline gfx\nfence f1 gfx\nfence f2 gfx 7\nresv fb\nresv dst\n\
+            add fb f1 write f2 read\nreplace fb gfx f2 bookkeep\ncopy dst fb\nsignal f1\n\
+            signal f2 error\nwaits fb explicit\nidle fb move\nlist fb\nstatus f1\n";
+        assert_eq!(Scenario::parse(text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn layout_comments_and_line_ends_mean_nothing() {
+        assert_eq!(
+            one("\t add\tfb  f1 write# text # more\r\n"),
+            one("add fb f1 write")
+        );
+        for blank in ["", "\r\n", "  \t", "#", "  # add fb"] {
+            assert_eq!(parse_line(1, blank), Ok(None), "{blank:?}");
+        }
+        let script = Scenario::parse("\r\n# c\r\nresv a\r\n\r\nlist a").unwrap();
+        let lines: Vec<usize> = script.statements().map(|(line, _)| line).collect();
+        assert_eq!(lines, [3, 5]);
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong_and_what_was_expected() {
+        for (text, says) in [
+            (
+                "lisst fb",
+                "7: 'lisst' is not a statement: expected one of timeline, fence, resv",
+            ),
+            (
+                "timeline a resv b",
+                "'timeline' has 3 words after it: expected 'timeline NAME', and one statement a line",
+            ),
+            (
+                "fence f",
+                "'fence' has 1 word after it: expected 'fence NAME TIMELINE [SEQNO]'",
+            ),
+            (
+                "add fb",
+                "'add' has 1 word after it: expected 'add RESV FENCE USAGE",
+            ),
+            ("add fb f1", "fence 'f1' has no usage"),
+            ("add fb f1 write f2", "fence 'f2' has no usage"),
+            (
+                "add fb f1 wrote",
+                "'wrote' is not one of the usages kernel, write, read, bookkeep",
+            ),
+            (
+                "waits fb Read",
+                "'Read' is not one of the accesses explicit, read, write, move",
+            ),
+            (
+                "signal f1 ok",
+                "'ok' says nothing about a signal: expected 'error'",
+            ),
+            (
+                "resv a:b",
+                "'a:b' cannot be a name: expected a word without ':', '='",
+            ),
+            ("resv a=b", "'a=b' cannot be a name"),
+            ("resv a\u{a0}b", "'a\\u{a0}b' cannot be a name"),
+            (
+                "fence f gfx -1",
+                "'-1' is not a seqno: expected a number from 1 to 2^64-2",
+            ),
+            ("fence f gfx +1", "'+1' is not a seqno"),
+            (
+                "fence f gfx 18446744073709551616",
+                "seqno '18446744073709551616' does not fit in 64 bits",
+            ),
+        ] {
+            let error = error(text);
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_long_or_unprintable_word_does_not_flood_the_message() {
+        let error = error(&"x\u{1b}".repeat(5000));
+        assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "(?s).{0,200}") {
+            let _ = Scenario::parse(&text);
+        }
+
+        #[test]
+        fn what_parses_prints_to_what_parses_alike(
+            words in proptest::collection::vec(
+                prop_oneof![
+                    Just("add"), Just("fence"), Just("signal"), Just("waits"), Just("list"),
+                    Just("write"), Just("read"), Just("error"), Just("f1"), Just("5"), Just("\t"),
+                ],
+                0..7,
+            )
+        ) {
+            if let Ok(Some(statement)) = parse_line(1, &words.join(" ")) {
+                prop_assert_eq!(&one(&statement.to_string()), &statement);
+            }
+        }
+    }
+}

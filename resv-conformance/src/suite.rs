@@ -1,0 +1,208 @@
+//! The list of properties, and the macros that make tests of it.
+
+use crate::properties::{contract, examples, fences, hazards, random, selftests};
+use resv_core::{Backend, Semantics};
+use std::marker::PhantomData;
+
+/// Hands the list of all properties to the macro `$then`, after `$args`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __with_properties {
+    ($then:ident! ($($args:tt)*)) => {
+        $crate::$then! { ($($args)*)
+            fences {
+                f_01_a_signal_is_seen_in_every_object
+                f_02_a_callback_may_edit_the_object
+                f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle
+                f_06_a_dropped_signaler_frees_the_object
+                f_07_a_fence_that_is_gone_is_not_had_back
+            }
+            selftests {
+                t1_sanitycheck
+                t2_signaling
+                t3_for_each_with_the_lock
+                t4_for_each_without_the_lock
+                t5_get_fences
+                usage_inclusion
+                usage_inclusion_of_four_at_once
+                reserve_hands_out_slots
+                reserve_grows
+                replace_takes_one_timeline
+                replace_of_nothing_is_nothing
+                replace_by_a_signalled_fence_removes
+                copy_overwrites
+                copy_crosses_back_ends
+                wait_with_zero_timeout
+                wait_on_an_idle_object
+                wait_runs_out_of_time
+                wait_ends_with_the_last_fence_that_concerns_it
+                wait_does_not_cover_what_comes_later
+                errors_free_the_object_and_are_told
+                the_object_safe_form_is_the_same
+            }
+            hazards {
+                h_01_a_recycled_fence_is_not_shown
+                h_02_never_idle_while_the_work_is_handed_on
+                h_07_pruning
+                h_10_a_superseded_writer_is_gone_everywhere
+                h_11_a_writer_and_the_fences_of_others
+                h_13_publishing_nothing
+                h_14_idle_agrees_with_wait
+                h_16_an_older_fence_does_not_replace_a_newer
+                h_17_adding_a_fence_again_keeps_one_entry
+                h_19_as_many_come_out_as_went_in
+                h_21_staged_adds_are_visible_when_the_semantics_says
+                h_22_only_usage_levels_tell_a_move_from_a_write
+                h_24_a_wait_for_a_writer_and_one_reader
+                h_26_unlocking_publishes_every_category
+                h_27_a_copy_keeps_categories_and_leaks_nothing
+                h_29_h_30_an_object_replaced_in_the_middle_of_a_visit
+                h_31_a_failed_reservation_changes_and_leaks_nothing
+                h_32_a_replacement_owns_what_it_needs
+                h_33_an_entry_owns_a_reference
+                h_34_a_reader_that_fails_before_the_writer
+                h_35_a_write_recorded_as_a_read
+            }
+            contract {
+                b1_a_read_is_of_one_instant
+                b2_idle_was_true
+                b2_a_visit_that_shows_nothing_was_true
+                b2_a_racing_snapshot_holds_fences_of_the_object
+                b3_reserving_too_much_is_refused
+                b3_reserving_nothing
+                b3_adding_beyond_the_slots_panics_and_harms_nothing
+                b3_the_back_end_refuses_an_add_without_room
+                b3_the_lock_of_another_object_is_no_proof
+                b4_edits_become_visible_together
+                b4_an_explicit_publish_shows_what_was_added
+                b4_a_panic_publishes_what_was_added
+                b4_unlocking_gives_up_reserved_slots
+                b5_a_closure_of_a_read_may_do_anything
+                b5_callbacks_run_outside
+                b6_a_snapshot_never_changes
+                b7_a_holder_holds_up_no_reader
+                b7_a_quiet_read_is_not_repeated
+                b8_what_is_superseded_is_freed
+                b8_the_peak_is_a_peak
+                b9_nothing_is_lost_in_growing_and_shrinking
+                b9_an_edit_removes_what_its_predicate_names
+                b9_two_writers_lose_nothing
+            }
+            examples {
+                e01_readers_after_a_writer
+                e01b_readers_finish_before_the_writer
+                e02_unordered_writers
+                e03_writer_that_ignores_a_reader
+                e04_read_after_write_of_one_timeline
+                e05_write_after_read_of_one_timeline
+                e06_an_older_fence_keeps_the_newer
+                e07_a_usage_is_raised
+                e08_a_usage_is_never_lowered
+                e09_a_page_table_update
+                e10_a_kernel_move_and_an_explicit_job
+                e11_asked_between_add_and_unlock
+                e12_a_writer_after_a_staged_add
+                e13_a_reservation_ends_with_the_lock
+                e14_a_signalled_fence_ahead
+                e15_a_copy
+                e16_a_bookkeeping_fence_and_a_writer
+                e17_one_fence_of_each_usage
+            }
+            random {
+                any_script_is_answered_like_the_model
+                a_long_script_is_answered_like_the_model
+                dominance_answers_like_the_slot_rule
+                dominance_answers_like_the_slot_rule_for_long
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __list {
+    (($S:ident, $B:ident) $($module:ident { $($property:ident)* })*) => {
+        &[$($((
+            concat!(stringify!($module), "::", stringify!($property)),
+            $module::$property::<$S, $B> as fn(),
+        ),)*)*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    (($S:ty, $B:ty) $($module:ident { $($property:ident)* })*) => {
+        $(mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+            $(#[test]
+            fn $property() {
+                $crate::properties::$module::$property::<$S, $B>();
+            })*
+        })*
+    };
+}
+
+/// The suite for one semantics and one back end, as values: for programs that run it themselves.
+///
+/// ```
+/// use resv_conformance::Suite;
+/// use resv_core::{Locked, UsageLevels};
+///
+/// let (name, property) = Suite::<UsageLevels, Locked>::PROPERTIES[0];
+/// assert_eq!(name, "fences::f_01_a_signal_is_seen_in_every_object");
+/// property(); // panics if it does not hold
+/// ```
+pub struct Suite<S, B>(PhantomData<fn() -> (S, B)>);
+
+impl<S: Semantics, B: Backend> Suite<S, B> {
+    /// Every property, as `module::name` and the function that panics when it does not hold.
+    pub const PROPERTIES: &'static [(&'static str, fn())] = __with_properties!(__list!(S, B));
+}
+
+/// Makes a module `$name` of tests: the whole suite for one semantics and one back end.
+///
+/// The types are resolved where the macro stands.
+///
+/// ```
+/// # mod example {
+/// use resv_core::{Locked, UsageLevels};
+///
+/// resv_conformance::suite!(usage_levels_on_locked, UsageLevels, Locked);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! suite {
+    ($name:ident, $S:ty, $B:ty) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::__with_properties!(__tests!($S, $B));
+        }
+    };
+}
+
+/// Makes a module `$name` of tests: the whole suite for one back end under all three semantics.
+///
+/// ```
+/// # mod example {
+/// resv_conformance::suite_for_backend!(locked, resv_core::Locked);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! suite_for_backend {
+    ($name:ident, $B:ty) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+            $crate::suite!(exclusive_shared, $crate::__types::ExclusiveShared, $B);
+            $crate::suite!(
+                writers_readers_others,
+                $crate::__types::WritersReadersOthers,
+                $B
+            );
+            $crate::suite!(usage_levels, $crate::__types::UsageLevels, $B);
+        }
+    };
+}

@@ -1,0 +1,224 @@
+//! What many properties need: jobs, short forms of edits and questions, freed fences, two threads.
+
+use crate::model::At;
+use resv_api::{
+    Access, Backend, Entry, Fence, Guard, Key, Locked, Resv, Semantics, SemanticsKind, Signaler,
+    Timeline, TimelineId, Usage, UsageSet,
+};
+use resv_core::fence::cell::FenceCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a machine that does something else, too.
+pub(crate) const AGES: Duration = Duration::from_secs(20);
+/// Long enough for a sleeping thread to have gone to sleep.
+pub(crate) const A_MOMENT: Duration = Duration::from_millis(20);
+
+/// Which of the three semantics `S` claims to be, by its name.
+pub(crate) fn kind<S: Semantics>() -> Option<SemanticsKind> {
+    S::NAME.parse().ok()
+}
+
+/// The next job of `timeline`.
+pub(crate) fn job(timeline: &Timeline) -> Signaler {
+    timeline.issue().expect("a new timeline has seqnos left")
+}
+
+/// A job on a timeline of its own.
+pub(crate) fn lone_job() -> Signaler {
+    job(&Timeline::new("lone"))
+}
+
+/// Locks, reserves one slot, adds and unlocks.
+pub(crate) fn add<S: Semantics, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
+    add_fence(resv, job.fence(), usage);
+}
+
+/// [`add`] for a fence whose signaler may be gone.
+pub(crate) fn add_fence<S: Semantics, B: Backend>(resv: &Resv<S, B>, fence: &Fence, usage: Usage) {
+    resv.lock()
+        .reserve(1)
+        .expect("memory for one slot")
+        .add(fence, usage);
+}
+
+/// Locks, reserves one slot, replaces and unlocks.
+pub(crate) fn replace<S: Semantics, B: Backend>(
+    resv: &Resv<S, B>,
+    timeline: &Timeline,
+    fence: &Fence,
+    usage: Usage,
+) -> bool {
+    let mut guard = resv.lock();
+    let mut slots = guard.reserve(1).expect("memory for one slot");
+    slots.replace(timeline.id(), fence, usage)
+}
+
+/// The pending entries in a fixed order.
+pub(crate) fn entries<S: Semantics, B: Backend>(
+    resv: &Resv<S, B>,
+) -> Vec<(TimelineId, u64, Usage)> {
+    sorted(resv.snapshot().iter())
+}
+
+/// The pending entries as the holder sees them, in a fixed order.
+pub(crate) fn held_entries<S: Semantics, B: Backend>(
+    guard: &Guard<'_, S, B>,
+) -> Vec<(TimelineId, u64, Usage)> {
+    sorted(guard.entries().iter())
+}
+
+/// Entries as plain data in a fixed order.
+pub(crate) fn sorted<'e>(
+    entries: impl IntoIterator<Item = &'e Entry>,
+) -> Vec<(TimelineId, u64, Usage)> {
+    let mut plain: Vec<_> = entries
+        .into_iter()
+        .map(|e| (e.fence.timeline_id(), e.fence.seqno(), e.usage))
+        .collect();
+    plain.sort_unstable();
+    plain
+}
+
+/// The keys that a visit for `access` is shown, in its order.
+pub(crate) fn visited<S: Semantics, B: Backend>(resv: &Resv<S, B>, access: Access) -> Vec<Key> {
+    resv.visit(access, Vec::new(), |mut keys, key| {
+        keys.push(key);
+        keys
+    })
+}
+
+/// The seqnos of all pending entries of a back end, in no particular order.
+pub(crate) fn seqnos<B: Backend>(object: &B) -> Vec<u64> {
+    object.fold(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+        seqnos.push(key.seqno);
+        seqnos
+    })
+}
+
+/// What `(job, usage)` looks like among [`entries`] of an object under `S`.
+pub(crate) fn entry_of<S: Semantics>(fence: &Fence, usage: Usage) -> (TimelineId, u64, Usage) {
+    (fence.timeline_id(), fence.seqno(), S::class(usage))
+}
+
+/// Whether `access` waits for something, asked in every way there is; panics if they disagree.
+///
+/// Only in a quiescent state, where nobody edits or signals (H-14).
+#[track_caller]
+pub(crate) fn is_busy<S: Semantics, B: Backend>(resv: &Resv<S, B>, access: Access) -> bool {
+    let busy = !resv.is_idle(access);
+    let snapshot = resv.waits_for(access);
+    let told = [
+        ("waits_for", snapshot.iter().next().is_some()),
+        ("Snapshot::is_idle", !snapshot.is_idle()),
+        (
+            "Snapshot::wait",
+            !snapshot.wait(Some(Duration::ZERO)).is_signaled(),
+        ),
+        (
+            "wait",
+            !resv.wait(access, Some(Duration::ZERO)).is_signaled(),
+        ),
+        ("visit", !visited(resv, access).is_empty()),
+        ("Guard::is_idle", !resv.lock().is_idle(access)),
+    ];
+    for (way, also) in told {
+        assert_eq!(busy, also, "is_idle and {way} disagree for access {access}");
+    }
+    busy
+}
+
+/// How fences are named in the models: timelines by their place in `timelines`.
+pub(crate) fn at_of(timelines: &[Timeline], timeline: TimelineId, seqno: u64) -> Option<At> {
+    let timeline = timelines.iter().position(|t| t.id() == timeline)?;
+    Some(At { timeline, seqno })
+}
+
+/// A fence that is watched after its handles are gone.
+pub(crate) struct Watched {
+    cell: &'static FenceCell,
+    key: (TimelineId, u64),
+}
+
+impl Watched {
+    pub(crate) fn new(fence: &Fence) -> Watched {
+        Watched {
+            cell: fence.cell(),
+            key: fence.cell().key_parts(),
+        }
+    }
+
+    /// Whether somebody still has a reference. The cell may have become another fence since.
+    pub(crate) fn is_alive(&self) -> bool {
+        Fence::try_acquire(self.cell).is_some_and(|fence| fence.cell().key_parts() == self.key)
+    }
+}
+
+/// Asserts that every one of `fences` is freed, giving a back end that frees later occasion to.
+#[track_caller]
+pub(crate) fn assert_freed<S: Semantics, B: Backend>(fences: &[Watched], what: &str) {
+    let start = Instant::now();
+    loop {
+        let alive = fences.iter().filter(|fence| fence.is_alive()).count();
+        if alive == 0 {
+            return;
+        }
+        assert!(
+            start.elapsed() < AGES / 4,
+            "{what}: {alive} of {} fences were never freed",
+            fences.len()
+        );
+        // Edits elsewhere on this thread: back ends that free in batches do so on the way.
+        let elsewhere = Resv::<S, B>::default();
+        for _ in 0..64 {
+            add(&elsewhere, &lone_job(), Usage::Write);
+            let _ = elsewhere.is_idle(Access::Move);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// An object on the reference back end, to compare with.
+pub(crate) type Reference<S> = Resv<S, Locked>;
+
+/// Runs `read` on a second thread over and over while `write` runs here, at least `rounds` times,
+/// and on until enough reads have had a write begin in their midst, but not for ever.
+pub(crate) fn race(rounds: u64, mut write: impl FnMut(), read: impl Fn() + Send + Sync) {
+    /// Reads that a write began in the midst of. On a busy machine the two threads may run by turns
+    /// for a while, and then hardly ever meet.
+    const MET: u64 = 50;
+    const PATIENCE: Duration = Duration::from_millis(400);
+    let (stop, round, met) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        // Also when the writer panics, or the scope would wait for the reader for ever.
+        let stopper = StopOnDrop(&stop);
+        let reader = scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let before = round.load(Ordering::Relaxed);
+                read();
+                let is_met = round.load(Ordering::Relaxed) != before;
+                met.fetch_add(u64::from(is_met), Ordering::Relaxed);
+            }
+        });
+        let deadline = Instant::now() + PATIENCE;
+        while !reader.is_finished()
+            && (round.load(Ordering::Relaxed) < rounds || met.load(Ordering::Relaxed) < MET)
+            && Instant::now() < deadline
+        {
+            round.fetch_add(1, Ordering::Relaxed);
+            write();
+        }
+        drop(stopper);
+        if let Err(panic) = reader.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,136 @@
+//! The table of worked examples in the guide of `resv-api`, read and compared with what the code
+//! answers: what is printed for people cannot drift from what is true.
+
+use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray};
+use resv_api::seqcount::Seqcount;
+use resv_conformance::notation::check;
+use resv_core::{
+    Backend, ExclusiveShared, Locked, Semantics, SemanticsKind, UsageLevels, WritersReadersOthers,
+};
+
+const GUIDE: &str = include_str!("../../resv-api/guide/examples.md");
+
+/// A row of the table of examples.
+struct Example {
+    name: &'static str,
+    sequence: &'static str,
+    /// In the order of [`SemanticsKind::ALL`].
+    answers: [&'static str; 3],
+}
+
+fn cells(line: &'static str) -> Vec<&'static str> {
+    let line = line.trim().trim_start_matches('|').trim_end_matches('|');
+    let cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
+    cells.collect()
+}
+
+fn examples() -> Vec<Example> {
+    let mut rows = GUIDE.lines().map(cells).skip_while(|cells| cells[0] != "#");
+    let head = rows.next().expect("a table that begins with '#'");
+    let names = SemanticsKind::ALL.map(SemanticsKind::name);
+    assert_eq!(head[1], "sequence");
+    assert_eq!(head[2..5], names, "the columns are the semantics");
+    rows.skip(1)
+        .take_while(|cells| cells[0].starts_with('E'))
+        .map(|cells| {
+            let [name, sequence, a, b, c, lesson] = cells[..] else {
+                panic!("{} cells in the row of {}", cells.len(), cells[0]);
+            };
+            assert!(!lesson.is_empty(), "{name} has no lesson");
+            Example {
+                name,
+                sequence,
+                answers: [a, b, c],
+            }
+        })
+        .collect()
+}
+
+fn agrees<S: Semantics>(at: usize) {
+    fn on<S: Semantics, B: Backend>(example: &Example, at: usize) {
+        let told = check::<S, B>(example.sequence, example.answers[at]);
+        assert_eq!(told, Ok(()), "{}", example.name);
+    }
+    for example in examples() {
+        on::<S, Locked>(&example, at);
+        on::<S, Seqcount>(&example, at);
+        on::<S, RcuArray<Epoch>>(&example, at);
+        on::<S, RcuArray<ArcSwapped>>(&example, at);
+    }
+}
+
+#[test]
+fn exclusive_shared_answers_as_printed() {
+    agrees::<ExclusiveShared>(0);
+}
+
+#[test]
+fn writers_readers_others_answers_as_printed() {
+    agrees::<WritersReadersOthers>(1);
+}
+
+#[test]
+fn usage_levels_answers_as_printed() {
+    agrees::<UsageLevels>(2);
+}
+
+#[test]
+fn every_example_has_a_row_and_a_reason() {
+    let names: Vec<&str> = examples().iter().map(|example| example.name).collect();
+    let reasons = GUIDE.split("\n# Why\n").nth(1).expect("a section 'Why'");
+    for n in 1..=17 {
+        let name = format!("E{n}");
+        assert!(names.contains(&name.as_str()), "{name} has no row");
+        let word = |c: char| !c.is_ascii_alphanumeric();
+        let explained = reasons
+            .split("**")
+            .skip(1)
+            .step_by(2)
+            .any(|title| title.split(word).any(|w| w == name));
+        assert!(explained, "{name} is not explained");
+    }
+}
+
+/// The two tables of rules before the examples.
+#[test]
+fn the_tables_of_rules_are_printed_as_they_are() {
+    use resv_core::Access;
+    let waits = |kind: SemanticsKind, access: Access| -> String {
+        let usages = kind.waits_for(access);
+        let words = |names: [&str; 4]| -> Vec<String> {
+            let named = usages.iter().map(|u| names[u as usize].to_owned());
+            named.collect()
+        };
+        let and = |words: Vec<String>| match words.as_slice() {
+            [] => "nothing".to_owned(),
+            [a, b] => format!("{a} and {b}"),
+            words => words.join(", "),
+        };
+        match kind {
+            SemanticsKind::ExclusiveShared => and(words(["", "exclusive", "shared", ""])),
+            SemanticsKind::WritersReadersOthers => and(words(["", "writers", "readers", "others"])),
+            SemanticsKind::UsageLevels if access == Access::Move => "everything".to_owned(),
+            SemanticsKind::UsageLevels => words(["kernel", "write", "read", "bookkeep"]).join(", "),
+        }
+    };
+    for access in Access::ALL {
+        let row = GUIDE
+            .lines()
+            .map(cells)
+            .find(|cells| cells[0] == access.name() && !cells[1].starts_with("as `"))
+            .unwrap_or_else(|| panic!("no row for {access}"));
+        let expected = SemanticsKind::ALL.map(|kind| waits(kind, access));
+        assert_eq!(row[1..], expected, "{access}");
+    }
+    for usage in resv_core::Usage::ALL {
+        let row = GUIDE
+            .lines()
+            .map(cells)
+            .find(|cells| cells[0] == usage.name() && cells[1].starts_with("as `"))
+            .unwrap_or_else(|| panic!("no row for {usage}"));
+        for (cell, kind) in row[1..].iter().zip(SemanticsKind::ALL) {
+            let kept = format!("as `{}`", kind.class(usage));
+            assert!(cell.starts_with(&kept), "{usage} under {kind}: {cell}");
+        }
+    }
+}
