@@ -1,0 +1,78 @@
+//! Replaying a recording: the GPU work of a real machine, played through reservation objects.
+//!
+//! # The concept
+//!
+//! A recording says when jobs were submitted, started and ended, on which timeline. Give each job the buffers it touches
+//! ([`BufferRule`]: no event names them), put a reservation object beside each buffer, and play: at its submission a job asks
+//! the objects what it must wait for and leaves its fence there; at its end the fence signals. What the objects answer is a
+//! graph of dependencies, and with the recorded times its price. Play the same under another *semantics* and the graph
+//! changes: that is what the semantics means for this machine. Play it on another *back end* and nothing may change but the
+//! speed: that is checked answer by answer.
+//!
+//! ```text
+//! lines -> Reader -> load -> Recorded -> Workload::new(rule) -> play(semantics, back end) -> Run
+//!                                                    |                                  \
+//!                                                    +-> Report::new, diff_*, stress     edges, losses, stalls, digests
+//! ```
+//!
+//! # Two kinds of edges
+//!
+//! *Recorded* edges are what the recording itself says a job depends on (`drm_sched_job_add_dep` and its like). *Assumed*
+//! edges come from the objects and rest on the buffer rule. They are never mixed up: an edge that is both counts as recorded.
+//! Where the recording shows that a job ran before an assumed dependency of its had ended, the rule is in doubt, and the
+//! report counts that, too.
+//!
+//! # Modules
+//!
+//! | module | idea |
+//! |---|---|
+//! | `collect`, `jobs` | from events to jobs, whatever way the kernel names them |
+//! | [`workload`] | jobs, timelines, the order of their moments; and what is missing in a recording that was cut |
+//! | `rule` | which buffers a job touches |
+//! | `play`, `edges`, `answers` | the play itself, its edges, and the log of all answers |
+//! | `follow`, `truth` | who follows whom, and what is really in use: what no object knows |
+//! | `timing` | stalls, in the time of the recording |
+//! | `differ` | why two semantics differ; that two back ends do not |
+//! | `measure`, `stress` | speed, alone and with several threads |
+//! | `document`, `report`, `text`, `text_differ`, `table` | the report as data, made, and written for people |
+//!
+//! Memory grows with the number of jobs and edges. Nothing here panics on any input.
+
+mod answers;
+mod collect;
+mod differ;
+mod digest;
+mod document;
+mod edges;
+mod error;
+mod follow;
+mod jobs;
+mod lists;
+mod measure;
+mod play;
+mod report;
+mod rule;
+mod stress;
+mod table;
+mod text;
+mod text_differ;
+mod timing;
+mod truth;
+pub mod workload;
+
+pub use differ::{
+    BackendDiff, EdgeExample, FirstDifference, Group, Reason, SemanticsDiff, Side, diff_backends,
+    diff_semantics,
+};
+pub use document::{
+    BuffersPart, LostPart, RecordingPart, Report, RunPart, SkippedPart, StallPart, WaitPart,
+};
+pub use edges::{Edge, Via};
+pub use error::PlayError;
+pub use jobs::load;
+pub use measure::{Measured, measure};
+pub use play::{Lost, Run, Superseded, play};
+pub use rule::{BufferRule, RuleAccount, default_sidecar};
+pub use stress::{StressReport, stress};
+pub use timing::{LongWait, Timing};
+pub use workload::{BufferId, Counts, Job, JobId, Recorded, TimelineInfo, Touch, Workload};

@@ -1,0 +1,474 @@
+//! Playing a workload through reservation objects, one job after the other, and watching.
+//!
+//! At its submission a job asks each buffer's object what its access must wait for, then leaves its fence there under its
+//! usage; at its end the fence signals. What the objects say is the only source of *assumed* edges. Around it the play keeps
+//! what no object knows: who follows whom ([`follow`](super::follow)), what is really in use ([`truth`](super::truth)), and
+//! which pending fences an add has dropped.
+//!
+//! # Superseded and lost
+//!
+//! An add drops the fences that it supersedes. That is sound as long as the job that added follows theirs: who waits for it
+//! then waits for them. A dropped fence that is still pending, of another timeline, whose job the new one does not follow is
+//! *lost*: from then on nothing in the object stands for it, and later jobs do not wait for it though they should.
+
+use std::collections::HashMap;
+
+use resv_api::{
+    BackendKind, Counters, Edit, Entry, Reservation, SemanticsKind, Signaler, Timeline, Usage,
+    new_reservation,
+};
+
+use super::answers::{Answers, Question, Told, job_of};
+use super::edges::{Edge, Via, edges};
+use super::error::PlayError;
+use super::follow::Follow;
+use super::measure::{Measured, measure};
+use super::timing::Timing;
+use super::truth::InUse;
+use super::workload::{BufferId, JobId, Touch, Workload};
+
+/// How many later jobs are named for each lost fence.
+const UNGUARDED_NAMED: usize = 3;
+
+/// A pending fence that an add dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Superseded {
+    /// The object it was in.
+    pub buffer: BufferId,
+    /// The job behind it.
+    pub job: JobId,
+    /// The job whose add dropped it.
+    pub by: JobId,
+    /// Nothing in the object stands for it any more.
+    pub is_lost: bool,
+}
+
+/// A pending fence that nothing in its object stands for any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The object it was in.
+    pub buffer: BufferId,
+    /// The job behind it.
+    pub job: JobId,
+    /// What that job does with the buffer.
+    pub usage: Usage,
+    /// The job whose add dropped it, which does not follow it.
+    pub by: JobId,
+    /// How many later jobs would have waited for it, and are not made to follow it by the objects.
+    pub unguarded: u64,
+    /// How many of them the recording makes follow it all the same.
+    pub unguarded_recorded: u64,
+    /// The first few of them.
+    pub unguarded_jobs: Vec<JobId>,
+}
+
+/// What came of one play.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The meaning of the objects.
+    pub semantics: SemanticsKind,
+    /// What they were made of.
+    pub backend: BackendKind,
+    /// Different pairs of a job and one of another timeline that it depends on.
+    pub edges: u64,
+    /// Those among them that rest on the buffer rule.
+    pub edges_assumed: u64,
+    /// Those among them that the recording has; the same in every run.
+    pub edges_recorded: u64,
+    /// Those that the objects gave, recorded or not.
+    pub edges_from_objects: u64,
+    /// Answers that name an earlier job of the asker's own timeline, which is in order anyway.
+    pub same_timeline: u64,
+    /// Pending fences that adds dropped, those of the job's own timeline among them.
+    pub superseded: u64,
+    /// Fences that were lost.
+    pub lost: u64,
+    /// Assumed edges between uses that do not conflict.
+    pub needless: u64,
+    /// Conflicts with a job that the objects make nobody follow: neither with an edge nor through others.
+    pub missed: u64,
+    /// Those among them for which the recording makes up no more than the objects do.
+    pub missed_for_good: u64,
+    /// When jobs could start.
+    pub timing: Timing,
+    /// A digest over the sorted edges.
+    pub edges_digest: u64,
+    /// Answers that objects gave.
+    pub answers: u64,
+    /// A digest over all of them, in order.
+    pub answers_digest: u64,
+    /// Times an idle test and a list of what to wait for disagreed; 0 unless a back end is broken.
+    pub disagreements: u64,
+    /// What readers had to do.
+    pub counters: Counters,
+    /// How fast the operations alone are.
+    pub measured: Measured,
+    pub(super) trail: Trail,
+}
+
+/// The details of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Trail {
+    pub(super) edges: Vec<Edge>,
+    pub(super) superseded: Vec<Superseded>,
+    pub(super) lost: Vec<Lost>,
+    /// Who follows whom through objects and timelines; without what only the recording says.
+    pub(super) follow: Follow,
+    pub(super) answers: Answers,
+}
+
+impl Run {
+    /// The edges, by job, then dependency.
+    pub fn edge_list(&self) -> &[Edge] {
+        &self.trail.edges
+    }
+
+    /// The fences that were lost, in order.
+    pub fn lost_list(&self) -> &[Lost] {
+        &self.trail.lost
+    }
+
+    /// The pending fences that adds dropped, in order.
+    pub fn superseded_list(&self) -> &[Superseded] {
+        &self.trail.superseded
+    }
+}
+
+/// Plays a workload through objects of the given semantics and back end, then once more for speed alone.
+///
+/// # Errors
+/// If the back end is not compiled in, or memory cannot be had.
+///
+/// ```
+/// use resv_cli::recording::Reader;
+/// use resv_cli::replay::{BufferRule, Workload, load, play};
+/// use resv_api::{BackendKind, SemanticsKind};
+///
+/// let text = "\
+/// game-7 [000] 1.000000: drm_sched_job_queue: dev=0, fence=5:1, ring=gfx, job count:0, hw job count:0, client_id:3
+/// comp-8 [001] 1.000200: drm_sched_job_queue: dev=0, fence=9:1, ring=gfx, job count:0, hw job count:0, client_id:4
+/// irq-9 [000] 1.000500: drm_sched_job_done: fence=5:1 signaled
+/// ";
+/// let (recorded, _) = load(&mut Reader::new("demo", text.as_bytes()), |_| {});
+/// let workload = Workload::new(recorded, &BufferRule::Handoff);
+/// let run = play(&workload, SemanticsKind::UsageLevels, BackendKind::Locked)?;
+/// assert_eq!((run.edges_assumed, run.timing.stall_ns), (1, 300_000)); // 9:1 reads what 5:1 writes
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn play(
+    workload: &Workload,
+    semantics: SemanticsKind,
+    backend: BackendKind,
+) -> Result<Run, PlayError> {
+    let mut run = play_watched(workload, semantics, backend, None)?;
+    run.measured = measure(workload, semantics, backend)?;
+    Ok(run)
+}
+
+/// Answer number `tell` of a play in words.
+pub(super) fn tell(
+    workload: &Workload,
+    semantics: SemanticsKind,
+    backend: BackendKind,
+    tell: usize,
+) -> Result<Option<Told>, PlayError> {
+    let run = play_watched(workload, semantics, backend, Some(tell))?;
+    Ok(run.trail.answers.told().cloned())
+}
+
+/// [`play`] without the measurement.
+pub(super) fn play_watched(
+    workload: &Workload,
+    semantics: SemanticsKind,
+    backend: BackendKind,
+    tell: Option<usize>,
+) -> Result<Run, PlayError> {
+    let mut player = Player::new(workload, semantics, backend, tell)?;
+    for step in &workload.recorded.steps {
+        if step.is_end {
+            player.end(step.job);
+        } else {
+            player.begin(step.job)?;
+        }
+    }
+    Ok(player.finish(semantics, backend))
+}
+
+/// An object for each buffer.
+pub(super) fn objects(
+    workload: &Workload,
+    semantics: SemanticsKind,
+    backend: BackendKind,
+) -> Result<Vec<Box<dyn Reservation>>, PlayError> {
+    let make = |_: &String| new_reservation(semantics, backend).map_err(PlayError::from);
+    workload.buffers.iter().map(make).collect()
+}
+
+/// A timeline for each one of the recording.
+pub(super) fn timelines(workload: &Workload) -> Vec<Timeline> {
+    let infos = workload.recorded.timelines.iter();
+    infos.map(|info| Timeline::new(&info.name)).collect()
+}
+
+/// What readers of all objects had to do.
+pub(super) fn counters(objects: &[Box<dyn Reservation>]) -> Counters {
+    let mut sum = Counters::default();
+    for object in objects {
+        let counters = object.counters();
+        sum.retries += counters.retries;
+        sum.fallbacks += counters.fallbacks;
+    }
+    sum
+}
+
+struct Player<'a> {
+    workload: &'a Workload,
+    semantics: SemanticsKind,
+    objects: Vec<Box<dyn Reservation>>,
+    timelines: Vec<Timeline>,
+    signalers: HashMap<JobId, Signaler>,
+    is_over: Vec<bool>,
+    /// Who follows whom through objects and timelines.
+    follow: Follow,
+    /// The same, with what the recording adds; `None` if it adds nothing.
+    follow_recorded: Option<Follow>,
+    in_use: InUse,
+    /// For each buffer the lost fences that are still pending, as places in `lost`.
+    unguarded: Vec<Vec<usize>>,
+    answers: Answers,
+    vias: Vec<Via>,
+    superseded: Vec<Superseded>,
+    lost: Vec<Lost>,
+    same_timeline: u64,
+    missed: u64,
+    missed_for_good: u64,
+    disagreements: u64,
+    /// Scratch.
+    missed_jobs: Vec<JobId>,
+}
+
+impl<'a> Player<'a> {
+    fn new(
+        workload: &'a Workload,
+        semantics: SemanticsKind,
+        backend: BackendKind,
+        tell: Option<usize>,
+    ) -> Result<Self, PlayError> {
+        Ok(Player {
+            workload,
+            semantics,
+            objects: objects(workload, semantics, backend)?,
+            timelines: timelines(workload),
+            signalers: HashMap::new(),
+            is_over: vec![false; workload.recorded.jobs.len()],
+            follow: Follow::new(workload),
+            follow_recorded: (workload.recorded.dependencies.len() > 0)
+                .then(|| Follow::new(workload)),
+            in_use: InUse::new(workload),
+            unguarded: vec![Vec::new(); workload.buffers.len()],
+            answers: Answers::telling(tell),
+            vias: Vec::new(),
+            superseded: Vec::new(),
+            lost: Vec::new(),
+            same_timeline: 0,
+            missed: 0,
+            missed_for_good: 0,
+            disagreements: 0,
+            missed_jobs: Vec::new(),
+        })
+    }
+
+    fn begin(&mut self, job: JobId) -> Result<(), PlayError> {
+        let workload = self.workload;
+        let touches = workload.touches(job);
+        let first_via = self.vias.len();
+        for touch in touches {
+            self.ask(job, touch)?;
+        }
+        let given = self.vias[first_via..].iter().map(|via| via.dependency);
+        let is_over = &self.is_over;
+        self.follow.begin(workload, job, given.clone(), is_over);
+        if let Some(follow) = &mut self.follow_recorded {
+            let recorded = workload.recorded.dependencies.of(job).iter().copied();
+            follow.begin(workload, job, given.chain(recorded), is_over);
+        }
+        self.check(job, touches);
+        if touches.is_empty() {
+            return Ok(());
+        }
+        let line = workload.job(job).timeline as usize;
+        let signaler = self.timelines[line].issue_at(u64::from(job) + 1)?;
+        for touch in touches {
+            self.add(job, touch, &signaler)?;
+            self.in_use.add(workload, job, touch);
+        }
+        self.signalers.insert(job, signaler);
+        Ok(())
+    }
+
+    fn end(&mut self, job: JobId) {
+        self.is_over[job as usize] = true;
+        if let Some(signaler) = self.signalers.remove(&job) {
+            signaler.signal();
+        }
+    }
+
+    fn ask(&mut self, job: JobId, touch: &Touch) -> Result<(), PlayError> {
+        let workload = self.workload;
+        let object = &self.objects[touch.buffer as usize];
+        let mut entries = object.waits_for(touch.access)?;
+        let idle = object.is_idle(touch.access);
+        let answers = &mut self.answers;
+        answers.list(workload, job, touch, Question::WaitsFor, &mut entries);
+        answers.idle(workload, job, touch, idle);
+        self.disagreements += u64::from(idle != entries.is_empty());
+        let line = workload.job(job).timeline;
+        for entry in &entries {
+            let dependency = job_of(entry);
+            if workload.job(dependency).timeline == line {
+                self.same_timeline += 1;
+            } else {
+                self.vias.push(Via {
+                    job,
+                    dependency,
+                    buffer: touch.buffer,
+                    access: touch.access,
+                    kept_as: entry.usage,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what `job` should wait for and does not follow.
+    fn check(&mut self, job: JobId, touches: &[Touch]) {
+        let (workload, follow, is_over) = (self.workload, &self.follow, &self.is_over);
+        let follow_all = self.follow_recorded.as_ref().unwrap_or(follow);
+        let line = workload.job(job).timeline;
+        self.missed_jobs.clear();
+        for touch in touches {
+            let missed = &mut self.missed_jobs;
+            self.in_use
+                .missed(workload, follow, is_over, job, touch, missed);
+            let waits = self.semantics.waits_for(touch.access);
+            let places = &mut self.unguarded[touch.buffer as usize];
+            places.retain(|&place| !is_over[self.lost[place].job as usize]);
+            for &place in &*places {
+                let lost = &mut self.lost[place];
+                if waits.contains(self.semantics.class(lost.usage))
+                    && workload.job(lost.job).timeline != line
+                    && !follow.follows(workload, job, lost.job)
+                {
+                    lost.unguarded += 1;
+                    let is_recorded = follow_all.follows(workload, job, lost.job);
+                    lost.unguarded_recorded += u64::from(is_recorded);
+                    if lost.unguarded_jobs.len() < UNGUARDED_NAMED {
+                        lost.unguarded_jobs.push(job);
+                    }
+                }
+            }
+        }
+        self.missed_jobs.sort_unstable();
+        self.missed_jobs.dedup();
+        self.missed += self.missed_jobs.len() as u64;
+        let missed = self.missed_jobs.iter();
+        self.missed_for_good += missed
+            .filter(|&&other| !follow_all.follows(workload, job, other))
+            .count() as u64;
+    }
+
+    fn add(&mut self, job: JobId, touch: &Touch, signaler: &Signaler) -> Result<(), PlayError> {
+        let workload = self.workload;
+        let object = &self.objects[touch.buffer as usize];
+        let before = object.entries()?;
+        object.transact(&[Edit::Add {
+            fence: signaler.fence().clone(),
+            usage: touch.usage,
+        }])?;
+        let mut after = object.entries()?;
+        let answers = &mut self.answers;
+        answers.list(workload, job, touch, Question::Entries, &mut after);
+        // `after` is sorted by job now.
+        let is_kept = |entry: &Entry| after.binary_search_by_key(&job_of(entry), job_of).is_ok();
+        let mut gone: Vec<JobId> = before.iter().filter(|e| !is_kept(e)).map(job_of).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        for old in gone {
+            self.drop_entry(job, touch, old);
+        }
+        Ok(())
+    }
+
+    fn drop_entry(&mut self, job: JobId, touch: &Touch, old: JobId) {
+        let workload = self.workload;
+        let line = workload.job(old).timeline;
+        let follow = self.follow_recorded.as_ref().unwrap_or(&self.follow);
+        let is_lost = line != workload.job(job).timeline && !follow.follows(workload, job, old);
+        self.superseded.push(Superseded {
+            buffer: touch.buffer,
+            job: old,
+            by: job,
+            is_lost,
+        });
+        if !is_lost {
+            return;
+        }
+        let usage = workload
+            .usage_of(old, touch.buffer)
+            .unwrap_or(Usage::Bookkeep);
+        let class = self.semantics.class(usage);
+        let (semantics, lost) = (self.semantics, &self.lost);
+        let places = &mut self.unguarded[touch.buffer as usize];
+        // A later fence of its timeline stands for an earlier one that was lost the same way.
+        places.retain(|&place| {
+            let earlier = &lost[place];
+            workload.job(earlier.job).timeline != line
+                || semantics.class(earlier.usage) != class
+                || earlier.job > old
+        });
+        places.push(lost.len());
+        self.lost.push(Lost {
+            buffer: touch.buffer,
+            job: old,
+            usage,
+            by: job,
+            unguarded: 0,
+            unguarded_recorded: 0,
+            unguarded_jobs: Vec::new(),
+        });
+    }
+
+    fn finish(self, semantics: SemanticsKind, backend: BackendKind) -> Run {
+        let workload = self.workload;
+        let edges = edges(workload, self.vias);
+        let count = |is: fn(&Edge) -> bool| edges.list.iter().filter(|e| is(e)).count() as u64;
+        Run {
+            semantics,
+            backend,
+            edges: edges.list.len() as u64,
+            edges_assumed: count(|edge| !edge.is_recorded),
+            edges_recorded: count(|edge| edge.is_recorded),
+            edges_from_objects: count(|edge| edge.via.is_some()),
+            same_timeline: self.same_timeline,
+            superseded: self.superseded.len() as u64,
+            lost: self.lost.len() as u64,
+            needless: count(|edge| edge.is_needless),
+            missed: self.missed,
+            missed_for_good: self.missed_for_good,
+            timing: Timing::of(workload, &edges.list),
+            edges_digest: edges.digest,
+            answers: self.answers.len() as u64,
+            answers_digest: self.answers.digest(),
+            disagreements: self.disagreements,
+            counters: counters(&self.objects),
+            measured: Measured::default(),
+            trail: Trail {
+                edges: edges.list,
+                superseded: self.superseded,
+                lost: self.lost,
+                follow: self.follow,
+                answers: self.answers,
+            },
+        }
+    }
+}
