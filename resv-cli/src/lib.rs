@@ -1,10 +1,44 @@
 //! The program `resv`, as a library.
 //!
-//! [`recording`] reads recordings of GPU work: lines in, typed events out. [`sidecar`] reads the file
-//! that says which job touches which buffer. [`replay`] plays the work through reservation objects.
+//! # The concept
+//!
+//! Two things a person has in hand when asking what a reservation object does: a case written down
+//! line by line, and a recording of GPU work from a real machine. The program plays either through
+//! real reservation objects, under any semantics and on any back end, and says who waits for whom
+//! and why.
+//!
+//! | command | module | what it does |
+//! |---|---|---|
+//! | `resv script` | [`commands::script`] | runs a scenario and prints its answers |
+//! | `resv replay` | [`commands::replay`] | plays a recording and reports |
+//! | `resv diff` | [`commands::diff`] | what changes if only the semantics, or only the back end, changes |
+//! | `resv explain` | [`explain`] | the tables of a semantics, made by evaluating the code |
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`recording`] | the reader of recordings: lines in, typed events out |
+//! | [`sidecar`] | the file that says which job touches which buffer |
+//! | [`replay`] | the engine: a workload played through reservation objects |
+//! | [`text`] | the reader of text files line by line, with bounded memory |
+//! | [`output`], [`failure`] | where answers go, and how a run ends that cannot go on |
+//!
+//! # Example
+//!
+//! ```
+//! use resv_api::SemanticsKind;
+//!
+//! let tables = resv_cli::explain::tables(SemanticsKind::UsageLevels);
+//! assert!(tables.contains("| explicit | yes | - | - | - |"));
+//! ```
 
 #![forbid(unsafe_code)]
 
+pub mod commands;
+pub mod explain;
+pub mod failure;
+pub mod options;
+pub mod output;
 pub mod recording;
 pub mod replay;
 pub mod sidecar;
+pub mod text;

@@ -1,0 +1,184 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use resv_api::BackendKind;
+use resv_core::SemanticsKind;
+use std::path::PathBuf;
+
+/// Plays scenarios and GPU recordings through reservation objects, and compares what they mean and
+/// how they are made.
+#[derive(Debug, Parser)]
+#[command(name = "resv", version, arg_required_else_help = true)]
+pub struct Options {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs a scenario and prints an answer for each query
+    Script(ScriptOptions),
+    /// Plays a recording of GPU work through reservation objects and reports who waits for whom
+    Replay(ReplayOptions),
+    /// Shows what changes if only the semantics changes, or proves that nothing does if only the
+    /// back end does
+    Diff(DiffOptions),
+    /// Prints the tables of a semantics, made by evaluating the code
+    Explain(ExplainOptions),
+}
+
+/// Where the output goes and in which form.
+#[derive(Debug, Args)]
+pub struct OutputOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Options of `resv script`.
+#[derive(Debug, Args)]
+pub struct ScriptOptions {
+    /// The scenario; - for standard input
+    pub file: PathBuf,
+    /// exclusive-shared, writers-readers-others or usage-levels
+    #[arg(long, default_value_t, value_name = "NAME")]
+    pub semantics: SemanticsKind,
+    /// seqcount, rcu-array, rcu-array/arc-swap or locked
+    #[arg(long, default_value_t = BackendKind::RcuArray, value_name = "NAME")]
+    pub backend: BackendKind,
+    /// Where and in which form; JSON is one object a line
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// Options of `resv replay`.
+#[derive(Debug, Args)]
+pub struct ReplayOptions {
+    /// The recording, plain or gzip; - for standard input
+    pub file: PathBuf,
+    /// Semantics, separated by commas, or all
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
+    pub semantics: Choice<SemanticsKind>,
+    /// Back ends, separated by commas, or all (seqcount, rcu-array, locked)
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_backends)]
+    pub backend: Choice<BackendKind>,
+    /// Which buffers a job touches: handoff, private, single, or a sidecar file. Without it, the
+    /// recording's name with the ending .buffers if there is such a file, else handoff
+    #[arg(long, value_name = "RULE|FILE")]
+    pub buffers: Option<String>,
+    /// Also play the timelines in parallel on this many threads, as a stress
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Where and in which form; JSON is one document
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// Options of `resv diff`.
+#[derive(Debug, Args)]
+pub struct DiffOptions {
+    /// A scenario or a recording; - for standard input
+    pub file: PathBuf,
+    /// Two semantics A,B to compare; or one, under which two back ends are compared
+    #[arg(long, value_name = "A,B", value_parser = parse_semantics)]
+    pub semantics: Option<Choice<SemanticsKind>>,
+    /// Two back ends A,B to compare; or one, on which two semantics are compared
+    #[arg(long, value_name = "A,B", value_parser = parse_backends)]
+    pub backend: Option<Choice<BackendKind>>,
+    /// What the file is, where its first line does not tell
+    #[arg(long = "as", value_enum, value_name = "KIND")]
+    pub kind: Option<FileKind>,
+    /// As for `resv replay`
+    #[arg(long, value_name = "RULE|FILE")]
+    pub buffers: Option<String>,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileKind {
+    /// Statements of the scenario language.
+    Scenario,
+    /// Trace events.
+    Recording,
+}
+
+/// Options of `resv explain`.
+#[derive(Debug, Args)]
+pub struct ExplainOptions {
+    /// Semantics, separated by commas, or all
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
+    pub semantics: Choice<SemanticsKind>,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// One or more members of a kind, each once, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<T>(pub Vec<T>);
+
+/// The back ends that `all` stands for: one of each implementation.
+pub const ALL_BACKENDS: [BackendKind; 3] = [
+    BackendKind::Seqcount,
+    BackendKind::RcuArray,
+    BackendKind::Locked,
+];
+
+fn parse_semantics(words: &str) -> Result<Choice<SemanticsKind>, String> {
+    parse_choice(words, &SemanticsKind::ALL)
+}
+
+fn parse_backends(words: &str) -> Result<Choice<BackendKind>, String> {
+    parse_choice(words, &ALL_BACKENDS)
+}
+
+fn parse_choice<T>(words: &str, all: &[T]) -> Result<Choice<T>, String>
+where
+    T: Copy + PartialEq + std::str::FromStr<Err = resv_core::ParseWordError>,
+{
+    if words == "all" {
+        return Ok(Choice(all.to_vec()));
+    }
+    let mut chosen = Vec::new();
+    for word in words.split(',') {
+        let one = word.parse().map_err(|error| format!("{error}, or all"))?;
+        if chosen.contains(&one) {
+            return Err(format!("'{word}' is named twice"));
+        }
+        chosen.push(one);
+    }
+    Ok(Choice(chosen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn a_choice_is_a_list_without_doubles() {
+        use SemanticsKind::{ExclusiveShared, UsageLevels};
+        let both = parse_semantics("usage-levels,exclusive-shared");
+        assert_eq!(both, Ok(Choice(vec![UsageLevels, ExclusiveShared])));
+        assert_eq!(
+            parse_semantics("all"),
+            Ok(Choice(SemanticsKind::ALL.to_vec()))
+        );
+        assert!(parse_semantics("usage-levels,usage-levels").is_err());
+        assert!(parse_backends("seqcount,").is_err());
+        assert!(parse_backends("").is_err());
+    }
+}
