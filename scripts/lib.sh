@@ -1,0 +1,24 @@
+# Sourced by the other scripts: where the project is, and how a step is announced.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+# need CRATE [VERSION]: installs a cargo subcommand that is not there yet.
+need() {
+    local crate=$1 version=${2:-}
+    if ! cargo "${crate#cargo-}" --version >/dev/null 2>&1; then
+        say "installing $crate"
+        cargo install --locked --quiet "$crate" ${version:+--version "$version"}
+    fi
+}
+
+# quick?: whether --quick was given to the script.
+quick=false
+for argument in "$@"; do
+    case $argument in
+        --quick) quick=true ;;
+    esac
+done
