@@ -11,7 +11,7 @@
 //!
 //! 1. takes the cell's address from a place that owns a reference (a slot of an object),
 //! 2. reads what it needs: [`key_parts`](FenceCell::key_parts), [`is_pending`](FenceCell::is_pending),
-//!    or [`try_acquire`](FenceCell::try_acquire) for a reference of its own,
+//!    or [`try_acquire`](super::Fence::try_acquire) for a reference of its own,
 //! 3. checks that the place has owned that reference all the time (a sequence count, say). If so,
 //!    the cell has been the same fence all the time and what was read is true. If not, what was read
 //!    is about some fence, not necessarily this one, and is thrown away.
@@ -23,7 +23,7 @@
 //! * `state`: stored with Release by the signaller, loaded with Acquire by testers: what happened
 //!   before the signal is visible to whoever saw it (F-05).
 //! * `refs`: a new fence stores 1 with Release after writing its key and state;
-//!   [`try_acquire`](FenceCell::try_acquire) increments with Acquire and so sees them. Counting up
+//!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them. Counting up
 //!   from a reference that is owned is Relaxed, as with `Arc`. Counting down is Release, and the
 //!   one who reaches zero issues an Acquire fence, so that all uses of the old fence happen before
 //!   the cell is written for the new one.
