@@ -23,7 +23,8 @@
 //! * `state`: stored with Release by the signaller, loaded with Acquire by testers: what happened
 //!   before the signal is visible to whoever saw it (F-05).
 //! * `refs`: a new fence stores 1 with Release after writing its key and state;
-//!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them. Counting up
+//!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them; when it
+//!   finds zero, also with Acquire, it sees what the last owner did before. Counting up
 //!   from a reference that is owned is Relaxed, as with `Arc`. Counting down is Release, and the
 //!   one who reaches zero issues an Acquire fence, so that all uses of the old fence happen before
 //!   the cell is written for the new one.
@@ -140,14 +141,16 @@ impl FenceCell {
     /// Adds a reference unless there is none, in which case the cell is no fence at present.
     #[inline]
     pub(super) fn acquire_unless_vacant(&self) -> bool {
-        let mut refs = self.refs.load(Ordering::Relaxed);
+        // Acquire, each: a success pairs with the Release store in `occupy`; a zero pairs with the
+        // Release decrement of the last owner, so that whoever finds the cell vacant also sees that
+        // it was removed from where the address came from (step 3).
+        let mut refs = self.refs.load(Ordering::Acquire);
         while refs != 0 {
-            // Acquire: pairs with the Release store in `occupy`.
             match self.refs.compare_exchange_weak(
                 refs,
                 refs + 1,
                 Ordering::Acquire,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             ) {
                 Ok(_) => return true,
                 Err(now) => refs = now,
