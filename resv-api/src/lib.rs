@@ -12,7 +12,8 @@
 //! 5. leaves its own fence behind ([`Slots::add`], with a [`Usage`]), which cannot fail any more.
 //!
 //! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
-//! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps.
+//! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps, [`wait_async`](Resv::wait_async)
+//! is a future. Over many objects at once there are [`wait_all`] and [`wait_any`].
 //!
 //! `Resv<S, B>` has two parameters that know nothing of each other:
 //!
@@ -80,18 +81,23 @@
 
 #![forbid(unsafe_code)]
 
+mod countdown;
 mod dynamic;
+pub mod future;
 pub mod guide;
 mod kind;
 mod object;
 mod snapshot;
 mod transaction;
+pub mod wait;
 
 pub use dynamic::{Edit, Reservation, new_reservation};
+pub use future::WaitFuture;
 pub use kind::{BackendKind, DefaultBackend, NotCompiledIn};
 pub use object::Resv;
 pub use snapshot::Snapshot;
 pub use transaction::{Guard, Slots};
+pub use wait::{Until, Waitable, WaitedAny, wait_all, wait_any};
 
 pub use resv_core::{
     Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, ExclusiveShared, Fence,

@@ -1,13 +1,16 @@
 //! The reservation object: a semantics and a back end put together, and its lock-free queries.
 
+use crate::future::WaitFuture;
 use crate::kind::DefaultBackend;
 use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
-use resv_core::{Access, Backend, Counters, Key, ReserveError, Semantics, UsageLevels, Waited};
+use crate::wait::{Until, Waitable, wait_all};
+use resv_core::{
+    Access, Backend, Counters, Fence, Key, ReserveError, Semantics, UsageLevels, Waited,
+};
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 /// A reservation object: the fences of the jobs that use one buffer.
 ///
@@ -108,22 +111,59 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         self.backend.fold(S::waits_for(access), init, f)
     }
 
-    /// Sleeps until everything that `access` must wait for *now* has signalled, at most for
-    /// `timeout`; for ever with `None`.
+    /// Sleeps until everything that `access` must wait for *now* has signalled: for ever with
+    /// `None`, at most for a [`Duration`](std::time::Duration), or until an
+    /// [`Instant`](std::time::Instant).
     ///
-    /// Covers the fences of one instant at its start, not those added later. Holds no lock and
-    /// delays nobody who edits the object. A zero timeout is a pure poll and answers like
+    /// Covers the fences of one instant at its start, not those added later; for them there is
+    /// [`wait_until_idle`](Resv::wait_until_idle). Holds no lock, delays nobody who edits the object,
+    /// registers and sleeps once. A zero timeout is a pure poll and answers like
     /// [`is_idle`](Resv::is_idle) (H-14); an idle object costs no allocation. Fences that have
     /// signalled before the call, with an error or without, are not part of it; of those waited for,
     /// the first error is reported.
-    pub fn wait(&self, access: Access, timeout: Option<Duration>) -> Waited {
+    pub fn wait(&self, access: Access, until: impl Into<Until>) -> Waited {
+        let until = until.into().fixed();
         if self.is_idle(access) {
             return Waited::Signaled;
         }
-        if timeout == Some(Duration::ZERO) {
+        if until.is_poll() {
             return Waited::TimedOut;
         }
-        self.waits_for(access).wait(timeout)
+        wait_all(&pending(&self.waits_for(access)), until)
+    }
+
+    /// Sleeps until the object has nothing left that `access` must wait for, fences that are added
+    /// during the wait included.
+    ///
+    /// [`Waited::Signaled`] and [`Waited::Failed`] say that the object was idle at an instant before
+    /// the return (B2); the error is the first among the fences that were slept for. While others
+    /// keep adding fences that may be never, so give it a time. A zero timeout is a pure poll.
+    ///
+    /// To use a buffer, [`wait`](Resv::wait) is enough: who adds a fence later waits for the user, not
+    /// the other way round. This is for whoever has stopped new users and wants the old ones out,
+    /// before memory is moved or freed.
+    pub fn wait_until_idle(&self, access: Access, until: impl Into<Until>) -> Waited {
+        let until = until.into().fixed();
+        let mut ended = Waited::Signaled;
+        while !self.is_idle(access) {
+            if until.is_poll() {
+                return Waited::TimedOut;
+            }
+            match wait_all(&pending(&self.waits_for(access)), until) {
+                // A fence may have been added meanwhile, or everything may have signalled at the last
+                // moment: only the object can tell.
+                Waited::Signaled | Waited::TimedOut => {}
+                failed if ended == Waited::Signaled => ended = failed,
+                Waited::Failed(_) => {}
+            }
+        }
+        ended
+    }
+
+    /// [`wait`](Resv::wait) as a future: resolves when everything that `access` must wait for at
+    /// *this call* has signalled. See [`WaitFuture`].
+    pub fn wait_async(&self, access: Access) -> WaitFuture {
+        pending(&self.waits_for(access)).when_signaled()
     }
 
     /// What readers of this object had to do (B7).
@@ -135,6 +175,12 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     pub fn backend(&self) -> &B {
         &self.backend
     }
+}
+
+/// The fences of `snapshot` that are pending now: those that signalled before are not waited for, so
+/// their errors are not the waiter's.
+pub(crate) fn pending<S: Semantics, B: Backend>(snapshot: &Snapshot<S, B>) -> Vec<&Fence> {
+    snapshot.iter().map(|entry| &entry.fence).collect()
 }
 
 /// The semantics, the back end, and the pending entries.

@@ -1,10 +1,9 @@
 //! The fences of one instant, owned.
 
-use resv_core::fence::wait_each;
-use resv_core::{Access, Backend, Entry, Semantics, UsageSet, Waited};
+use crate::wait::{Until, Waitable, wait_all};
+use resv_core::{Access, Backend, Entry, Fence, Semantics, UsageSet, Waited};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 /// The fences of one instant, for all accesses or narrowed to one.
 ///
@@ -35,7 +34,7 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
     }
 
     /// The members, signalled or not.
-    fn members(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Entry> {
         self.entries
             .as_ref()
             .iter()
@@ -52,12 +51,20 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
         self.members().all(|entry| entry.fence.is_signaled())
     }
 
-    /// Sleeps until every member has signalled, at most for `timeout` in all; for ever with `None`.
+    /// Sleeps until every member has signalled: for ever with `None`, at most for a
+    /// [`Duration`](std::time::Duration), or until an [`Instant`](std::time::Instant).
     ///
-    /// The first error among the members is reported, also of members that signalled before the
-    /// call. Holds no lock.
-    pub fn wait(&self, timeout: Option<Duration>) -> Waited {
-        wait_each(self.members().map(|entry| &entry.fence), timeout)
+    /// [`wait_all`] of this snapshot: the first error among the members is reported, also of members
+    /// that signalled before the call. Holds no lock; registers and sleeps once.
+    pub fn wait(&self, until: impl Into<Until>) -> Waited {
+        wait_all(self, until)
+    }
+}
+
+/// All members, signalled or not.
+impl<S: Semantics, B: Backend> Waitable for Snapshot<S, B> {
+    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
+        self.members().for_each(|entry| visit(&entry.fence));
     }
 }
 
