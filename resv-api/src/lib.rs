@@ -72,6 +72,7 @@
 //! | `seqcount` | compiles in the legacy seqcount back end |
 //! | `prefer-seqcount` | makes the seqcount back end [`DefaultBackend`]: the revert switch |
 //! | `all` | every back end; changes no default |
+//! | `fd` | readiness as a file descriptor, for poll and epoll: module `fd` (Linux) |
 //!
 //! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
 //! arc-swap, seqcount that is compiled in, else [`Locked`].
@@ -83,6 +84,8 @@
 
 mod countdown;
 mod dynamic;
+#[cfg(feature = "fd")]
+pub mod fd;
 pub mod future;
 pub mod guide;
 mod kind;
@@ -92,6 +95,8 @@ mod transaction;
 pub mod wait;
 
 pub use dynamic::{Edit, Reservation, new_reservation};
+#[cfg(feature = "fd")]
+pub use fd::{Readiness, ReadyFd};
 pub use future::WaitFuture;
 pub use kind::{BackendKind, DefaultBackend, NotCompiledIn};
 pub use object::Resv;

@@ -166,6 +166,20 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         pending(&self.waits_for(access)).when_signaled()
     }
 
+    /// A file descriptor that becomes readable when everything that `access` must wait for at *this
+    /// call* has signalled, or the news that nothing is pending.
+    ///
+    /// The rules of polling a dma-buf: input is [`Access::Read`], output [`Access::Write`]. See the
+    /// [module](crate::fd).
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives no descriptor (EMFILE, ENFILE, ENOMEM). Nothing is registered then.
+    #[cfg(feature = "fd")]
+    pub fn readiness(&self, access: Access) -> std::io::Result<crate::Readiness> {
+        pending(&self.waits_for(access)).readiness()
+    }
+
     /// What readers of this object had to do (B7).
     pub fn counters(&self) -> Counters {
         self.backend.counters()

@@ -108,6 +108,17 @@ pub trait Waitable {
     fn when_signaled(&self) -> WaitFuture {
         WaitFuture::new(self)
     }
+
+    /// A file descriptor that becomes readable when all of its present fences have signalled, or
+    /// the news that they have. See [`Readiness`](crate::Readiness).
+    ///
+    /// # Errors
+    ///
+    /// When the kernel gives no descriptor (EMFILE, ENFILE, ENOMEM). Nothing is registered then.
+    #[cfg(feature = "fd")]
+    fn readiness(&self) -> std::io::Result<crate::Readiness> {
+        crate::Readiness::of(self)
+    }
 }
 
 impl Waitable for Fence {
