@@ -73,6 +73,7 @@
 //! | `prefer-seqcount` | makes the seqcount back end [`DefaultBackend`]: the revert switch |
 //! | `all` | every back end; changes no default |
 //! | `fd` | readiness as a file descriptor, for poll and epoll: module `fd` (Linux) |
+//! | `calloop` | an event source for calloop: `FenceSource`; implies `fd` |
 //!
 //! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
 //! arc-swap, seqcount that is compiled in, else [`Locked`].
@@ -82,6 +83,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "calloop")]
+mod calloop;
 mod countdown;
 mod dynamic;
 #[cfg(feature = "fd")]
@@ -94,6 +97,8 @@ mod snapshot;
 mod transaction;
 pub mod wait;
 
+#[cfg(feature = "calloop")]
+pub use calloop::FenceSource;
 pub use dynamic::{Edit, Reservation, new_reservation};
 #[cfg(feature = "fd")]
 pub use fd::{Readiness, ReadyFd};
