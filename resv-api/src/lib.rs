@@ -86,6 +86,7 @@
 #[cfg(feature = "calloop")]
 mod calloop;
 mod countdown;
+pub mod describe;
 mod dynamic;
 #[cfg(feature = "fd")]
 pub mod fd;
@@ -99,6 +100,7 @@ pub mod wait;
 
 #[cfg(feature = "calloop")]
 pub use calloop::FenceSource;
+pub use describe::{DRIVER, Description, FenceDescription, FenceLine, describe};
 pub use dynamic::{Edit, Reservation, new_reservation};
 #[cfg(feature = "fd")]
 pub use fd::{Readiness, ReadyFd};
