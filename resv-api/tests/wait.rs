@@ -229,7 +229,7 @@ fn a_wait_does_not_cover_fences_added_later() {
 
 #[test]
 fn wait_until_idle_covers_fences_added_later() {
-    for _ in 0..100 {
+    for round in 0..100 {
         let resv = Arc::new(Resv::new());
         let (first, second) = (job("a"), job("b"));
         let last = second.fence().clone();
@@ -240,7 +240,11 @@ fn wait_until_idle_covers_fences_added_later() {
                 (waited, last.is_signaled())
             });
             thread::yield_now();
-            first.signal();
+            // An error does not end it either.
+            match round % 2 {
+                0 => first.signal(),
+                _ => first.signal_error(FenceError::IO),
+            }
             // Leaves time to one that stops after the first.
             (0..20).for_each(|_| thread::yield_now());
             second.signal_error(FenceError::IO);
