@@ -32,10 +32,13 @@
 //!   cell is reused after its last reference was dropped, so after it was removed from every object.
 //!   A reader who reads any of the new values therefore sees that removal in step 3.
 
+use super::extra::Extra;
 use super::handle::Callback;
 use super::status::{FenceStatus, StateWord};
 use super::timeline::{Timeline, TimelineId};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+// Only the owners of a reference read `composed`, and it is written before there is one.
+use std::sync::atomic::AtomicBool;
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
 #[derive(Debug)]
@@ -43,6 +46,7 @@ use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 pub struct FenceCell {
     refs: AtomicUsize,
     state: AtomicU32,
+    composed: AtomicBool,
     timeline: AtomicU64,
     seqno: AtomicU64,
     cold: Mutex<Cold>,
@@ -53,6 +57,8 @@ pub struct FenceCell {
 pub(super) struct Cold {
     pub(super) timeline: Option<Timeline>,
     pub(super) callbacks: Vec<(u64, Callback)>,
+    /// What few fences have: a hook, a deadline, children, or somebody composed of them.
+    pub(super) extra: Option<Box<Extra>>,
     /// Never reset, so that an id is never valid for a later fence in the same cell.
     pub(super) next_callback: u64,
 }
@@ -72,6 +78,7 @@ impl FenceCell {
         FenceCell {
             refs: AtomicUsize::new(0),
             state: AtomicU32::new(StateWord::SIGNALED.0),
+            composed: AtomicBool::new(false),
             timeline: AtomicU64::new(0),
             seqno: AtomicU64::new(0),
             cold: Mutex::new(Cold::default()),
@@ -79,7 +86,16 @@ impl FenceCell {
     }
 
     /// Makes a vacant cell a pending fence that has one reference.
-    pub(super) fn occupy(&self, timeline: Timeline, seqno: u64, state: StateWord) {
+    pub(super) fn occupy(
+        &self,
+        timeline: Timeline,
+        seqno: u64,
+        state: StateWord,
+        extra: Option<Box<Extra>>,
+    ) {
+        let composed = extra.as_ref().is_some_and(|e| e.composition.is_some());
+        // Relaxed: handing over the reference orders it.
+        self.composed.store(composed, Ordering::Relaxed);
         // Release, each: pairs with the Acquire loads in `key_parts`, `is_pending` and `status`. A
         // reader without a reference that reads the new fence here must not go on to believe that
         // the place it came from still holds the old one (step 3).
@@ -87,15 +103,26 @@ impl FenceCell {
             .store(timeline.id().as_raw(), Ordering::Release);
         self.seqno.store(seqno, Ordering::Release);
         self.state.store(state.0, Ordering::Release);
-        self.cold.lock().timeline = Some(timeline);
+        {
+            let mut cold = self.cold.lock();
+            cold.timeline = Some(timeline);
+            cold.extra = extra;
+        }
         // Release: pairs with the Acquire increment in `try_acquire`.
         self.refs.store(1, Ordering::Release);
     }
 
-    /// Ends the fence in this cell; the caller has dropped the last reference.
-    pub(super) fn vacate(&self) {
-        let timeline = self.cold.lock().timeline.take();
-        drop(timeline);
+    /// Ends the fence in this cell; the caller has dropped the last reference, and drops what it
+    /// owned: that may run foreign code.
+    pub(super) fn vacate(&self) -> (Option<Timeline>, Option<Box<Extra>>) {
+        let mut cold = self.cold.lock();
+        (cold.timeline.take(), cold.extra.take())
+    }
+
+    /// Whether the fence was made of others; for the owner of a reference.
+    #[inline]
+    pub(super) fn is_composed(&self) -> bool {
+        self.composed.load(Ordering::Relaxed)
     }
 
     pub(super) fn cold(&self) -> &Mutex<Cold> {

@@ -1,12 +1,12 @@
 //! The consumer's handle: testing, comparing and calling back.
 
 use super::cell::FenceCell;
+use super::extra::Extra;
 use super::pool;
-use super::status::{FenceError, FenceStatus, StateWord};
+use super::status::{FenceStatus, StateWord};
 use super::timeline::{Timeline, TimelineId};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What is run when a fence signals.
 pub(super) type Callback = Box<dyn FnOnce(FenceStatus) + Send>;
@@ -48,12 +48,19 @@ impl Fence {
     /// assert!(resv_core::Fence::signaled().is_signaled());
     /// ```
     pub fn signaled() -> Fence {
-        Fence::new(Timeline::new("signaled"), 1, StateWord::SIGNALED)
+        let timeline = Timeline::new("signaled");
+        timeline.reach().advance(1);
+        Fence::new(timeline, 1, StateWord::SIGNALED, None)
     }
 
-    pub(super) fn new(timeline: Timeline, seqno: u64, state: StateWord) -> Fence {
+    pub(super) fn new(
+        timeline: Timeline,
+        seqno: u64,
+        state: StateWord,
+        extra: Option<Box<Extra>>,
+    ) -> Fence {
         let cell = pool::take();
-        cell.occupy(timeline, seqno, state);
+        cell.occupy(timeline, seqno, state, extra);
         Fence { cell }
     }
 
@@ -100,6 +107,9 @@ impl Fence {
     /// this one, or editing an object. A callback that panics does not keep the others from
     /// running; its panic goes on in the signaller afterwards.
     ///
+    /// This is where a wait starts: a [lazy](Timeline::issue_lazy) fence is asked for its work,
+    /// after the callback has been registered and with no lock held.
+    ///
     /// # Errors
     ///
     /// On a fence that has signalled the callback is not run; it is handed back.
@@ -133,45 +143,30 @@ impl Fence {
         let id = cold.next_callback;
         cold.next_callback += 1;
         cold.callbacks.push((id, callback));
+        let start = cold
+            .extra
+            .as_mut()
+            .is_some_and(|extra| extra.on_registered(self));
+        drop(cold);
+        if start {
+            self.start();
+        }
         Ok(CallbackId(id))
     }
 
     /// Takes a callback back. `true`: it has not run and never will. `false`: it has run, is running
     /// or is about to.
     pub fn cancel(&self, id: CallbackId) -> bool {
-        let callback = {
+        let (callback, _kept) = {
             let mut cold = self.cell.cold().lock();
-            cold.callbacks
-                .iter()
-                .position(|(have, _)| *have == id.0)
-                .map(|at| cold.callbacks.remove(at))
+            let at = cold.callbacks.iter().position(|(have, _)| *have == id.0);
+            let callback = at.map(|at| cold.callbacks.remove(at));
+            let idle = cold.callbacks.is_empty();
+            let extra = cold.extra.as_mut().filter(|_| idle);
+            (callback, extra.and_then(|extra| extra.keep.take()))
         };
         // Dropped with the lock released: a callback may own anything.
         callback.is_some()
-    }
-
-    /// Signals. Called once for each fence: by its signaler.
-    pub(super) fn complete(&self, result: Result<(), FenceError>) {
-        let word = match result {
-            Ok(()) => StateWord::SIGNALED,
-            Err(error) => StateWord::error(error),
-        };
-        let callbacks = {
-            let mut cold = self.cell.cold().lock();
-            self.cell.set_state(word);
-            std::mem::take(&mut cold.callbacks)
-        };
-        let mut panicked = None;
-        for (_, callback) in callbacks {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(word.status()))) {
-                panicked.get_or_insert(panic);
-            }
-        }
-        if let Some(panic) = panicked
-            && !std::thread::panicking()
-        {
-            resume_unwind(panic);
-        }
     }
 
     /// The memory of this fence, for back ends (see [`cell`](super::cell)).

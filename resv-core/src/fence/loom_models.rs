@@ -2,6 +2,9 @@
 //! code, each with a variant that loom must reject. `scripts/loom` runs them.
 
 use super::cell::FenceCell;
+use super::compose::pending_parent;
+use super::extra::{Composition, Mode, Watcher};
+use super::settle::spread;
 use super::*;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -122,4 +125,172 @@ fn f_07_a_revived_cell_is_a_whole_fence() {
         }
         drop(dropper.join().expect("the dropper ends"));
     });
+}
+
+/// Watches `child` without looking again, under the lock, whether it has signalled.
+fn watch_without_looking_again(child: &Fence, parent: &Fence) {
+    if child.is_signaled() {
+        let settled = parent.clone().child_signaled(child.status());
+        settled.into_iter().for_each(spread);
+        return;
+    }
+    let watcher = Watcher::new(parent.cell(), parent.timeline_id());
+    let mut cold = child.cell().cold().lock();
+    let extra = cold.extra.get_or_insert_default();
+    extra.watchers.push(watcher);
+}
+
+/// Composing races with two threads that signal the children: once both have, the composition has
+/// signalled too, without a waiter (H-12).
+fn composing_misses_no_child(sound: bool) {
+    loom::model(move || {
+        let jobs = [issue(&Timeline::new("a")), issue(&Timeline::new("b"))];
+        let fences = [jobs[0].fence().clone(), jobs[1].fence().clone()];
+        let signallers = jobs.map(|job| thread::spawn(move || job.signal()));
+        let both = if sound {
+            Fence::all(&fences).expect("not empty")
+        } else {
+            let both = pending_parent(Mode::All, fences.to_vec(), None);
+            for child in &fences {
+                watch_without_looking_again(child, &both);
+            }
+            both
+        };
+        for signaller in signallers {
+            signaller.join().expect("the signaller ends");
+        }
+        let signaled = both.is_signaled();
+        // What is left of the unsound one: children that a static cell would keep beyond the model.
+        drop(both);
+        for fence in &fences {
+            drop(fence.cell().cold().lock().extra.take());
+        }
+        assert!(signaled, "lost");
+    });
+}
+
+#[test]
+fn h_12_composing_misses_no_child() {
+    composing_misses_no_child(true);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn h_12_known_bad_without_looking_again() {
+    composing_misses_no_child(false);
+}
+
+/// Counts a child in two critical sections where there has to be one.
+fn count_in_two_steps(parent: &Fence) {
+    let read = |f: &dyn Fn(&mut Composition) -> usize| {
+        let mut cold = parent.cell().cold().lock();
+        let extra = cold.extra.as_mut()?;
+        extra.composition.as_mut().map(f)
+    };
+    let Some(pending) = read(&|c| c.pending) else {
+        return;
+    };
+    read(&|c| {
+        c.pending = pending;
+        pending
+    });
+    let settled = parent.clone().child_signaled(FenceStatus::Signaled);
+    settled.into_iter().for_each(spread);
+}
+
+/// Two threads signal the two children of an `all`: its callback runs exactly once, and then both
+/// have signalled and what both did before is visible (F-05).
+fn all_signals_once_after_both(sound: bool) {
+    loom::model(move || {
+        let jobs = [issue(&Timeline::new("a")), issue(&Timeline::new("b"))];
+        let fences = [jobs[0].fence().clone(), jobs[1].fence().clone()];
+        let both = if sound {
+            Fence::all(&fences).expect("not empty")
+        } else {
+            pending_parent(Mode::All, fences.to_vec(), None)
+        };
+        let (runs, work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (count, done) = (Arc::clone(&runs), Arc::clone(&work));
+        let registered = both.on_signal(move |_| {
+            assert_eq!(done.load(Ordering::Relaxed), 2, "early");
+            assert!(fences.iter().all(Fence::is_signaled));
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(registered.is_ok());
+        let signallers = jobs.map(|job| {
+            let (work, both) = (Arc::clone(&work), both.clone());
+            thread::spawn(move || {
+                work.fetch_add(1, Ordering::Relaxed);
+                job.signal();
+                if !sound {
+                    count_in_two_steps(&both);
+                }
+            })
+        });
+        for signaller in signallers {
+            signaller.join().expect("the signaller ends");
+        }
+        let runs = runs.load(Ordering::Relaxed);
+        if runs == 0 {
+            both.cell().cold().lock().callbacks.clear();
+            let kept = both.cell().cold().lock().extra.take();
+            drop(kept);
+        }
+        assert_eq!(runs, 1, "lost");
+    });
+}
+
+#[test]
+fn all_signals_exactly_once_after_both() {
+    all_signals_once_after_both(true);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn all_known_bad_counting_in_two_steps() {
+    all_signals_once_after_both(false);
+}
+
+/// Dropping a composition races with its last child: nothing runs, nothing is left behind.
+#[test]
+fn dropping_a_composition_against_its_child() {
+    loom::model(|| {
+        let job = issue(&Timeline::new("a"));
+        let fence = job.fence().clone();
+        let array = Fence::all([&fence]).expect("not empty");
+        let signaller = thread::spawn(move || job.signal());
+        drop(array);
+        signaller.join().expect("the signaller ends");
+        assert!(fence.cell().cold().lock().extra.is_none());
+    });
+}
+
+/// Asking for a point races with reaching it: it is found reached, or it is signalled. Once with
+/// the real order of steps, once looking before announcing.
+fn a_point_is_not_lost(sound: bool) {
+    loom::model(move || {
+        let ring = Timeline::new("t");
+        let job = issue(&ring);
+        let signaller = thread::spawn(move || job.signal());
+        let point = if sound {
+            ring.point(1)
+        } else {
+            let own = Timeline::new("point");
+            let point = Signaler::new(&own, 1, None);
+            ring.reach().insert_without_looking_again(1, point)
+        };
+        signaller.join().expect("the signaller ends");
+        assert_eq!(point.status(), FenceStatus::Signaled, "lost");
+    });
+}
+
+#[test]
+fn points_are_not_lost() {
+    a_point_is_not_lost(true);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn points_known_bad_without_looking_again() {
+    a_point_is_not_lost(false);
 }

@@ -22,6 +22,15 @@
 //!   fence stand for an earlier one rests on it. It is the signaller's duty; a signaller that breaks
 //!   it endangers no memory, but waits may end early.
 //!
+//! # Fences made of fences
+//!
+//! [`Fence::all`] and [`Fence::any`] compose, [`merge`] composes what is left to wait for,
+//! [`Fence::leaves`] and [`unwrap()`] take apart. [`Timeline::point`] is a fence for a place on a
+//! timeline that need not have a fence yet. All of them are ordinary fences.
+//!
+//! A [lazy](Timeline::issue_lazy) fence is asked for its work when somebody starts to wait for it,
+//! and never by being looked at. A [deadline](Fence::set_deadline) is a hint to the signaller.
+//!
 //! # Seqnos
 //!
 //! 64 bit, compared as plain integers, valid from 1 to 2^64 - 2. Zero is left for "nothing yet", the
@@ -55,19 +64,30 @@
 //! ```
 
 pub mod cell;
+mod compose;
+mod deadline;
+mod extra;
 mod handle;
+mod lazy;
+mod point;
 mod pool;
+mod settle;
 mod status;
 mod timeline;
 mod wait;
 
+pub use compose::{Leaves, merge, unwrap};
 pub use handle::{AlreadySignaled, CallbackId, Fence};
 pub use pool::{PoolStats, pool_stats};
 pub use status::{FenceError, FenceStatus, Waited};
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
 pub use wait::wait_each;
 
+#[cfg(all(test, not(loom)))]
+mod compose_tests;
 #[cfg(all(test, loom))]
 mod loom_models;
+#[cfg(all(test, not(loom)))]
+mod point_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;

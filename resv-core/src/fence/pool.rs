@@ -6,6 +6,7 @@
 //! The free list has room for every cell that exists, so dropping a fence never allocates.
 
 use super::cell::FenceCell;
+use super::extra::Extra;
 use crate::sync::Mutex;
 
 /// How many fences there are.
@@ -71,8 +72,38 @@ pub(super) fn take() -> &'static FenceCell {
 
 /// Puts back a cell whose last reference is gone.
 pub(super) fn put(cell: &'static FenceCell) {
-    cell.vacate();
+    if let Some(extra) = retire(cell) {
+        dismantle(extra);
+    }
+}
+
+/// Makes the cell vacant and returns the extra that the fence owned. Its timeline is dropped here,
+/// after the cell is back: the points of a timeline that goes are cancelled, which may panic.
+fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
+    let (timeline, extra) = cell.vacate();
     POOL.lock().free.push(cell);
+    drop(timeline);
+    extra
+}
+
+/// Drops what dead fences owned, without recursion and without allocating: fences that die because
+/// of it are chained through their extras (H-18).
+fn dismantle(extra: Box<Extra>) {
+    let mut dead = Some(extra);
+    while let Some(mut extra) = dead.take() {
+        let Some(child) = extra.release_child() else {
+            dead = extra.next_dead.take();
+            continue;
+        };
+        dead = Some(extra);
+        let cell = child.into_cell();
+        if cell.release()
+            && let Some(mut more) = retire(cell)
+        {
+            more.next_dead = dead.take();
+            dead = Some(more);
+        }
+    }
 }
 
 /// How many fences there are in this process.

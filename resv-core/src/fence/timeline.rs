@@ -1,6 +1,8 @@
 //! Timelines, and the handle that signals.
 
+use super::extra::Extra;
 use super::handle::Fence;
+use super::point::Reach;
 use super::status::{FenceError, StateWord};
 use std::fmt;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ struct Inner {
     name: Box<str>,
     /// The greatest seqno issued; 0 at first.
     last: AtomicU64,
+    reach: Reach,
 }
 
 impl Timeline {
@@ -50,6 +53,7 @@ impl Timeline {
                 id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
                 name: name.into(),
                 last: AtomicU64::new(0),
+                reach: Reach::new(),
             }),
         }
     }
@@ -78,6 +82,15 @@ impl Timeline {
     ///
     /// When the seqnos are used up.
     pub fn issue(&self) -> Result<Signaler, SeqnoError> {
+        Ok(Signaler::new(self, self.next_seqno()?, None))
+    }
+
+    /// How far the timeline has come, and who waits for it to come further.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.inner.reach
+    }
+
+    pub(super) fn next_seqno(&self) -> Result<u64, SeqnoError> {
         let last = self
             .inner
             .last
@@ -85,7 +98,7 @@ impl Timeline {
                 (last < Self::MAX_SEQNO).then_some(last + 1)
             })
             .map_err(|_| SeqnoError::Exhausted)?;
-        Ok(Signaler::new(self, last + 1))
+        Ok(last + 1)
     }
 
     /// Issues a fence with a given seqno, which may be below the greatest so far: for models and
@@ -102,7 +115,7 @@ impl Timeline {
             return Err(SeqnoError::OutOfRange(seqno));
         }
         self.inner.last.fetch_max(seqno, Ordering::Relaxed);
-        Ok(Signaler::new(self, seqno))
+        Ok(Signaler::new(self, seqno, None))
     }
 }
 
@@ -155,10 +168,15 @@ pub struct Signaler {
 }
 
 impl Signaler {
-    fn new(timeline: &Timeline, seqno: u64) -> Signaler {
-        Signaler {
-            fence: Some(Fence::new(timeline.clone(), seqno, StateWord::PENDING)),
-        }
+    pub(super) fn new(timeline: &Timeline, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
+        let fence = Fence::new(timeline.clone(), seqno, StateWord::PENDING, extra);
+        Signaler { fence: Some(fence) }
+    }
+
+    /// The fence, and with it the duty to signal it.
+    pub(super) fn into_fence(mut self) -> Fence {
+        let fence = self.fence.take();
+        fence.expect("a signaler owns its fence until it signals")
     }
 
     /// The fence, to be cloned for whoever waits.

@@ -1,0 +1,82 @@
+//! Deadlines: a hint to the signaller of when somebody would like the fence to have signalled.
+//!
+//! A compositor sets the next vertical blank, and the driver raises its clocks. Nothing depends on
+//! it: a deadline that passes changes no fence.
+
+use super::handle::Fence;
+use super::timeline::Signaler;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl Fence {
+    /// Somebody would like this fence to have signalled by `deadline`.
+    ///
+    /// May be called at any time from any thread; the soonest deadline counts, later ones change
+    /// nothing. One in the past means now. On a signalled fence nothing happens. A composed fence
+    /// passes it on to its children. A hint is not a wait: it does not ask a
+    /// [lazy](super::Timeline::issue_lazy) fence for its work.
+    pub fn set_deadline(&self, deadline: Instant) {
+        // A list, not a recursion: compositions may be nested.
+        let mut todo = vec![self.clone()];
+        while let Some(fence) = todo.pop() {
+            let hook = {
+                let mut cold = fence.cell().cold().lock();
+                if fence.is_signaled() {
+                    continue;
+                }
+                let extra = cold.extra.get_or_insert_default();
+                if extra.deadline.is_some_and(|soonest| soonest <= deadline) {
+                    continue;
+                }
+                extra.deadline = Some(deadline);
+                if let Some(composition) = &extra.composition {
+                    todo.extend(composition.children.iter().rev().cloned());
+                }
+                extra.on_deadline.clone()
+            };
+            if let Some(hook) = hook {
+                hook(deadline);
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let cold = self.cell().cold().lock();
+        cold.extra.as_ref().and_then(|extra| extra.deadline)
+    }
+}
+
+impl Signaler {
+    /// The soonest deadline that somebody has set for the fence.
+    ///
+    /// ```
+    /// use resv_core::Timeline;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let job = Timeline::new("gfx").issue()?;
+    /// assert_eq!(job.deadline(), None);
+    /// let blank = Instant::now() + Duration::from_millis(16);
+    /// job.fence().set_deadline(blank);
+    /// job.fence().set_deadline(blank + Duration::from_millis(16));
+    /// assert_eq!(job.deadline(), Some(blank));
+    /// # Ok::<(), resv_core::SeqnoError>(())
+    /// ```
+    pub fn deadline(&self) -> Option<Instant> {
+        self.fence().deadline()
+    }
+
+    /// Has `hook` called with every deadline that is sooner than all before it, on the thread that
+    /// sets it and with no lock held; at once, if there is a deadline already. Takes the place of an
+    /// earlier hook. Two threads that set deadlines may call it at the same time, in any order.
+    pub fn on_deadline(&self, hook: impl Fn(Instant) + Send + Sync + 'static) {
+        let hook: super::extra::DeadlineHook = Arc::new(hook);
+        let (deadline, _earlier) = {
+            let mut cold = self.fence().cell().cold().lock();
+            let extra = cold.extra.get_or_insert_default();
+            (extra.deadline, extra.on_deadline.replace(Arc::clone(&hook)))
+        };
+        if let Some(deadline) = deadline {
+            hook(deadline);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Lazy fences: the work is asked for when somebody starts to wait.
+//!
+//! An eviction fence of a compute process (specification 3.4) is on every buffer of the process, and
+//! starting to wait for it *is* the request to evict. So looking at a fence must never call its
+//! hook, and neither must composing it, adding it to an object or copying it: only
+//! [`Fence::on_signal`] and [`Fence::wait`] do, and through them what waits by a thread, a future
+//! or a file descriptor. A wait of no length ([`Fence::wait`] with a zero timeout) is a look.
+
+use super::extra::Extra;
+use super::handle::Fence;
+use super::settle::Panics;
+use super::timeline::{SeqnoError, Signaler, Timeline};
+
+impl Timeline {
+    /// Issues the next fence, as [`issue`](Timeline::issue) does, with a hook that asks for its work.
+    ///
+    /// The hook is called at most once, by the first who starts to wait for the fence or for one
+    /// composed of it, on that thread, with no lock of this library held. It may signal the fence
+    /// itself, through a [`Signaler`] that it shares with the issuer. It is dropped uncalled if the
+    /// fence signals first. A hook that panics does so in the waiter, whose callback stays
+    /// registered.
+    ///
+    /// # Errors
+    ///
+    /// When the seqnos are used up.
+    ///
+    /// ```
+    /// use resv_core::{Timeline, Waited};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let job = Arc::new(Mutex::new(None));
+    /// let in_hook = Arc::clone(&job);
+    /// let evict = move || {
+    ///     if let Some(job) = in_hook.lock().unwrap().take() {
+    ///         resv_core::Signaler::signal(job);
+    ///     }
+    /// };
+    /// let signaler = Timeline::new("kfd").issue_lazy(evict)?;
+    /// let fence = signaler.fence().clone();
+    /// *job.lock().unwrap() = Some(signaler);
+    ///
+    /// assert!(!fence.is_signaled()); // a look does not evict
+    /// assert_eq!(fence.wait(None), Waited::Signaled); // a wait does
+    /// # Ok::<(), resv_core::SeqnoError>(())
+    /// ```
+    pub fn issue_lazy(&self, hook: impl FnOnce() + Send + 'static) -> Result<Signaler, SeqnoError> {
+        let extra = Extra {
+            start: Some(Box::new(hook)),
+            ..Extra::default()
+        };
+        let seqno = self.next_seqno()?;
+        Ok(Signaler::new(self, seqno, Some(Box::new(extra))))
+    }
+}
+
+impl Fence {
+    /// Somebody has started to wait: calls the hooks of this fence and of what it is composed of.
+    ///
+    /// A list, not a recursion. Children whose parent has signalled meanwhile are left alone: one
+    /// child of an `any` is enough.
+    pub(super) fn start(&self) {
+        let mut panics = Panics::default();
+        let mut todo = vec![(self.clone(), None::<Fence>)];
+        while let Some((fence, parent)) = todo.pop() {
+            if parent.is_some_and(|parent| parent.is_signaled()) {
+                continue;
+            }
+            let mut hook = None;
+            if let Some(extra) = fence.cell().cold().lock().extra.as_mut() {
+                hook = extra.start.take();
+                if let Some(composition) = &mut extra.composition
+                    && !std::mem::replace(&mut composition.started, true)
+                {
+                    let children = composition.children.iter().rev();
+                    todo.extend(children.map(|child| (child.clone(), Some(fence.clone()))));
+                }
+            }
+            if let Some(hook) = hook {
+                panics.catch(hook);
+            }
+        }
+        panics.resume();
+    }
+}

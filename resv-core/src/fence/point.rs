@@ -1,0 +1,150 @@
+//! Points: a fence for a place on a timeline, which need not have a fence yet.
+//!
+//! A timeline knows how far it has come: the greatest seqno that has signalled. Because fences of one
+//! timeline signal in order, that number says of every place whether it has been reached, also of
+//! places that were skipped and of places to come. Linux builds chains of fences for this; here it
+//! is one number and a map of those who wait.
+//!
+//! # Protocol
+//!
+//! The signaller raises `completed` (1) and then reads `waiting` (2). Who asks for a point raises
+//! `waiting` (3) and then reads `completed` (4). All four are SeqCst, so they stand in one order in
+//! which 1 is before 2 and 3 before 4: if 2 misses 3, then 1 is before 4, which sees it. Either the
+//! point is found reached, or the signaller finds the point. The signaller takes the lock of the map
+//! only if there is somebody in it, and 2 is a plain load on x86.
+//!
+//! loom takes SeqCst accesses for AcqRel. Under it, SeqCst fences stand for the one order.
+
+use super::handle::Fence;
+use super::timeline::{Signaler, Timeline};
+#[cfg(loom)]
+use crate::sync::fence;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use std::collections::BTreeMap;
+
+/// How far a timeline has come, and who waits for it to come further.
+pub(super) struct Reach {
+    /// The greatest seqno that has signalled; 0 at first.
+    completed: AtomicU64,
+    /// How many points wait: written under the lock of `points`.
+    waiting: AtomicUsize,
+    /// Dropping it, with the last handle of the timeline, cancels the points in it.
+    points: Mutex<BTreeMap<u64, Signaler>>,
+}
+
+impl Reach {
+    pub(super) fn new() -> Reach {
+        Reach {
+            completed: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            points: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn completed(&self) -> u64 {
+        // Acquire: pairs with the Release in `advance`, so that who sees a place reached sees what
+        // the signallers up to it did (F-05).
+        self.completed.load(Ordering::Acquire)
+    }
+
+    /// The fence with this seqno has signalled. Returns whether somebody waits for a point; if so
+    /// the caller looks at [`Timeline::reached`].
+    pub(super) fn advance(&self, seqno: u64) -> bool {
+        // SeqCst: step 1 of the protocol; as a Release it pairs with the Acquire in `completed`.
+        self.completed.fetch_max(seqno, Ordering::SeqCst);
+        #[cfg(loom)]
+        fence(Ordering::SeqCst);
+        // SeqCst: step 2. What it guards is read under the lock.
+        self.waiting.load(Ordering::SeqCst) != 0
+    }
+
+    /// The fence of place `seqno`: `point`, if nobody has asked for this place before. `None`: the
+    /// place has been reached.
+    fn insert(&self, seqno: u64, point: Signaler) -> Option<Fence> {
+        let mut points = self.points.lock();
+        // SeqCst: step 3 of the protocol.
+        self.waiting.store(points.len() + 1, Ordering::SeqCst);
+        #[cfg(loom)]
+        fence(Ordering::SeqCst);
+        // SeqCst: step 4; as an Acquire it pairs as in `completed`.
+        let reached = self.completed.load(Ordering::SeqCst) >= seqno;
+        let known = points.get(&seqno).map(|known| known.fence().clone());
+        if reached || known.is_some() {
+            self.waiting.store(points.len(), Ordering::Relaxed);
+            drop(points);
+            // With the lock released: it signals, though nobody has seen it.
+            drop(point);
+            return if reached { None } else { known };
+        }
+        let fence = point.fence().clone();
+        points.insert(seqno, point);
+        Some(fence)
+    }
+
+    /// The known-bad variant of `insert`: announces without looking again.
+    #[cfg(all(test, loom))]
+    pub(super) fn insert_without_looking_again(&self, seqno: u64, point: Signaler) -> Fence {
+        if self.completed() >= seqno {
+            return Fence::signaled();
+        }
+        let mut points = self.points.lock();
+        self.waiting.store(points.len() + 1, Ordering::Relaxed);
+        let fence = point.fence().clone();
+        points.insert(seqno, point);
+        fence
+    }
+}
+
+impl Timeline {
+    /// The greatest seqno that has signalled; 0 if none.
+    pub fn completed_seqno(&self) -> u64 {
+        self.reach().completed()
+    }
+
+    /// A fence that signals when the timeline has reached `seqno`: when a fence of it with this
+    /// seqno or a greater one has signalled, with success or not. That fence need not exist yet. A
+    /// place that has been reached gives a fence that is born signalled.
+    ///
+    /// The point is an ordinary fence on a timeline of its own; it always signals with success,
+    /// except that it is [canceled](super::FenceError::CANCELED) when the timeline goes away, the
+    /// last handle of it and of its fences dropped: then nobody can reach the place any more. The
+    /// point itself does not keep the timeline.
+    ///
+    /// Asking again for a place gives the same fence. The timeline holds it until it is reached.
+    ///
+    /// A [deadline](Fence::set_deadline) of a point reaches nobody: who will signal it is not known.
+    ///
+    /// ```
+    /// let ring = resv_core::Timeline::new("gfx");
+    /// let third = ring.point(3);
+    /// let jobs = [ring.issue()?, ring.issue()?, ring.issue()?];
+    /// for job in jobs {
+    ///     assert!(!third.is_signaled());
+    ///     job.signal();
+    /// }
+    /// assert!(third.is_signaled());
+    /// assert!(ring.point(2).is_signaled());
+    /// # Ok::<(), resv_core::SeqnoError>(())
+    /// ```
+    pub fn point(&self, seqno: u64) -> Fence {
+        if self.completed_seqno() >= seqno {
+            return Fence::signaled();
+        }
+        // Made before the lock is taken, so that no signaller waits for the allocator.
+        let own = Timeline::new(&format!("{}@{seqno}", self.name()));
+        let point = Signaler::new(&own, 1, None);
+        self.reach()
+            .insert(seqno, point)
+            .unwrap_or_else(Fence::signaled)
+    }
+
+    /// Takes out the points that have been reached, in order; the caller signals them.
+    pub(super) fn reached(&self) -> impl Iterator<Item = Signaler> + use<> {
+        let reach = self.reach();
+        let mut points = reach.points.lock();
+        // The greatest seqno is 2^64 - 2, so there is a next one.
+        let later = points.split_off(&(reach.completed() + 1));
+        reach.waiting.store(later.len(), Ordering::Relaxed);
+        std::mem::replace(&mut *points, later).into_values()
+    }
+}
