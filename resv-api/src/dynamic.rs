@@ -29,6 +29,14 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// How many slots the edit takes: one, or one for each leaf of a composed fence.
+    fn slots(&self) -> usize {
+        let (Edit::Add { fence, .. } | Edit::Replace { fence, .. }) = self;
+        fence.leaves().count_left()
+    }
+}
+
 /// A reservation object whose semantics and back end are chosen at run time.
 ///
 /// Each method is that of [`Resv`] under the same name.
@@ -113,7 +121,7 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
 
     fn transact(&self, edits: &[Edit]) -> Result<(), ReserveError> {
         let mut guard = self.lock();
-        let mut slots = guard.reserve(edits.len())?;
+        let mut slots = guard.reserve(edits.iter().map(Edit::slots).sum())?;
         for edit in edits {
             match edit {
                 Edit::Add { fence, usage } => slots.add(fence, *usage),

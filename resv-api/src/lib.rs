@@ -115,7 +115,7 @@ pub use resv_core::{
     Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, ExclusiveShared, Fence,
     FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, Semantics,
     SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, UsageLevels, UsageSet,
-    Visibility, Waited, WritersReadersOthers, backend,
+    Visibility, Waited, WritersReadersOthers, backend, fence,
 };
 #[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
 pub use resv_rcu_array as rcu_array;

@@ -139,16 +139,17 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     ///
     /// Visible at once or at publish, as the semantics says.
     ///
+    /// Of a pending fence composed by [`Fence::all`] the leaves are added instead, each in a slot of
+    /// its own, because a leaf supersedes and is superseded on its own timeline and the whole would
+    /// not (H-18): reserve as many as [`Fence::leaves`] has. Where one leaf would supersede another,
+    /// as an exclusive fence of [`ExclusiveShared`](crate::ExclusiveShared) does with all others, the
+    /// composed fence is added as it is, in one slot. So is [`Fence::any`], always.
+    ///
     /// # Panics
     ///
-    /// When all slots are used: reserve as many as you add.
+    /// When there are not enough slots left: reserve as many as you add. Nothing has been added then.
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
-        let new = Entry {
-            fence: fence.clone(),
-            usage: S::class(usage),
-        };
-        let key = new.key();
-        self.edit(|old| S::supersedes(key, old), new);
+        self.edit_each(fence, usage, |_, new, old| S::supersedes(new, old));
     }
 
     /// Makes every pending fence of `timeline` in the object into `fence` under `usage`. Returns
@@ -170,15 +171,10 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
         if !found {
             return false;
         }
-        let new = Entry {
-            fence: fence.clone(),
-            usage: S::class(usage),
-        };
-        let key = new.key();
-        self.edit(
-            |old| old.timeline == timeline || is_dominated(old, key),
-            new,
-        );
+        // The first leaf takes the place of the old fences, the others stand beside it.
+        self.edit_each(fence, usage, |first, new, old| {
+            (first && old.timeline == timeline) || is_dominated(old, new)
+        });
         true
     }
 
@@ -187,15 +183,48 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
         self.guard.resv.backend().publish(&mut self.guard.held);
     }
 
-    fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
-        self.left = self
-            .left
-            .checked_sub(1)
-            .expect("all reserved slots are used: reserve as many as you add");
+    /// Edits once for `fence`, or once for each of its leaves; `removes` is told whether it is the
+    /// first time. Nothing is done by halves: there is a slot for each, or nothing is edited.
+    fn edit_each(&mut self, fence: &Fence, usage: Usage, removes: impl Fn(bool, Key, Key) -> bool) {
+        let usage = S::class(usage);
+        let leaves = fence.leaves().count_left();
+        let apart = leaves == 1 || stand_side_by_side::<S>(fence, usage);
+        let wanted = if apart { leaves } else { 1 };
+        assert!(
+            wanted <= self.left,
+            "all reserved slots are used: {wanted} wanted, {} left; reserve as many as you add",
+            self.left
+        );
+        if apart {
+            for (at, leaf) in fence.leaves().enumerate() {
+                self.edit(leaf, usage, |new, old| removes(at == 0, new, old));
+            }
+        } else {
+            self.edit(fence.clone(), usage, |new, old| removes(true, new, old));
+        }
+    }
+
+    fn edit(&mut self, fence: Fence, usage: Usage, removes: impl Fn(Key, Key) -> bool) {
+        self.left -= 1;
+        let add = Entry { fence, usage };
+        let new = add.key();
         let backend = self.guard.resv.backend();
-        backend.edit(&mut self.guard.held, removes, Some(add));
+        backend.edit(&mut self.guard.held, |old| removes(new, old), Some(add));
         self.guard.after_edit();
     }
+}
+
+/// Whether no leaf of `fence` supersedes one of another timeline: leaves do not wait for each other.
+fn stand_side_by_side<S: Semantics>(fence: &Fence, usage: Usage) -> bool {
+    let mut leaves = fence.leaves().map(|leaf| Key::new(&leaf, usage));
+    let Some(mut last) = leaves.next() else {
+        return true;
+    };
+    leaves.all(|leaf| {
+        let apart = leaf.timeline == last.timeline || !S::supersedes(leaf, last);
+        last = leaf;
+        apart
+    })
 }
 
 /// Whether everybody who would wait for `old` waits for `new`, which is at least as late.
