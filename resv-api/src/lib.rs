@@ -11,6 +11,9 @@
 //! 4. goes to the hardware, and
 //! 5. leaves its own fence behind ([`Slots::add`], with a [`Usage`]), which cannot fail any more.
 //!
+//! A job that uses many buffers locks them in any order with [`exec`](exec()) or [`lock_all`],
+//! without deadlock.
+//!
 //! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
 //! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps, [`wait_async`](Resv::wait_async)
 //! is a future. Over many objects at once there are [`wait_all`] and [`wait_any`].
@@ -74,6 +77,7 @@
 //! | `all` | every back end; changes no default |
 //! | `fd` | readiness as a file descriptor, for poll and epoll: module `fd` (Linux) |
 //! | `calloop` | an event source for calloop: `FenceSource`; implies `fd` |
+//! | `inject-backoff` | for tests: lets transactions over many objects back off without a reason |
 //!
 //! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
 //! arc-swap, seqcount that is compiled in, else [`Locked`].
@@ -83,30 +87,36 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 #[cfg(feature = "calloop")]
 mod calloop;
 mod countdown;
 pub mod describe;
 mod dynamic;
+pub mod exec;
 #[cfg(feature = "fd")]
 pub mod fd;
 pub mod future;
 pub mod guide;
 mod kind;
 mod object;
+mod receipt;
 mod snapshot;
 mod transaction;
 pub mod wait;
 
+pub use batch::{Guards, lock_all, lock_all_in};
 #[cfg(feature = "calloop")]
 pub use calloop::FenceSource;
 pub use describe::{DRIVER, Description, FenceDescription, FenceLine, describe};
 pub use dynamic::{Edit, Reservation, new_reservation};
+pub use exec::{Backoff, ExecError, Tx, exec, exec_in};
 #[cfg(feature = "fd")]
 pub use fd::{Readiness, ReadyFd};
 pub use future::WaitFuture;
 pub use kind::{BackendKind, DefaultBackend, NotCompiledIn};
 pub use object::Resv;
+pub use receipt::{Receipt, Reserved};
 pub use snapshot::Snapshot;
 pub use transaction::{Guard, Slots};
 pub use wait::{Until, Waitable, WaitedAny, wait_all, wait_any};
@@ -115,7 +125,7 @@ pub use resv_core::{
     Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, ExclusiveShared, Fence,
     FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, Semantics,
     SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, UsageLevels, UsageSet,
-    Visibility, Waited, WritersReadersOthers, backend, fence,
+    Visibility, Waited, WritersReadersOthers, backend, fence, lock,
 };
 #[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
 pub use resv_rcu_array as rcu_array;

@@ -1,10 +1,156 @@
 //! Editing an object: the guard that holds its lock, and the slots that permit an edit.
+//!
+//! What an edit does is written once, in [`Editor`], for guards and for transactions over many
+//! objects ([`exec`](crate::exec())).
 
 use crate::object::Resv;
 use resv_core::{
     Access, Backend, Entry, Fence, Held, Key, ReserveError, Room, Semantics, TimelineId, Usage,
     Visibility,
 };
+
+/// What was reserved under a lock and not used so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Promised {
+    pub(crate) edits: usize,
+    /// Reservations, each of which may be published by itself.
+    pub(crate) batches: usize,
+}
+
+impl Promised {
+    fn publishes<S: Semantics>(self) -> usize {
+        match S::VISIBILITY {
+            Visibility::AtOnce => self.edits,
+            Visibility::AtPublish => self.batches,
+        }
+    }
+}
+
+/// An object, and the proof that its lock is held: all that an edit needs.
+pub(crate) struct Editor<'h, 'l, S, B> {
+    pub(crate) resv: &'h Resv<S, B>,
+    pub(crate) held: &'h mut Held<'l>,
+}
+
+impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
+    /// Gets memory for `edits` edits, on top of what is `promised` already.
+    pub(crate) fn reserve(&mut self, promised: Promised, edits: usize) -> Result<(), ReserveError> {
+        let room = Room {
+            adds: promised.edits.saturating_add(edits),
+            publishes: promised
+                .publishes::<S>()
+                .saturating_add(match S::VISIBILITY {
+                    Visibility::AtOnce => edits,
+                    Visibility::AtPublish => edits.min(1),
+                }),
+        };
+        self.resv.backend().reserve(self.held, room)
+    }
+
+    /// Adds `fence`, or each of its leaves, in as many slots as [`slots_for`] says.
+    pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
+        self.edit_each(fence, usage, |_, new, old| S::supersedes(new, old));
+    }
+
+    /// Whether a fence of `timeline` is pending.
+    pub(crate) fn has(&self, timeline: TimelineId) -> bool {
+        fold(self.resv, self.held, false, |found, e| {
+            found || e.fence.timeline_id() == timeline
+        })
+    }
+
+    /// Puts `fence`, or its leaves, in the place of the fences of `timeline`.
+    pub(crate) fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) {
+        // The first leaf takes the place of the old fences, the others stand beside it.
+        self.edit_each(fence, usage, |first, new, old| {
+            (first && old.timeline == timeline) || is_dominated(old, new)
+        });
+    }
+
+    /// Edits once for `fence`, or once for each of its leaves; `removes` is told whether it is the
+    /// first time.
+    fn edit_each(&mut self, fence: &Fence, usage: Usage, removes: impl Fn(bool, Key, Key) -> bool) {
+        let usage = S::class(usage);
+        let mut edit = |first, fence: Fence| {
+            let add = Entry { fence, usage };
+            let new = add.key();
+            self.edit(|old| removes(first, new, old), add);
+        };
+        if go_apart::<S>(fence, usage) {
+            for (at, leaf) in fence.leaves().enumerate() {
+                edit(at == 0, leaf);
+            }
+        } else {
+            edit(true, fence.clone());
+        }
+    }
+
+    /// Makes the object hold exactly these entries.
+    pub(crate) fn assign<'e>(
+        &mut self,
+        promised: Promised,
+        entries: impl Iterator<Item = &'e Entry>,
+    ) -> Result<(), ReserveError> {
+        let mut wanted = Vec::new();
+        for entry in entries {
+            wanted
+                .try_reserve(1)
+                .map_err(|_| ReserveError::new(wanted.len() + 1))?;
+            wanted.push(Entry {
+                fence: entry.fence.clone(),
+                usage: S::class(entry.usage),
+            });
+        }
+        let backend = self.resv.backend();
+        let room = Room {
+            adds: promised.edits + wanted.len(),
+            publishes: promised.publishes::<S>() + 1,
+        };
+        backend.reserve(self.held, room)?;
+        backend.edit(self.held, |_| true, None);
+        for entry in wanted {
+            // Where the source kept apart what this semantics treats alike, one entry is enough (H-17).
+            let key = entry.key();
+            backend.edit(self.held, |old| old == key, Some(entry));
+        }
+        self.after_edit();
+        Ok(())
+    }
+
+    pub(crate) fn publish(&mut self) {
+        self.resv.backend().publish(self.held);
+    }
+
+    fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
+        self.resv.backend().edit(self.held, removes, Some(add));
+        self.after_edit();
+    }
+
+    fn after_edit(&mut self) {
+        // What is added is never taken back, so whoever holds several locks must have them all.
+        self.held.done();
+        if S::VISIBILITY == Visibility::AtOnce {
+            self.publish();
+        }
+    }
+}
+
+/// Folds the pending entries, unpublished edits included.
+pub(crate) fn fold<S: Semantics, B: Backend, A>(
+    resv: &Resv<S, B>,
+    held: &Held<'_>,
+    init: A,
+    f: impl FnMut(A, &Entry) -> A,
+) -> A {
+    resv.backend().fold_held(held, init, f)
+}
+
+/// Publishes what is not published yet and gives up what was reserved and not used, before the lock
+/// is released.
+pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Held<'_>) {
+    resv.backend().publish(held);
+    resv.backend().unreserve(held);
+}
 
 /// The object's lock, held. Dropping it publishes what is not published yet, gives up what was
 /// reserved and not used, and releases the lock.
@@ -33,14 +179,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     /// When memory cannot be had. Nothing has changed then. What drivers do is to wait for the
     /// fence instead of recording it.
     pub fn reserve(&mut self, edits: usize) -> Result<Slots<'_, 'a, S, B>, ReserveError> {
-        let room = Room {
-            adds: edits,
-            publishes: match S::VISIBILITY {
-                Visibility::AtOnce => edits,
-                Visibility::AtPublish => edits.min(1),
-            },
-        };
-        self.resv.backend().reserve(&mut self.held, room)?;
+        self.editor().reserve(Promised::default(), edits)?;
         Ok(Slots {
             guard: self,
             left: edits,
@@ -62,30 +201,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         &mut self,
         entries: impl Iterator<Item = &'e Entry>,
     ) -> Result<(), ReserveError> {
-        let mut wanted = Vec::new();
-        for entry in entries {
-            wanted
-                .try_reserve(1)
-                .map_err(|_| ReserveError::new(wanted.len() + 1))?;
-            wanted.push(Entry {
-                fence: entry.fence.clone(),
-                usage: S::class(entry.usage),
-            });
-        }
-        let (backend, held) = (self.resv.backend(), &mut self.held);
-        let room = Room {
-            adds: wanted.len(),
-            publishes: 1,
-        };
-        backend.reserve(held, room)?;
-        backend.edit(held, |_| true, None);
-        for entry in wanted {
-            // Where `source` kept apart what this semantics treats alike, one entry is enough (H-17).
-            let key = entry.key();
-            backend.edit(held, |old| old == key, Some(entry));
-        }
-        self.after_edit();
-        Ok(())
+        self.editor().assign(Promised::default(), entries)
     }
 
     /// The pending entries, unpublished edits included, in no particular order.
@@ -103,21 +219,20 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     }
 
     fn fold<A>(&self, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
-        self.resv.backend().fold_held(&self.held, init, f)
+        fold(self.resv, &self.held, init, f)
     }
 
-    fn after_edit(&mut self) {
-        if S::VISIBILITY == Visibility::AtOnce {
-            self.resv.backend().publish(&mut self.held);
+    fn editor(&mut self) -> Editor<'_, 'a, S, B> {
+        Editor {
+            resv: self.resv,
+            held: &mut self.held,
         }
     }
 }
 
 impl<S: Semantics, B: Backend> Drop for Guard<'_, S, B> {
     fn drop(&mut self) {
-        let backend = self.resv.backend();
-        backend.publish(&mut self.held);
-        backend.unreserve(&mut self.held);
+        finish(self.resv, &mut self.held);
         // `held` is dropped after this and releases the lock.
     }
 }
@@ -149,7 +264,8 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     ///
     /// When there are not enough slots left: reserve as many as you add. Nothing has been added then.
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
-        self.edit_each(fence, usage, |_, new, old| S::supersedes(new, old));
+        self.use_slots(slots_for::<S>(fence, usage));
+        self.guard.editor().add(fence, usage);
     }
 
     /// Makes every pending fence of `timeline` in the object into `fence` under `usage`. Returns
@@ -165,57 +281,46 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     ///
     /// When all slots are used.
     pub fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) -> bool {
-        let found = self
-            .guard
-            .fold(false, |found, e| found || e.fence.timeline_id() == timeline);
-        if !found {
+        if !self.guard.editor().has(timeline) {
             return false;
         }
-        // The first leaf takes the place of the old fences, the others stand beside it.
-        self.edit_each(fence, usage, |first, new, old| {
-            (first && old.timeline == timeline) || is_dominated(old, new)
-        });
+        self.use_slots(slots_for::<S>(fence, usage));
+        self.guard.editor().replace(timeline, fence, usage);
         true
     }
 
     /// Makes the edits so far visible together and uses up the slots. To edit on, reserve again.
     pub fn publish(self) {
-        self.guard.resv.backend().publish(&mut self.guard.held);
+        self.guard.editor().publish();
     }
 
-    /// Edits once for `fence`, or once for each of its leaves; `removes` is told whether it is the
-    /// first time. Nothing is done by halves: there is a slot for each, or nothing is edited.
-    fn edit_each(&mut self, fence: &Fence, usage: Usage, removes: impl Fn(bool, Key, Key) -> bool) {
-        let usage = S::class(usage);
-        let leaves = fence.leaves().count_left();
-        let apart = leaves == 1 || stand_side_by_side::<S>(fence, usage);
-        let wanted = if apart { leaves } else { 1 };
-        assert!(
-            wanted <= self.left,
-            "all reserved slots are used: {wanted} wanted, {} left; reserve as many as you add",
-            self.left
-        );
-        if apart {
-            for (at, leaf) in fence.leaves().enumerate() {
-                self.edit(leaf, usage, |new, old| removes(at == 0, new, old));
-            }
-        } else {
-            self.edit(fence.clone(), usage, |new, old| removes(true, new, old));
-        }
-    }
-
-    fn edit(&mut self, fence: Fence, usage: Usage, removes: impl Fn(Key, Key) -> bool) {
-        self.left -= 1;
-        let add = Entry { fence, usage };
-        let new = add.key();
-        let backend = self.guard.resv.backend();
-        backend.edit(&mut self.guard.held, |old| removes(new, old), Some(add));
-        self.guard.after_edit();
+    fn use_slots(&mut self, wanted: usize) {
+        self.left = take_slots(self.left, wanted);
     }
 }
 
-/// Whether no leaf of `fence` supersedes one of another timeline: leaves do not wait for each other.
-fn stand_side_by_side<S: Semantics>(fence: &Fence, usage: Usage) -> bool {
+/// How many slots an add of `fence`, or a replacement by it, uses.
+pub(crate) fn slots_for<S: Semantics>(fence: &Fence, usage: Usage) -> usize {
+    if go_apart::<S>(fence, S::class(usage)) {
+        fence.leaves().count_left()
+    } else {
+        1
+    }
+}
+
+/// What is left of `left` slots after `wanted` are used. Nothing is done by halves: this comes before
+/// the first edit.
+pub(crate) fn take_slots(left: usize, wanted: usize) -> usize {
+    left.checked_sub(wanted).unwrap_or_else(|| {
+        panic!(
+            "all reserved slots are used: {wanted} wanted, {left} left; reserve as many as you add"
+        )
+    })
+}
+
+/// Whether the leaves of `fence` are added, and not the whole: when there is one, or none supersedes
+/// one of another timeline. Leaves do not wait for each other.
+fn go_apart<S: Semantics>(fence: &Fence, usage: Usage) -> bool {
     let mut leaves = fence.leaves().map(|leaf| Key::new(&leaf, usage));
     let Some(mut last) = leaves.next() else {
         return true;

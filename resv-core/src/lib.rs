@@ -28,7 +28,7 @@
 //! | [`semantics`] | the trait, its three members, [`SemanticsKind`] to choose one at run time |
 //! | [`backend`] | the trait and its contract |
 //! | [`locked`] | the reference back end, against which the others are tested |
-//! | [`lock`] | the lock of one object, and the proof that it is held |
+//! | [`lock`] | the lock of one object, the proof that it is held, and contexts that take many without deadlock |
 //!
 //! Programs do not use this crate directly; they use `resv-api`, which puts a semantics and a back
 //! end together.

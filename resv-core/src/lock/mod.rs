@@ -1,51 +1,349 @@
-//! The lock of one reservation object, and the proof that it is held.
+//! The lock of one reservation object, the proof that it is held, and how to take many without
+//! deadlock.
+//!
+//! # The concept
 //!
 //! Whoever edits an object holds its lock. A back end keeps the state that only the holder may
 //! touch beside the lock, and asks for a [`Held`] of *that* lock before it hands the state out:
 //! [`Held::is_for`] is the check. So mutual exclusion is decided here, in safe code, and a back end
 //! needs one comparison and no second lock.
 //!
-//! Readers never take this lock, and a waiter holds none: waiting for a fence with an object's lock
-//! held is legal (specification 1.12), which is why nothing that a fence needs in order to signal
-//! may take it.
+//! A job uses many buffers, in an order that nobody can prescribe. So locks are taken in any order,
+//! by an acquire [`Context`] with a *ticket*, its age; and where two contexts wait for each other,
+//! the younger one is told to [back off](LockError::Deadlock): it releases everything, takes the
+//! lock in question first, and begins again **with the same ticket**. (Linux calls this `ww_mutex`;
+//! the rules are those of section 5.2 of the specification, L-01 to L-11 its properties.)
+//!
+//! Readers never take these locks, and a waiter for a fence holds none: waiting for a fence with an
+//! object's lock held is legal (specification 1.12), which is why nothing that a fence needs in
+//! order to signal may take it.
+//!
+//! # The two algorithms
+//!
+//! When a context would wait for another one, either the waiter is older or it is younger:
+//!
+//! | | [`WoundWait`](Algorithm::WoundWait) | [`WaitDie`](Algorithm::WaitDie) |
+//! |---|---|---|
+//! | an older one waits for a younger holder | the holder is *wounded* (and woken, if it sleeps); it backs off at its next contended lock, or finishes if it needs none | it waits |
+//! | a younger one, holding something, waits for an older one (holder, or queued before it) | it waits | it *dies*: backs off at once |
+//!
+//! The algorithm is a matter of the younger of the two, so both may be in use at one lock. A context
+//! that holds nothing never backs off. A request without a context ([`ObjectLock::lock`]) queues
+//! among the others and neither dies nor wounds nor is wounded: nothing detects a
+//! deadlock among several of those.
+//!
+//! **No deadlock.** In a cycle of waits take the youngest context. Somebody waits for it, and is
+//! older. Under wound-wait it was wounded for that, and woken: it backs off. Under wait-die it waits
+//! itself for somebody older while it holds something: it has backed off. Places in a queue add no
+//! cycle, as a context only ever queues behind older ones or those who hold nothing.
+//!
+//! **Progress.** Tickets are never reused and are kept over retries, so every context becomes the
+//! oldest in its time. The oldest one never dies, nobody wounds it, whom it waits for yields or
+//! finishes, and in the queue it stands before all other contexts. A lock that is released is up for
+//! grabs, since waking a sleeper takes longer than most holders hold it; but a waiter that has lost it
+//! so for half a millisecond is handed the lock in its turn.
+//!
+//! # The protocol
+//!
+//! An [`ObjectLock`] is one word: free, or the holder's ticket and algorithm; and a *queued* flag.
+//! Free to held and back are one compare-and-swap each as long as the flag is not set. All else,
+//! anything that sets, sees or clears the flag, happens under the mutex of the lock's queue, which
+//! lives in a process-wide table. Lock order: queue, then the registry of wounds, then a sleeper's
+//! own mutex.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `word` | what the word says; ages and algorithms |
+//! | `context` | classes and acquire contexts |
+//! | `set` | a context with the locks that it holds |
+//! | `queue` | the table of waiters, and what a waiter sleeps on |
+//! | `wounds` | which contexts are wounded |
+//! | `contended` | the decisions: who waits, who yields, who is served |
+//! | `inject` | artificial back-offs, with the feature `inject-backoff` |
+//!
+//! **Nobody sleeps for ever.** A waiter flags the word and is queued before it sleeps, both under the
+//! queue's mutex. So the holder's fast release fails; the slow one, under the mutex, finds that waiter
+//! or one before it, takes the one it finds out of the queue, and wakes it. A woken waiter tries the
+//! lock *before* it considers time or wounds; if the lock is taken, the same holds for the new holder.
+//! So whenever a lock is free and somebody is queued, a woken waiter is on its way to it.
+//!
+//! # Orderings
+//!
+//! * taking: Acquire, in `try_take` and under the queue's mutex; pairs with
+//! * releasing: Release, in `release` and under the queue's mutex.
+//! * reading the word without taking the lock: Relaxed; a hint, or about the reader's own claim.
+//! * a lock that is handed over: Release by the old holder, then the mutex of the queue, which the new
+//!   holder locks before it returns.
+//!
+//! # Tasks
+//!
+//! There is no asynchronous lock. A [`Held`] must stay on its thread, as back ends prepare that
+//! thread when they reserve; so a task can hold a lock within one poll only, and there it may as
+//! well block: holders do not sleep with a lock held, except for fences.
 
-use crate::sync::{Mutex, MutexGuard};
+mod contended;
+mod context;
+mod defect;
+#[cfg(feature = "inject-backoff")]
+mod inject;
+#[cfg(all(test, loom))]
+mod loom_models;
+mod queue;
+mod set;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod word;
+mod wounds;
 
-/// The lock of one reservation object.
-#[derive(Debug, Default)]
+pub use context::{Class, Context, LockError};
+#[cfg(feature = "inject-backoff")]
+pub use inject::inject_backoffs;
+pub use set::LockSet;
+pub use word::Algorithm;
+
+use crate::sync::{AtomicU64, Ordering};
+use contended::Request;
+use defect::Defect;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+use word::{Claim, FREE};
+
+/// The lock of one reservation object: one word. See the [module](self) for the protocol.
 pub struct ObjectLock {
-    mutex: Mutex<()>,
+    word: AtomicU64,
+    #[cfg(loom)]
+    defect: Option<Defect>,
 }
 
 /// The proof that the current thread holds an [`ObjectLock`]; dropping it releases the lock.
+///
+/// There is at most one for a lock at a time: back ends rely on that for soundness. It is neither
+/// `Send` nor `Sync`. Nothing in it is tied to a thread, but reserving prepares the thread that
+/// publishes later (the epoch flavour's retire lists), so an edit begins and ends on one thread.
+///
+/// ```compile_fail,E0277
+/// # use resv_core::ObjectLock;
+/// let lock = ObjectLock::new();
+/// let held = lock.lock();
+/// std::thread::scope(|scope| { scope.spawn(|| drop(held)); }); // cannot be sent
+/// ```
 #[must_use = "the lock is released when this is dropped"]
 pub struct Held<'a> {
     lock: &'a ObjectLock,
-    _guard: MutexGuard<'a, ()>,
+    /// Whose claim the lock's word has as long as this exists.
+    context: Option<&'a Context>,
+    stays_on_its_thread: PhantomData<*const ()>,
 }
 
 impl ObjectLock {
     /// A free lock.
     pub fn new() -> Self {
-        Self::default()
+        ObjectLock {
+            word: AtomicU64::new(FREE),
+            #[cfg(loom)]
+            defect: None,
+        }
     }
 
     /// Takes the lock; sleeps while somebody else holds it.
     ///
-    /// Taking a lock that the current thread holds already blocks for ever.
+    /// Taking a lock that the current thread holds already blocks for ever. Without a context
+    /// nothing detects a deadlock: hold no other object's lock.
+    #[inline]
     pub fn lock(&self) -> Held<'_> {
-        Held {
-            _guard: self.mutex.lock(),
-            lock: self,
+        if !self.try_take(Claim::PLAIN) {
+            contended::acquire(self, Request::PLAIN, None)
+                .expect("without a context and a deadline nothing fails");
         }
+        self.held(Request::PLAIN)
+    }
+
+    /// Takes the lock, or gives up after `timeout`.
+    pub fn lock_timeout(&self, timeout: Duration) -> Option<Held<'_>> {
+        if !self.try_take(Claim::PLAIN) {
+            contended::acquire(self, Request::PLAIN, deadline_after(timeout)).ok()?;
+        }
+        Some(self.held(Request::PLAIN))
     }
 
     /// Takes the lock if it is free.
+    #[inline]
     pub fn try_lock(&self) -> Option<Held<'_>> {
-        self.mutex.try_lock().map(|guard| Held {
-            _guard: guard,
+        self.try_request(Request::PLAIN)
+    }
+
+    /// Takes the lock for `context`; sleeps while somebody else holds it and waiting is safe.
+    ///
+    /// # Errors
+    ///
+    /// * [`LockError::Deadlock`]: `context` must back off. Never if it holds nothing.
+    /// * [`LockError::AlreadyHeld`]: `context` holds this lock.
+    ///
+    /// # Panics
+    ///
+    /// When `context` was declared [done](Context::done) and does not hold this lock.
+    #[inline]
+    pub fn lock_with<'a>(&'a self, context: &'a Context) -> Result<Held<'a>, LockError> {
+        self.request(context, || None)
+    }
+
+    /// [`lock_with`](ObjectLock::lock_with) that gives up after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Also [`LockError::TimedOut`]; a context that must back off is told so first.
+    ///
+    /// # Panics
+    ///
+    /// When `context` was declared [done](Context::done) and does not hold this lock.
+    pub fn lock_with_timeout<'a>(
+        &'a self,
+        context: &'a Context,
+        timeout: Duration,
+    ) -> Result<Held<'a>, LockError> {
+        self.request(context, || deadline_after(timeout))
+    }
+
+    /// Takes the lock for a context that holds nothing, so that it cannot fail: after a back-off,
+    /// the lock that it was about.
+    ///
+    /// # Panics
+    ///
+    /// When `context` holds a lock: release everything first.
+    pub fn lock_slow<'a>(&'a self, context: &'a Context) -> Held<'a> {
+        assert_eq!(
+            context.held(),
+            0,
+            "a context that backs off releases everything first"
+        );
+        self.lock_with(context)
+            .expect("a context that holds nothing never backs off")
+    }
+
+    /// Takes the lock for `context` if it is free; never backs off.
+    ///
+    /// # Panics
+    ///
+    /// When `context` was declared [done](Context::done).
+    #[inline]
+    pub fn try_lock_with<'a>(&'a self, context: &'a Context) -> Option<Held<'a>> {
+        if context.is_done() {
+            context.refuse();
+        }
+        let held = self.try_request(Request::of(context))?;
+        context.taken();
+        Some(held)
+    }
+
+    /// Whether somebody holds the lock. A hint: it may have changed by the time this returns.
+    pub fn is_locked(&self) -> bool {
+        Claim::of_holder(self.word.load(Ordering::Relaxed)).is_some()
+    }
+
+    #[inline]
+    fn request<'a>(
+        &'a self,
+        context: &'a Context,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Result<Held<'a>, LockError> {
+        self.take_with(context, deadline)?;
+        Ok(self.held(Request::of(context)))
+    }
+
+    /// Takes the lock for `context` and counts it; the caller answers for its being released once.
+    #[inline]
+    fn take_with(
+        &self,
+        context: &Context,
+        deadline: impl FnOnce() -> Option<Instant>,
+    ) -> Result<(), LockError> {
+        let request = Request::of(context);
+        if context.is_done() {
+            if contended::is_held_by(self, request.claim) {
+                return Err(LockError::AlreadyHeld);
+            }
+            context.refuse();
+        }
+        #[cfg(feature = "inject-backoff")]
+        if context.injects() && !contended::is_held_by(self, request.claim) {
+            return Err(context.backs_off());
+        }
+        if !self.try_take(request.claim) {
+            contended::acquire(self, request, deadline())?;
+        }
+        context.taken();
+        Ok(())
+    }
+
+    /// Releases the lock, for the one who holds it; the caller counts.
+    #[inline]
+    fn release(&self, context: Option<&Context>) {
+        let ordering = if self.has(Defect::ReleasesRelaxed) {
+            Ordering::Relaxed
+        } else {
+            // Release: pairs with the Acquire of the next taker.
+            Ordering::Release
+        };
+        let claim = context.map_or(Claim::PLAIN, Context::claim);
+        // It fails only when the flag is set.
+        if self
+            .word
+            .compare_exchange(claim.word(), FREE, ordering, Ordering::Relaxed)
+            .is_err()
+        {
+            contended::release(self, context);
+        }
+    }
+
+    #[inline]
+    fn try_request<'a>(&'a self, request: Request<'a>) -> Option<Held<'a>> {
+        let taken = self.try_take(request.claim) || {
+            // Relaxed: a hint, looked at again under the queue's mutex.
+            let word = self.word.load(Ordering::Relaxed);
+            Claim::of_holder(word).is_none() && contended::try_acquire(self, request)
+        };
+        taken.then(|| self.held(request))
+    }
+
+    /// Takes the lock if it is free and nobody is queued.
+    #[inline]
+    fn try_take(&self, claim: Claim) -> bool {
+        // Acquire: pairs with the Release in `release` and in `contended::serve`.
+        self.word
+            .compare_exchange(FREE, claim.word(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The proof, for whoever has just written `request.claim` into the word.
+    #[inline]
+    fn held<'a>(&'a self, request: Request<'a>) -> Held<'a> {
+        Held {
             lock: self,
-        })
+            context: request.context,
+            stays_on_its_thread: PhantomData,
+        }
+    }
+
+    /// What the queue is found by. Two live locks never share an address, as a lock is not
+    /// zero-sized.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+impl Default for ObjectLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether it is held.
+impl fmt::Debug for ObjectLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectLock")
+            .field("is_locked", &self.is_locked())
+            .finish()
     }
 }
 
@@ -57,23 +355,31 @@ impl Held<'_> {
     pub fn is_for(&self, lock: &ObjectLock) -> bool {
         std::ptr::eq(self.lock, lock)
     }
+
+    /// Declares the context that took this lock [done](Context::done); does nothing without one.
+    #[inline]
+    pub fn done(&self) {
+        if let Some(context) = self.context {
+            context.done();
+        }
+    }
+
+    fn is_of(&self, context: &Context) -> bool {
+        self.context.is_some_and(|its| std::ptr::eq(its, context))
+    }
 }
 
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    const _: () = assert!(size_of::<ObjectLock>() > 0);
-
-    #[test]
-    fn a_proof_is_for_one_lock_only() {
-        let (a, b) = (ObjectLock::new(), ObjectLock::new());
-        let held = a.lock();
-        assert!(held.is_for(&a));
-        assert!(!held.is_for(&b));
-        assert!(a.try_lock().is_none());
-        assert!(b.try_lock().is_some());
-        drop(held);
-        assert!(a.try_lock().is_some());
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.release(self.context);
+        if let Some(context) = self.context {
+            context.released(1);
+        }
     }
+}
+
+/// The instant `timeout` from now; `None`, for ever, also when that is beyond the clock.
+fn deadline_after(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
 }

@@ -1,0 +1,260 @@
+//! One transaction over many objects, locked in any order.
+//!
+//! # The concept
+//!
+//! A job uses many buffers, and the next job some of the same ones in another order. [`exec`] runs a
+//! closure that locks the objects one by one through a [`Tx`]. If going on could deadlock with
+//! another transaction, [`Tx::lock`] answers [`Backoff`], which the closure passes on with `?`; then
+//! everything is released, the object in question is taken first, and the closure runs again, with
+//! the same age. The oldest transaction never backs off, and every transaction becomes the oldest.
+//! (The lock itself, its two algorithms and the argument for progress: [`lock`](crate::lock).)
+//!
+//! What [`Tx::lock`] returns is a [`Receipt`]: the permission to reserve and add. The transaction
+//! keeps the lock; so locking an object again returns the same permission, and it does not matter
+//! whether two helpers lock the same object. All locks are released when [`exec`] returns, on every
+//! path, a panic included, and what was added is published then.
+//!
+//! # Lock first, add after
+//!
+//! A closure that backs off is run again, and an add is never taken back. So after the first add no
+//! further object can be locked: that panics, whether or not the object is contended, and a test
+//! finds it. In between is the place for what can fail (reserving), and for what happens once (going
+//! to the hardware).
+//!
+//! ```
+//! use resv_api::{Access, ReserveError, Resv, Timeline, Usage, exec};
+//!
+//! let (texture, target) = (Resv::new(), Resv::new());
+//! let job = Timeline::new("gfx").issue()?;
+//! exec::<_, ReserveError>(|tx| {
+//!     // Lock, in any order: `?` passes a back-off on.
+//!     let reads = tx.lock(&texture)?;
+//!     let writes = tx.lock(&target)?;
+//!     // Reserve: the last step that can fail.
+//!     let mut reads = reads.reserve(1)?;
+//!     let mut writes = writes.reserve(1)?;
+//!     // Go to the hardware, and add: this is done once.
+//!     reads.add(job.fence(), Usage::Read);
+//!     writes.add(job.fence(), Usage::Write);
+//!     Ok(())
+//! })?;
+//! assert!(texture.is_idle(Access::Read));
+//! assert!(!target.is_idle(Access::Read));
+//! # job.signal();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A receipt does not leave its run of the closure:
+//!
+//! ```compile_fail,E0521
+//! # use resv_api::{ReserveError, Resv, exec};
+//! # let buffer = Resv::new();
+//! let mut receipt = None;
+//! exec::<_, ReserveError>(|tx| {
+//!     receipt = Some(tx.lock(&buffer)?); // the lock may be released before the next run
+//!     Ok(())
+//! });
+//! ```
+//!
+//! While the closure runs, no other lock of an object may be waited for on this thread, such as
+//! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
+
+use crate::object::Resv;
+use crate::receipt::{Members, Receipt};
+use resv_core::lock::{Class, Context, LockError};
+use resv_core::{Backend, ObjectLock, ReserveError, Semantics};
+use std::cell::Cell;
+use std::fmt;
+
+/// Locking on could deadlock: to be returned from the closure of [`exec`], which then runs it again.
+#[derive(Debug)]
+#[must_use = "a back-off is to be returned from the closure"]
+pub struct Backoff(());
+
+impl fmt::Display for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the transaction has to release its locks and run again")
+    }
+}
+
+impl std::error::Error for Backoff {}
+
+/// Why the closure of [`exec`] did not succeed: to be run again, or failed with an error of its
+/// own.
+///
+/// `?` makes one of a [`Backoff`], and of a [`ReserveError`] if `E` can be made of that. For other
+/// errors: `.map_err(ExecError::Failed)?`.
+#[derive(Debug)]
+pub enum ExecError<E> {
+    /// Run the closure again.
+    Backoff(Backoff),
+    /// Give up; [`exec`] returns this error.
+    Failed(E),
+}
+
+impl<E> From<Backoff> for ExecError<E> {
+    fn from(backoff: Backoff) -> Self {
+        ExecError::Backoff(backoff)
+    }
+}
+
+impl<E: From<ReserveError>> From<ReserveError> for ExecError<E> {
+    fn from(error: ReserveError) -> Self {
+        ExecError::Failed(error.into())
+    }
+}
+
+/// Runs `f` until it holds everything that it wants to lock; see the [module](self).
+///
+/// # Errors
+///
+/// What `f` [failed](ExecError::Failed) with. Everything is released then, and what was not added to
+/// is as it was.
+///
+/// # Panics
+///
+/// When `f` locks an object, or backs off, after it has added.
+pub fn exec<'env, T, E>(
+    f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
+) -> Result<T, E> {
+    exec_in(<&Class>::default(), f)
+}
+
+/// [`exec`] in a class of one's own, which decides the algorithm and counts the back-offs.
+///
+/// # Errors
+///
+/// As [`exec`].
+///
+/// # Panics
+///
+/// As [`exec`].
+///
+/// ```
+/// use resv_api::{Resv, exec_in};
+/// use resv_api::lock::{Algorithm, Class};
+/// use std::convert::Infallible;
+///
+/// static EVICTION: Class = Class::new(Algorithm::WaitDie);
+/// let buffers = [Resv::new(), Resv::new()];
+/// let pending = exec_in::<_, Infallible>(&EVICTION, |tx| {
+///     let mut pending = 0;
+///     for buffer in &buffers {
+///         pending += tx.lock(buffer)?.entries().len();
+///     }
+///     Ok(pending)
+/// });
+/// assert_eq!(pending, Ok(0));
+/// assert_eq!(EVICTION.backoffs(), 0);
+/// ```
+pub fn exec_in<'env, T, E>(
+    class: &'static Class,
+    mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
+) -> Result<T, E> {
+    let mut tx = Tx {
+        members: Members::new(Context::in_class(class)),
+        contended: Cell::new(None),
+    };
+    loop {
+        match f(&tx) {
+            Ok(value) => return Ok(value),
+            Err(ExecError::Failed(error)) => return Err(error),
+            Err(ExecError::Backoff(_)) => tx.back_off(),
+        }
+    }
+}
+
+/// A transaction that is being locked: what the closure of [`exec`] gets.
+///
+/// `'env` is how long the objects live: longer than the call of [`exec`].
+pub struct Tx<'env> {
+    members: Members<'env>,
+    /// The lock that the last back-off was about.
+    contended: Cell<Option<&'env ObjectLock>>,
+}
+
+impl<'env> Tx<'env> {
+    /// Takes the lock of `resv`; sleeps while another transaction holds it and waiting is safe. An
+    /// object that this transaction holds already is simply held: the receipt is for the same lock.
+    ///
+    /// Objects of different semantics and back ends may meet in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Backoff`], to be returned from the closure. Until then everything is still held, and the
+    /// closure may also decide to do without this object.
+    ///
+    /// # Panics
+    ///
+    /// When the object is not held, and this transaction has added to one.
+    #[inline]
+    pub fn lock<'t, S: Semantics, B: Backend>(
+        &'t self,
+        resv: &'env Resv<S, B>,
+    ) -> Result<Receipt<'t, 'env, S, B>, Backoff> {
+        let lock = resv.backend().object_lock();
+        let place = match self.members.locks().lock(lock) {
+            Ok(place) => place,
+            Err(error) => self.not_taken(error, lock)?,
+        };
+        Ok(Receipt::new(&self.members, place, resv))
+    }
+
+    /// Takes the locks of all of `resvs`, in any order and with any repetitions; the receipts are in
+    /// the order of the slice.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Tx::lock).
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](Tx::lock).
+    pub fn lock_all<'t, S: Semantics, B: Backend>(
+        &'t self,
+        resvs: &[&'env Resv<S, B>],
+    ) -> Result<Vec<Receipt<'t, 'env, S, B>>, Backoff> {
+        resvs.iter().map(|resv| self.lock(*resv)).collect()
+    }
+
+    /// How many objects are held.
+    pub fn held(&self) -> usize {
+        self.members.locks().len()
+    }
+
+    /// Which member the object is already, or the back-off that is due.
+    #[cold]
+    fn not_taken(&self, error: LockError, lock: &'env ObjectLock) -> Result<usize, Backoff> {
+        match error {
+            LockError::AlreadyHeld => {
+                let place = self.members.locks().position(lock);
+                Ok(place.expect("what this context holds is a member"))
+            }
+            LockError::Deadlock => {
+                self.contended.set(Some(lock));
+                Err(Backoff(()))
+            }
+            LockError::TimedOut => unreachable!("no timeout was given"),
+        }
+    }
+
+    /// Releases everything, and takes the contended object first.
+    #[cold]
+    fn back_off(&mut self) {
+        let contended = self.contended.take();
+        let contended = contended.expect("a back-off of this transaction");
+        assert!(
+            !self.members.locks().is_done(),
+            "the closure has added and then backs off: lock everything before the first add"
+        );
+        self.members.back_off(contended);
+    }
+}
+
+impl fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx")
+            .field("locks", self.members.locks())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,281 @@
+//! What a transaction over many objects holds, and the receipts that permit editing it.
+//!
+//! The transaction owns the locks; a [`Receipt`] names one of them, and may be copied. Each call
+//! borrows the member for as long as it runs, so receipts for one object never get in each other's
+//! way, and slots reserved through several of them add up.
+
+use crate::object::Resv;
+use crate::transaction::{Editor, Promised, finish, fold, slots_for, take_slots};
+use resv_core::lock::{Context, LockSet};
+use resv_core::{
+    Access, Backend, Entry, Fence, Held, ObjectLock, ReserveError, Semantics, TimelineId, Usage,
+};
+use std::cell::RefCell;
+use std::fmt;
+
+/// An object whose type is forgotten, so that one transaction can hold several kinds.
+pub(crate) trait Finish {
+    /// Publishes and gives up the rest, before the lock is released.
+    fn finish(&self, held: &mut Held<'_>);
+}
+
+impl<S: Semantics, B: Backend> Finish for Resv<S, B> {
+    fn finish(&self, held: &mut Held<'_>) {
+        finish(self, held);
+    }
+}
+
+/// What a transaction holds, in the order in which it was locked. Dropping it publishes, and
+/// releases all.
+pub(crate) struct Members<'env> {
+    locks: LockSet<'env>,
+    /// By place; shorter than the set, or empty, if nothing was reserved.
+    touched: RefCell<Vec<Option<Touched<'env>>>>,
+}
+
+/// An object for which memory was reserved.
+struct Touched<'env> {
+    object: &'env dyn Finish,
+    promised: Promised,
+}
+
+impl<'env> Members<'env> {
+    #[inline]
+    pub(crate) fn new(context: Context) -> Self {
+        Members {
+            locks: LockSet::new(context),
+            touched: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn locks(&self) -> &LockSet<'env> {
+        &self.locks
+    }
+
+    /// Publishes, releases all, and takes `lock`.
+    pub(crate) fn back_off(&mut self, lock: &'env ObjectLock) {
+        self.finish();
+        self.locks.back_off(lock);
+    }
+
+    /// What is reserved for the member at a place, which is `object`.
+    fn promised<R>(
+        &self,
+        place: usize,
+        object: &'env dyn Finish,
+        f: impl FnOnce(&mut Promised) -> R,
+    ) -> R {
+        let mut touched = self.touched.borrow_mut();
+        if place >= touched.len() {
+            touched.resize_with(self.locks.len().max(place + 1), || None);
+        }
+        let touched = touched[place].get_or_insert(Touched {
+            object,
+            promised: Promised::default(),
+        });
+        f(&mut touched.promised)
+    }
+
+    #[inline(never)]
+    fn finish(&mut self) {
+        for (place, touched) in self.touched.take().into_iter().enumerate() {
+            if let Some(touched) = touched {
+                self.locks.with(place, |held| touched.object.finish(held));
+            }
+        }
+    }
+}
+
+impl Drop for Members<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.touched.get_mut().is_empty() {
+            self.finish();
+        }
+        // `locks` is dropped after this and releases all.
+    }
+}
+
+/// An object that is locked by a transaction: the permission to reserve and add.
+///
+/// See [`exec`](crate::exec()). It may be copied, and ends with the run of the closure that got it.
+pub struct Receipt<'t, 'env, S: Semantics, B: Backend> {
+    members: &'t Members<'env>,
+    place: usize,
+    resv: &'env Resv<S, B>,
+}
+
+impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
+    #[inline]
+    pub(crate) fn new(members: &'t Members<'env>, place: usize, resv: &'env Resv<S, B>) -> Self {
+        Receipt {
+            members,
+            place,
+            resv,
+        }
+    }
+
+    /// The object.
+    pub fn resv(&self) -> &'env Resv<S, B> {
+        self.resv
+    }
+
+    /// Whether both are for the same object.
+    pub fn is_same(&self, other: &Receipt<'_, '_, S, B>) -> bool {
+        std::ptr::eq(self.resv, other.resv)
+    }
+
+    /// Gets memory for `edits` adds or replacements, which then cannot fail.
+    ///
+    /// What is reserved through several receipts of one object adds up.
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then.
+    pub fn reserve(&self, edits: usize) -> Result<Reserved<'t, 'env, S, B>, ReserveError> {
+        self.edit(|mut editor, promised| {
+            editor.reserve(*promised, edits)?;
+            promised.edits += edits;
+            promised.batches += 1;
+            Ok(())
+        })?;
+        Ok(Reserved {
+            receipt: *self,
+            left: edits,
+        })
+    }
+
+    /// Makes the object hold exactly the pending fences that `source` has now, with their usages.
+    /// `source` may or may not be locked. Counts as an add.
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then.
+    pub fn copy_from<B2: Backend>(&self, source: &Resv<S, B2>) -> Result<(), ReserveError> {
+        let snapshot = source.try_snapshot()?;
+        self.edit(|mut editor, promised| editor.assign(*promised, snapshot.iter()))
+    }
+
+    /// The pending entries, unpublished edits included, in no particular order.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.fold(Vec::new(), |mut entries, entry| {
+            entries.push(entry.clone());
+            entries
+        })
+    }
+
+    /// Whether `access` has nothing to wait for, unpublished edits included.
+    pub fn is_idle(&self, access: Access) -> bool {
+        let waits = S::waits_for(access);
+        self.fold(true, |idle, entry| idle && !waits.contains(entry.usage))
+    }
+
+    fn fold<A>(&self, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+        self.members
+            .locks
+            .with(self.place, |held| fold(self.resv, held, init, f))
+    }
+
+    /// Runs `f` with the object and with what is reserved for it.
+    fn edit<R>(&self, f: impl FnOnce(Editor<'_, '_, S, B>, &mut Promised) -> R) -> R {
+        self.members.locks.with(self.place, |held| {
+            let resv = self.resv;
+            let f = |promised: &mut Promised| f(Editor { resv, held }, promised);
+            self.members.promised(self.place, resv, f)
+        })
+    }
+}
+
+impl<S: Semantics, B: Backend> Clone for Receipt<'_, '_, S, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Semantics, B: Backend> Copy for Receipt<'_, '_, S, B> {}
+
+/// The object.
+impl<S: Semantics, B: Backend> fmt::Debug for Receipt<'_, '_, S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receipt").field(self.resv).finish()
+    }
+}
+
+/// Memory for a number of edits of an object in a transaction: the permission to make them. What
+/// is not used is given up.
+///
+/// What [`Slots`](crate::Slots) is for one object.
+#[must_use = "slots that are not used are given up"]
+pub struct Reserved<'t, 'env, S: Semantics, B: Backend> {
+    receipt: Receipt<'t, 'env, S, B>,
+    left: usize,
+}
+
+impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
+    /// How many edits there is memory for.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// [`Slots::add`](crate::Slots::add): neither allocates nor fails.
+    ///
+    /// No further object can be locked by the transaction after this.
+    ///
+    /// # Panics
+    ///
+    /// When all slots are used: reserve as many as you add.
+    pub fn add(&mut self, fence: &Fence, usage: Usage) {
+        let slots = self.use_slots(fence, usage);
+        self.receipt.edit(|mut editor, promised| {
+            promised.edits -= slots;
+            editor.add(fence, usage);
+        });
+    }
+
+    /// [`Slots::replace`](crate::Slots::replace): neither allocates nor fails.
+    ///
+    /// If there is anything to replace, no further object can be locked by the transaction after
+    /// this.
+    ///
+    /// # Panics
+    ///
+    /// When all slots are used.
+    pub fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) -> bool {
+        if !self.receipt.edit(|editor, _| editor.has(timeline)) {
+            return false;
+        }
+        let slots = self.use_slots(fence, usage);
+        self.receipt.edit(|mut editor, promised| {
+            promised.edits -= slots;
+            editor.replace(timeline, fence, usage);
+        });
+        true
+    }
+
+    /// Makes the edits of this object so far visible together, before the transaction ends, and uses
+    /// up the slots. To edit on, reserve again.
+    pub fn publish(self) {
+        self.receipt.edit(|mut editor, _| editor.publish());
+    }
+
+    fn use_slots(&mut self, fence: &Fence, usage: Usage) -> usize {
+        let slots = slots_for::<S>(fence, usage);
+        self.left = take_slots(self.left, slots);
+        slots
+    }
+}
+
+impl<S: Semantics, B: Backend> Drop for Reserved<'_, '_, S, B> {
+    fn drop(&mut self) {
+        let left = self.left;
+        let Receipt {
+            members,
+            place,
+            resv,
+        } = self.receipt;
+        members.promised(place, resv, |promised| {
+            promised.edits -= left;
+            promised.batches -= 1;
+        });
+    }
+}

@@ -1,0 +1,272 @@
+//! The contended path: spin a little, then decide under the lock's queue who waits, who yields, and
+//! who is served.
+//!
+//! Everything after the spinning runs with the queue of the lock locked. Once the word says
+//! [`QUEUED`] it is changed by nobody else: the fast paths are compare-and-swaps that expect it not
+//! to.
+
+use super::context::{Context, LockError};
+use super::defect::Defect;
+use super::queue::{self, Queue, Waiter};
+use super::word::{Claim, FREE, QUEUED};
+use super::{ObjectLock, wounds};
+use crate::sync::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long somebody who was woken and lost the lock to a passer-by lets that happen again. Handing
+/// a lock to a sleeping thread leaves it idle for as long as waking takes, so it is the exception.
+const PATIENCE: Duration = Duration::from_micros(500);
+
+/// Who asks for a lock.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'r> {
+    pub(super) claim: Claim,
+    pub(super) context: Option<&'r Context>,
+}
+
+impl<'r> Request<'r> {
+    pub(super) const PLAIN: Request<'static> = Request {
+        claim: Claim::PLAIN,
+        context: None,
+    };
+
+    pub(super) fn of(context: &'r Context) -> Self {
+        Request {
+            claim: context.claim(),
+            context: Some(context),
+        }
+    }
+
+    /// The context, if it can be told to back off because it holds something.
+    fn yielding(self) -> Option<&'r Context> {
+        self.context.filter(|context| context.held() > 0)
+    }
+
+    fn parker(self) -> Arc<queue::Parker> {
+        match self.context {
+            Some(context) => Arc::clone(context.parker()),
+            None => Arc::default(),
+        }
+    }
+}
+
+/// Whether the calling context, whose claim is `me`, holds the lock.
+#[cold]
+pub(super) fn is_held_by(lock: &ObjectLock, me: Claim) -> bool {
+    // Relaxed: while a context waits for nothing, only its own thread makes it a holder or ends
+    // that, so what the word says about it is true.
+    Claim::of_holder(lock.word.load(Ordering::Relaxed)) == Some(me)
+}
+
+/// Takes the lock, or says why not. The caller has found it not to be free and unqueued.
+#[cold]
+#[inline(never)]
+pub(super) fn acquire(
+    lock: &ObjectLock,
+    request: Request<'_>,
+    deadline: Option<Instant>,
+) -> Result<(), LockError> {
+    let me = request.claim;
+    if request.context.is_some() && is_held_by(lock, me) {
+        return Err(LockError::AlreadyHeld);
+    }
+    if spin(lock, me) {
+        return Ok(());
+    }
+    let address = lock.address();
+    let mut queue = queue::of_lock(address);
+    let mut sleep = None;
+    loop {
+        let Some(holder) = take_or_flag(lock, request, &mut queue) else {
+            return Ok(());
+        };
+        let yielding = request.yielding();
+        if let Some(context) = yielding
+            && dies(lock, me, holder, &queue)
+        {
+            return Err(context.backs_off());
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(LockError::TimedOut);
+        }
+        let sleep = sleep.get_or_insert_with(|| Sleep::new(request));
+        sleep.parker.reset();
+        if let Some(context) = yielding
+            && me.can_be_wounded()
+        {
+            context.mark();
+            if !wounds::may_sleep(me, &sleep.parker) && !lock.has(Defect::NobodyBacksOff) {
+                return Err(context.backs_off());
+            }
+        }
+        if me.is_older_than(holder) && holder.can_be_wounded() {
+            wounds::wound(holder, !lock.has(Defect::WoundsWithoutWaking));
+        }
+        queue.kill_behind(address, me);
+        queue.insert(Waiter {
+            lock: address,
+            claim: me,
+            holds: yielding.is_some(),
+            is_impatient: sleep.is_impatient(),
+            lost: sleep.lost,
+            parker: Arc::clone(&sleep.parker),
+        });
+        drop(queue);
+        sleep.parker.sleep(deadline);
+        queue = queue::of_lock(address);
+        if sleep.parker.is_granted() {
+            return Ok(());
+        }
+        // Woken by whoever released the lock, we are out of the queue already; woken for another
+        // reason or by the clock, we may not be. In any case the lock is tried before anything else
+        // is decided, so a wake-up that came with a free lock is never wasted.
+        queue.remove(&sleep.parker);
+        sleep.lost = true;
+    }
+}
+
+/// What somebody who has to sleep keeps from one time to the next.
+struct Sleep {
+    parker: Arc<queue::Parker>,
+    since: Instant,
+    lost: bool,
+}
+
+impl Sleep {
+    fn new(request: Request<'_>) -> Self {
+        Sleep {
+            parker: request.parker(),
+            since: Instant::now(),
+            lost: false,
+        }
+    }
+
+    fn is_impatient(&self) -> bool {
+        // A model has no clock: there, one loss is enough.
+        self.lost && (cfg!(loom) || self.since.elapsed() >= PATIENCE)
+    }
+}
+
+/// Takes the lock if it is free, with everything that the new holder owes to those queued.
+/// Otherwise sees to it that whoever releases it comes to the queue, and answers who holds it.
+fn take_or_flag(lock: &ObjectLock, request: Request<'_>, queue: &mut Queue) -> Option<Claim> {
+    let flag = if lock.has(Defect::QueuesUnflagged) {
+        0
+    } else {
+        QUEUED
+    };
+    // Acquire: pairs with the Release of whoever freed the lock. A read-modify-write, as it must be
+    // the latest word that is judged.
+    let word = lock.word.fetch_or(flag, Ordering::Acquire);
+    if let Some(holder) = Claim::of_holder(word) {
+        return Some(holder);
+    }
+    let me = request.claim;
+    let address = lock.address();
+    let flag = if queue.is_empty(address) { 0 } else { QUEUED };
+    // Relaxed: what matters was acquired above, and nobody else changes a flagged word.
+    lock.word.swap(me.word() | flag, Ordering::Relaxed);
+    if let Some(context) = request.context {
+        queue.kill_behind(address, me);
+        if me.can_be_wounded() && queue.has_older(address, me) {
+            context.mark();
+            wounds::wound(me, false);
+        }
+    }
+    None
+}
+
+/// Whether a context that holds something yields at once: wait-die.
+fn dies(lock: &ObjectLock, me: Claim, holder: Claim, queue: &Queue) -> bool {
+    me.dies()
+        && (holder.is_older_than(me) || queue.has_older(lock.address(), me))
+        && !lock.has(Defect::NobodyBacksOff)
+}
+
+/// Takes the lock if it is free, without waiting. The caller has found it free but queued.
+#[cold]
+#[inline(never)]
+pub(super) fn try_acquire(lock: &ObjectLock, request: Request<'_>) -> bool {
+    let mut queue = queue::of_lock(lock.address());
+    take_or_flag(lock, request, &mut queue).is_none()
+}
+
+/// Makes the lock that `claim` holds one that nobody in particular holds.
+pub(super) fn detach(lock: &ObjectLock, claim: Claim) {
+    let plain = Claim::PLAIN.word();
+    // Relaxed, both: the holder stays the same thread, and publishes when it releases the lock.
+    let unflagged =
+        lock.word
+            .compare_exchange(claim.word(), plain, Ordering::Relaxed, Ordering::Relaxed);
+    if unflagged.is_err() {
+        // Whoever is queued judges the holder under the queue's mutex.
+        let _queue = queue::of_lock(lock.address());
+        lock.word.swap(plain | QUEUED, Ordering::Relaxed);
+    }
+}
+
+/// Releases a flagged lock, and serves the first one in its queue.
+#[cold]
+#[inline(never)]
+pub(super) fn release(lock: &ObjectLock, context: Option<&Context>) {
+    serve(lock);
+    if let Some(context) = context
+        && context.claim().can_be_wounded()
+    {
+        // Somebody may have wounded us because of this lock.
+        context.mark();
+    }
+}
+
+fn serve(lock: &ObjectLock) {
+    let address = lock.address();
+    let mut queue = queue::of_lock(address);
+    let Some(next) = queue.pop(address) else {
+        // Release, here and below: pairs with the Acquire of the next taker.
+        lock.word.swap(FREE, Ordering::Release);
+        return;
+    };
+    let flag = if queue.is_empty(address) { 0 } else { QUEUED };
+    if next.is_impatient {
+        // Nobody who is queued owes the new holder anything or the other way round: contexts behind
+        // it are younger, and those of them that would have to die behind it have died when they or
+        // it came.
+        next.parker.grant();
+        let word = if lock.has(Defect::GrantsAndFrees) {
+            FREE
+        } else {
+            next.claim.word()
+        };
+        lock.word.swap(word | flag, Ordering::Release);
+    } else {
+        next.parker.disturb();
+        lock.word.swap(FREE | flag, Ordering::Release);
+    }
+    drop(queue);
+    next.parker.notify();
+}
+
+/// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.
+/// Bounded: a few microseconds.
+#[cfg(not(loom))]
+fn spin(lock: &ObjectLock, me: Claim) -> bool {
+    const PAUSES: u32 = 4;
+    const YIELDS: u32 = 6;
+    for round in 0..PAUSES + YIELDS {
+        // Relaxed: a hint.
+        match lock.word.load(Ordering::Relaxed) {
+            FREE if lock.try_take(me) => return true,
+            word if word & QUEUED != 0 => return false,
+            _ if round < PAUSES => (0..1 << round).for_each(|_| std::hint::spin_loop()),
+            _ => std::thread::yield_now(),
+        }
+    }
+    false
+}
+
+/// Spinning shows a model nothing that trying once does not.
+#[cfg(loom)]
+fn spin(_lock: &ObjectLock, _me: Claim) -> bool {
+    false
+}

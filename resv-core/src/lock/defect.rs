@@ -1,0 +1,41 @@
+//! Defects that a model can build into one lock, to show that it would find them. In every other
+//! build there are none, and asking costs nothing.
+
+use super::ObjectLock;
+
+/// What a lock does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Defect {
+    /// A waiter does not flag the word before it sleeps, so nobody wakes it.
+    QueuesUnflagged,
+    /// Neither the wounded nor the young yield.
+    NobodyBacksOff,
+    /// A wounded context is not woken up.
+    WoundsWithoutWaking,
+    /// A lock that is handed over is also left free.
+    GrantsAndFrees,
+    /// Releasing publishes nothing.
+    ReleasesRelaxed,
+}
+
+impl ObjectLock {
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(super) const fn has(&self, _defect: Defect) -> bool {
+        false
+    }
+
+    #[cfg(loom)]
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// A free lock that does something wrong.
+    #[cfg(all(test, loom))]
+    pub(super) fn with_defect(defect: Option<Defect>) -> Self {
+        ObjectLock {
+            defect,
+            ..ObjectLock::new()
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! loom models of the lock, on the real code, each with a variant that loom must reject. Run with
+//!
+//! ```text
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test -p resv-core --lib --release loom
+//! ```
+//!
+//! A model explores every order of the steps of its threads, with at most two preemptions, and every
+//! value that a load may see. Two blind spots of loom decide how the code and the models are built:
+//! it looks for a preemption only before the last access to each atomic that conflicts, so a
+//! thread's own load can hide an earlier one of another thread (the contended path judges the word
+//! by a read-modify-write); and it has no clock (who has lost a lock once is impatient).
+//!
+//! A variant is a [`Defect`] in the lock. What goes wrong when nobody wakes a sleeper, or nobody
+//! yields, shows as loom's report of a deadlock: a panic that loom's own guards do not survive, so
+//! those variants run in a process of their own.
+
+use super::defect::Defect;
+use super::{Algorithm, Class, Context, LockError, ObjectLock};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+
+/// A lock, and a number that only its holder may touch: if two ever hold it, or one does not see
+/// what the one before did, an increment is lost.
+struct Guarded {
+    lock: ObjectLock,
+    value: AtomicUsize,
+}
+
+impl Guarded {
+    fn new(defect: Option<Defect>) -> Arc<Self> {
+        Arc::new(Guarded {
+            lock: ObjectLock::with_defect(defect),
+            value: AtomicUsize::new(0),
+        })
+    }
+
+    /// The caller holds the lock.
+    fn bump(&self) {
+        // Relaxed, both: it is the lock that has to order them.
+        let value = self.value.load(Ordering::Relaxed);
+        self.value.store(value + 1, Ordering::Relaxed);
+    }
+}
+
+/// How a thread takes a lock.
+#[derive(Clone, Copy)]
+enum By {
+    Plain,
+    Try,
+    Context(Algorithm),
+    TryContext(Algorithm),
+}
+
+const WOUND_WAIT: By = By::Context(Algorithm::WoundWait);
+const WAIT_DIE: By = By::Context(Algorithm::WaitDie);
+
+/// Bumps under the lock; answers how often (a try may fail).
+fn bump_by(guarded: &Guarded, by: By) -> usize {
+    match by {
+        By::Plain => {
+            let _held = guarded.lock.lock();
+            guarded.bump();
+            1
+        }
+        By::Try => match guarded.lock.try_lock() {
+            Some(_held) => {
+                guarded.bump();
+                1
+            }
+            None => 0,
+        },
+        By::Context(algorithm) => {
+            let context = Context::in_class(Class::shared(algorithm));
+            let _held = guarded.lock.lock_with(&context).expect("it holds nothing");
+            guarded.bump();
+            1
+        }
+        By::TryContext(algorithm) => {
+            let context = Context::in_class(Class::shared(algorithm));
+            match guarded.lock.try_lock_with(&context) {
+                Some(_held) => {
+                    guarded.bump();
+                    1
+                }
+                None => 0,
+            }
+        }
+    }
+}
+
+/// Threads that each take one lock once: all come through, and one after the other.
+fn exclusive(bys: &'static [By], defect: Option<Defect>) {
+    loom::model(move || {
+        let guarded = Guarded::new(defect);
+        let (last, others) = bys.split_last().expect("a thread");
+        let threads: Vec<_> = others
+            .iter()
+            .map(|&by| {
+                let guarded = Arc::clone(&guarded);
+                thread::spawn(move || bump_by(&guarded, by))
+            })
+            .collect();
+        let mut bumps = bump_by(&guarded, *last);
+        for thread in threads {
+            bumps += thread.join().expect("no panic");
+        }
+        let held = guarded.lock.try_lock().expect("free");
+        assert_eq!(guarded.value.load(Ordering::Relaxed), bumps, "lost");
+        drop(held);
+    });
+}
+
+#[test]
+fn l_01_plain_and_plain() {
+    exclusive(&[By::Plain, By::Plain], None);
+}
+
+#[test]
+fn l_01_plain_and_context() {
+    exclusive(&[By::Plain, WOUND_WAIT], None);
+}
+
+#[test]
+fn l_01_contexts_of_both_algorithms() {
+    exclusive(&[WAIT_DIE, WOUND_WAIT], None);
+}
+
+#[test]
+fn l_01_three_with_a_try() {
+    exclusive(&[By::Try, By::Plain, WAIT_DIE], None);
+}
+
+#[test]
+fn l_01_three_with_a_context_that_tries() {
+    exclusive(
+        &[By::TryContext(Algorithm::WoundWait), WOUND_WAIT, By::Plain],
+        None,
+    );
+}
+
+#[test]
+fn l_01_three_sleepers() {
+    exclusive(&[By::Plain, WOUND_WAIT, WOUND_WAIT], None);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn l_01_known_bad_release_publishes_nothing() {
+    exclusive(&[By::Plain, By::Plain], Some(Defect::ReleasesRelaxed));
+}
+
+/// Somebody who is woken and loses the lock to a passer-by is handed it the next time.
+fn handed_over(defect: Option<Defect>) {
+    loom::model(move || {
+        let guarded = Guarded::new(defect);
+        let sleeper = {
+            let guarded = Arc::clone(&guarded);
+            thread::spawn(move || bump_by(&guarded, By::Plain))
+        };
+        for _ in 0..3 {
+            bump_by(&guarded, By::Plain);
+        }
+        sleeper.join().expect("no panic");
+        let held = guarded.lock.try_lock().expect("free");
+        assert_eq!(guarded.value.load(Ordering::Relaxed), 4, "lost");
+        drop(held);
+    });
+}
+
+#[test]
+fn l_01_handed_over() {
+    handed_over(None);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn l_01_known_bad_handed_over_and_left_free() {
+    handed_over(Some(Defect::GrantsAndFrees));
+}
+
+#[test]
+#[ignore = "a deadlock; `known_bad_deadlocks_are_found` runs it"]
+fn l_09_known_bad_sleeper_is_not_flagged() {
+    exclusive(&[By::Plain, By::Plain], Some(Defect::QueuesUnflagged));
+}
+
+/// Takes two locks in this order with a context, backing off as often as it must; answers how often.
+fn both(context: &Context, first: &Guarded, second: &Guarded) -> usize {
+    let (mut first, mut second) = (first, second);
+    let mut backoffs = 0;
+    let mut held = first
+        .lock
+        .lock_with(context)
+        .expect("a context that holds nothing never backs off");
+    loop {
+        match second.lock.lock_with(context) {
+            Ok(_second_held) => {
+                first.bump();
+                second.bump();
+                return backoffs;
+            }
+            Err(LockError::Deadlock) => {
+                backoffs += 1;
+                drop(held);
+                held = second.lock.lock_slow(context);
+                std::mem::swap(&mut first, &mut second);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// L-03: two contexts take two locks crosswise, and both finish. In some execution the younger one
+/// has to back off, and in none the older one.
+fn crosswise(algorithms: [Algorithm; 2], defect: Option<Defect>) {
+    let [older_class, younger_class]: [&'static Class; 2] =
+        algorithms.map(|algorithm| &*Box::leak(Box::new(Class::new(algorithm))));
+    loom::model(move || {
+        let (a, b) = (Guarded::new(defect), Guarded::new(defect));
+        let older = Context::in_class(older_class);
+        let younger = Context::in_class(younger_class);
+        let thread = {
+            let (a, b) = (Arc::clone(&a), Arc::clone(&b));
+            thread::spawn(move || both(&younger, &b, &a))
+        };
+        both(&older, &a, &b);
+        thread.join().expect("no panic");
+        for guarded in [a, b] {
+            let held = guarded.lock.try_lock().expect("free");
+            assert_eq!(guarded.value.load(Ordering::Relaxed), 2, "lost");
+            drop(held);
+        }
+    });
+    assert_eq!(older_class.backoffs(), 0, "the oldest never backs off");
+    assert!(younger_class.backoffs() > 0, "backing off was not explored");
+}
+
+#[test]
+fn l_03_crosswise_wound_wait() {
+    crosswise([Algorithm::WoundWait; 2], None);
+}
+
+#[test]
+fn l_03_crosswise_wait_die() {
+    crosswise([Algorithm::WaitDie; 2], None);
+}
+
+#[test]
+fn l_03_crosswise_older_wound_wait() {
+    crosswise([Algorithm::WoundWait, Algorithm::WaitDie], None);
+}
+
+#[test]
+fn l_03_crosswise_older_wait_die() {
+    crosswise([Algorithm::WaitDie, Algorithm::WoundWait], None);
+}
+
+#[test]
+#[ignore = "a deadlock; `known_bad_deadlocks_are_found` runs it"]
+fn l_03_known_bad_wounded_goes_on() {
+    crosswise([Algorithm::WoundWait; 2], Some(Defect::NobodyBacksOff));
+}
+
+#[test]
+#[ignore = "a deadlock; `known_bad_deadlocks_are_found` runs it"]
+fn l_03_known_bad_nobody_dies() {
+    crosswise([Algorithm::WaitDie; 2], Some(Defect::NobodyBacksOff));
+}
+
+#[test]
+#[ignore = "a deadlock; `known_bad_deadlocks_are_found` runs it"]
+fn l_03_known_bad_wounded_is_not_woken() {
+    crosswise([Algorithm::WoundWait; 2], Some(Defect::WoundsWithoutWaking));
+}
+
+/// A plain waiter comes through between two contexts that need both locks.
+#[test]
+fn l_03_crosswise_with_a_plain_one() {
+    loom::model(|| {
+        let (a, b) = (Guarded::new(None), Guarded::new(None));
+        let older = Context::in_class(Class::shared(Algorithm::WoundWait));
+        let crossing = {
+            let (a, b) = (Arc::clone(&a), Arc::clone(&b));
+            thread::spawn(move || {
+                let younger = Context::in_class(Class::shared(Algorithm::WoundWait));
+                both(&younger, &b, &a)
+            })
+        };
+        let plain = {
+            let a = Arc::clone(&a);
+            thread::spawn(move || bump_by(&a, By::Plain))
+        };
+        assert_eq!(both(&older, &a, &b), 0);
+        crossing.join().expect("no panic");
+        plain.join().expect("no panic");
+        let held = a.lock.try_lock().expect("free");
+        assert_eq!(a.value.load(Ordering::Relaxed), 3, "lost");
+        drop(held);
+    });
+}
+
+/// Every variant above that must end in a deadlock does.
+#[test]
+fn known_bad_deadlocks_are_found() {
+    let variants = [
+        "l_09_known_bad_sleeper_is_not_flagged",
+        "l_03_known_bad_wounded_goes_on",
+        "l_03_known_bad_nobody_dies",
+        "l_03_known_bad_wounded_is_not_woken",
+    ];
+    for variant in variants {
+        let model = format!(
+            "{}::{variant}",
+            module_path!().split_once("::").expect("a crate").1
+        );
+        let run = std::process::Command::new(std::env::current_exe().expect("a path"))
+            .args(["--ignored", "--exact", "--nocapture", &model])
+            .output()
+            .expect("it starts");
+        let report = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(!run.status.success(), "{variant} was not rejected");
+        assert!(report.contains("deadlock; threads"), "{variant}: {report}");
+    }
+}

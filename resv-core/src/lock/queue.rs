@@ -1,0 +1,189 @@
+//! Who is queued at a lock: one process-wide table, so that an object pays for one word only.
+//!
+//! The table has a fixed number of buckets, each a mutex around the waiters of every lock whose
+//! address falls into it. A waiter is in the table only while it borrows the lock, so no address in
+//! it is ever stale. Waiters of one lock stand in the order in which they are served: contexts by
+//! age, those without a context in order of arrival among them.
+//!
+//! A [`Parker`] is what one waiter sleeps on. What it is told is written under the bucket's mutex
+//! (a wound under the registry's); the thread is woken after that mutex is released, so that it does
+//! not wake up only to block on it.
+
+use super::word::Claim;
+use crate::sync::{Condvar, Mutex, MutexGuard, wait_until};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a sleeper has been told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Word {
+    #[default]
+    Nothing,
+    /// Something has changed: look again.
+    Look,
+    /// The lock is yours.
+    Granted,
+}
+
+/// What one waiter sleeps on.
+#[derive(Debug, Default)]
+pub(super) struct Parker {
+    told: Mutex<Word>,
+    changed: Condvar,
+}
+
+impl Parker {
+    /// Forgets what was told before. A notification that is still on its way does no harm.
+    pub(super) fn reset(&self) {
+        *self.told.lock() = Word::Nothing;
+    }
+
+    /// Tells the sleeper to look again; [`notify`](Parker::notify) it afterwards.
+    pub(super) fn disturb(&self) {
+        let mut told = self.told.lock();
+        // A grant is never taken back.
+        if *told == Word::Nothing {
+            *told = Word::Look;
+        }
+    }
+
+    /// Tells the sleeper that the lock is its own; [`notify`](Parker::notify) it afterwards.
+    pub(super) fn grant(&self) {
+        *self.told.lock() = Word::Granted;
+    }
+
+    pub(super) fn is_granted(&self) -> bool {
+        *self.told.lock() == Word::Granted
+    }
+
+    /// Wakes the sleeper up. What it was told is set by now, under `told`: so either it sees that
+    /// before it sleeps, or it sleeps by now and is woken.
+    pub(super) fn notify(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Sleeps until told something, or until `deadline`.
+    pub(super) fn sleep(&self, deadline: Option<Instant>) {
+        let mut told = self.told.lock();
+        while *told == Word::Nothing {
+            let in_time;
+            (told, in_time) = wait_until(&self.changed, told, deadline);
+            if !in_time {
+                return;
+            }
+        }
+    }
+}
+
+/// One waiter.
+pub(super) struct Waiter {
+    /// The address of the lock.
+    pub(super) lock: usize,
+    pub(super) claim: Claim,
+    /// Whether it holds other locks, so that it can be told to back off.
+    pub(super) holds: bool,
+    /// Whether it has waited long enough to be given the lock, rather than a chance to take it.
+    pub(super) is_impatient: bool,
+    /// Whether it was served before and lost the lock to somebody who came by.
+    pub(super) lost: bool,
+    pub(super) parker: Arc<Parker>,
+}
+
+impl Waiter {
+    /// Whether this one, being queued behind `older`, has to back off.
+    pub(super) fn dies_behind(&self, older: Claim) -> bool {
+        self.holds && self.claim.dies() && older.is_older_than(self.claim)
+    }
+}
+
+/// The waiters of the locks of one bucket.
+#[derive(Default)]
+pub(super) struct Queue(Vec<Waiter>);
+
+impl Queue {
+    fn of(&self, lock: usize) -> impl DoubleEndedIterator<Item = (usize, &Waiter)> {
+        let waiters = self.0.iter().enumerate();
+        waiters.filter(move |(_, waiter)| waiter.lock == lock)
+    }
+
+    pub(super) fn is_empty(&self, lock: usize) -> bool {
+        self.of(lock).next().is_none()
+    }
+
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn len(&self, lock: usize) -> usize {
+        self.of(lock).count()
+    }
+
+    /// Whether a context older than `claim` is queued at `lock`.
+    pub(super) fn has_older(&self, lock: usize, claim: Claim) -> bool {
+        self.of(lock)
+            .any(|(_, waiter)| waiter.claim.is_older_than(claim))
+    }
+
+    /// Puts a waiter in its place: a context before the first younger one, one without a context
+    /// last, or first if it has been served before.
+    pub(super) fn insert(&mut self, waiter: Waiter) {
+        let lock = waiter.lock;
+        let at = if waiter.claim.ticket().is_some() {
+            self.of(lock)
+                .find(|(_, other)| waiter.claim.is_older_than(other.claim))
+        } else {
+            self.of(lock).next().filter(|_| waiter.lost)
+        };
+        match at.map(|(at, _)| at) {
+            Some(at) => self.0.insert(at, waiter),
+            None => self.0.push(waiter),
+        }
+    }
+
+    /// Takes out the one to be served next.
+    pub(super) fn pop(&mut self, lock: usize) -> Option<Waiter> {
+        let at = self.of(lock).next()?.0;
+        Some(self.0.remove(at))
+    }
+
+    /// Takes out the waiter that sleeps on `parker`, if it is there.
+    pub(super) fn remove(&mut self, parker: &Arc<Parker>) {
+        self.0.retain(|waiter| !Arc::ptr_eq(&waiter.parker, parker));
+    }
+
+    /// Takes out, and wakes, those who have to back off now that `older` holds the lock or is queued
+    /// at it.
+    pub(super) fn kill_behind(&mut self, lock: usize, older: Claim) {
+        let killed = |waiter: &mut Waiter| waiter.lock == lock && waiter.dies_behind(older);
+        for waiter in self.0.extract_if(.., killed) {
+            waiter.parker.disturb();
+            waiter.parker.notify();
+        }
+    }
+}
+
+/// On a cache line of its own.
+#[repr(align(128))]
+struct Bucket(Mutex<Queue>);
+
+#[cfg(not(loom))]
+const BUCKET_BITS: u32 = 7;
+/// Which bucket an address falls into is chance, and a model must not depend on it.
+#[cfg(loom)]
+const BUCKET_BITS: u32 = 0;
+
+const BUCKETS: usize = 1 << BUCKET_BITS;
+
+#[cfg(not(loom))]
+static TABLE: [Bucket; BUCKETS] = [const { Bucket(Mutex::new(Queue(Vec::new()))) }; BUCKETS];
+
+// A model starts with an empty table in each execution.
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref TABLE: [Bucket; BUCKETS] = [Bucket(Mutex::new(Queue::default()))];
+}
+
+/// The queue of the lock at `address`, locked.
+pub(super) fn of_lock(address: usize) -> MutexGuard<'static, Queue> {
+    // The upper bits of the product depend on all bits of the address.
+    let spread = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let index = spread.checked_shr(u64::BITS - BUCKET_BITS).unwrap_or(0);
+    TABLE[index as usize].0.lock()
+}

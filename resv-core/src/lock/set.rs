@@ -1,0 +1,251 @@
+//! Many locks, taken one by one and held by one context.
+//!
+//! A [`LockSet`] is the context of a transaction together with what it holds. It keeps the address
+//! of each lock and nothing else, and lends out the proof for one of them at a time: a word written
+//! between two locks costs a part of what a lock costs, and getting memory as much as half a dozen.
+
+use super::contended::Request;
+use super::{Context, Held, LockError, ObjectLock, contended};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+/// How many locks have their place in the set itself.
+const INLINE: usize = 32;
+
+/// The place of one lock. Empty while its proof is lent out.
+type Place<'l> = Cell<Option<&'l ObjectLock>>;
+
+/// A context, and the locks that it holds, in the order in which they were taken. Dropping it
+/// releases them.
+///
+/// ```
+/// use resv_core::lock::{Context, LockError, LockSet, ObjectLock};
+///
+/// let locks = [ObjectLock::new(), ObjectLock::new()];
+/// let mut set = LockSet::new(Context::new());
+/// for wanted in [1, 0, 1] {
+///     match set.lock(&locks[wanted]) {
+///         Ok(_) | Err(LockError::AlreadyHeld) => {}
+///         Err(_) => unreachable!("nobody else wants them"),
+///     }
+/// }
+/// assert_eq!(set.position(&locks[0]), Some(1));
+/// set.with(1, |held| assert!(held.is_for(&locks[0])));
+/// set.release_all();
+/// assert!(!locks[0].is_locked());
+/// ```
+pub struct LockSet<'l> {
+    /// It takes and releases locks through this set only, so its count is the number of places in
+    /// use.
+    context: Context,
+    first: [Place<'l>; INLINE],
+    more: RefCell<Vec<Place<'l>>>,
+}
+
+impl<'l> LockSet<'l> {
+    /// An empty set.
+    #[inline]
+    pub fn new(context: Context) -> Self {
+        LockSet {
+            context,
+            first: [const { Cell::new(None) }; INLINE],
+            more: RefCell::default(),
+        }
+    }
+
+    /// The context. A lock taken with it directly would have no place, so only tests get at it.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// How many locks are held.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.context.held()
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// [`Context::done`].
+    pub fn done(&self) {
+        self.context.done();
+    }
+
+    /// [`Context::is_done`].
+    pub fn is_done(&self) -> bool {
+        self.context.is_done()
+    }
+
+    /// Takes a lock, and answers at which place it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`ObjectLock::lock_with`].
+    ///
+    /// # Panics
+    ///
+    /// As [`ObjectLock::lock_with`].
+    #[inline]
+    pub fn lock(&self, lock: &'l ObjectLock) -> Result<usize, LockError> {
+        let index = self.len();
+        match self.first.get(index) {
+            Some(place) => {
+                lock.take_with(&self.context, || None)?;
+                place.set(Some(lock));
+            }
+            None => self.lock_more(index - INLINE, lock)?,
+        }
+        Ok(index)
+    }
+
+    fn lock_more(&self, index: usize, lock: &'l ObjectLock) -> Result<(), LockError> {
+        let mut more = self.more.borrow_mut();
+        // Before the lock is taken, as this may fail.
+        more.reserve(1);
+        lock.take_with(&self.context, || None)?;
+        debug_assert_eq!(more.len(), index);
+        more.push(Cell::new(Some(lock)));
+        Ok(())
+    }
+
+    /// Releases everything, and takes `lock`: what follows on [`LockError::Deadlock`].
+    pub fn back_off(&mut self, lock: &'l ObjectLock) {
+        self.release_all();
+        self.lock(lock)
+            .expect("a context that holds nothing never backs off");
+    }
+
+    /// At which place a lock is, if it is held.
+    pub fn position(&self, lock: &ObjectLock) -> Option<usize> {
+        (0..self.len()).find(|&index| {
+            let held = self.place(index, Cell::get);
+            held.is_some_and(|held| std::ptr::eq(held, lock))
+        })
+    }
+
+    /// Lends out the proof for the lock at a place.
+    ///
+    /// # Panics
+    ///
+    /// When there is none, when it is lent out, or when `f` leaves another one in its place.
+    pub fn with<R>(&self, index: usize, f: impl FnOnce(&mut Held<'_>) -> R) -> R {
+        let lock = self.place(index, Cell::take);
+        let lock = lock.expect("a lock whose proof is not lent out");
+        let mut lent = Lent {
+            set: self,
+            index,
+            lock,
+            held: Some(lock.held(Request::of(&self.context))),
+        };
+        f(lent.held.as_mut().expect("it is there until it goes back"))
+    }
+
+    fn place<R>(&self, index: usize, f: impl FnOnce(&Place<'l>) -> R) -> R {
+        match self.first.get(index) {
+            Some(place) => f(place),
+            None => f(&self.more.borrow()[index - INLINE]),
+        }
+    }
+
+    /// Releases everything.
+    #[inline]
+    pub fn release_all(&mut self) {
+        let len = self.len();
+        for place in self.first.iter().take(len) {
+            self.release(place.get());
+        }
+        if len > INLINE {
+            for place in std::mem::take(self.more.get_mut()) {
+                self.release(place.get());
+            }
+        }
+        if len > 0 {
+            self.context.released(len);
+        }
+    }
+
+    #[inline]
+    fn release(&self, lock: Option<&'l ObjectLock>) {
+        if let Some(lock) = lock {
+            lock.release(Some(&self.context));
+        }
+    }
+
+    /// The proofs, in the order in which the locks were taken, no longer tied to a context: nothing
+    /// more can be taken, each can be released by itself, and nobody is told to back off any more.
+    pub fn into_held(self) -> impl Iterator<Item = Held<'l>> {
+        let mut locks = Vec::with_capacity(self.len());
+        for index in 0..self.len() {
+            locks.extend(self.place(index, Cell::take));
+        }
+        for lock in &locks {
+            contended::detach(lock, self.context.claim());
+        }
+        self.context.detached(locks.len());
+        locks.into_iter().map(|lock| lock.held(Request::PLAIN))
+    }
+}
+
+impl Drop for LockSet<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.release_all();
+    }
+}
+
+impl fmt::Debug for LockSet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockSet")
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A proof that is lent out, and goes back on every path.
+struct Lent<'s, 'l> {
+    set: &'s LockSet<'l>,
+    index: usize,
+    lock: &'l ObjectLock,
+    held: Option<Held<'s>>,
+}
+
+impl Drop for Lent<'_, '_> {
+    fn drop(&mut self) {
+        let Lent {
+            set, index, lock, ..
+        } = *self;
+        match self.held.take() {
+            Some(held) if held.is_for(lock) && held.is_of(&set.context) => {
+                // The place stands for the proof again.
+                std::mem::forget(held);
+                set.place(index, |place| place.set(Some(lock)));
+            }
+            other => {
+                drop(other);
+                set.exchanged();
+            }
+        }
+    }
+}
+
+impl LockSet<'_> {
+    /// A borrower has put another proof in the place of the lent one, and that one is gone: whether
+    /// it was dropped, and the lock is free, or leaked, it is not this set's any more. So that no
+    /// place is taken for another, the rest is released.
+    #[cold]
+    fn exchanged(&self) {
+        let more = self.more.borrow();
+        for lock in self.first.iter().chain(&*more).filter_map(Cell::take) {
+            lock.release(Some(&self.context));
+            self.context.released(1);
+        }
+        assert!(
+            std::thread::panicking(),
+            "a proof that was lent out was exchanged for another"
+        );
+    }
+}
