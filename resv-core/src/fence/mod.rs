@@ -81,7 +81,6 @@ pub use handle::{AlreadySignaled, CallbackId, Fence};
 pub use pool::{PoolStats, pool_stats};
 pub use status::{FenceError, FenceStatus, Waited};
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
-pub use wait::wait_each;
 
 #[cfg(all(test, not(loom)))]
 mod compose_tests;

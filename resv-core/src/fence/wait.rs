@@ -78,34 +78,3 @@ impl Fence {
 fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
-
-/// Waits until each of `fences` has signalled, one after the other, within one `timeout` in all.
-///
-/// Signalled fences cost one load each; the clock is read only if something is pending.
-pub fn wait_each<'a>(
-    fences: impl IntoIterator<Item = &'a Fence>,
-    timeout: Option<Duration>,
-) -> Waited {
-    let mut outcome = Waited::Signaled;
-    let mut deadline = None;
-    for fence in fences {
-        let left = if fence.is_signaled() {
-            Some(Duration::ZERO)
-        } else {
-            match *deadline.get_or_insert_with(|| deadline_after(timeout)) {
-                None => None,
-                Some(_) if timeout == Some(Duration::ZERO) => Some(Duration::ZERO),
-                Some(at) => Some(at.saturating_duration_since(Instant::now())),
-            }
-        };
-        match fence.wait(left) {
-            Waited::Signaled => {}
-            Waited::TimedOut => return Waited::TimedOut,
-            Waited::Failed(error) if outcome == Waited::Signaled => {
-                outcome = Waited::Failed(error);
-            }
-            Waited::Failed(_) => {}
-        }
-    }
-    outcome
-}
