@@ -229,26 +229,32 @@ fn a_wait_does_not_cover_fences_added_later() {
 
 #[test]
 fn wait_until_idle_covers_fences_added_later() {
-    for round in 0..100 {
-        let resv = Arc::new(Resv::new());
-        let (first, second) = (job("a"), job("b"));
+    for fails in [false, true] {
+        let resv: Resv = Resv::new();
+        let (asleep, is_asleep) = mpsc::channel();
+        // The hook runs when the waiter begins to wait, so after it has seen the first fence alone.
+        let hook = move || asleep.send(()).unwrap();
+        let first = Timeline::new("a").issue_lazy(hook).unwrap();
+        let second = job("b");
         let last = second.fence().clone();
-        chain(&resv, &first, &second);
+        add(&resv, first.fence(), Usage::Write);
         thread::scope(|scope| {
             let waiter = scope.spawn(|| {
                 let waited = resv.wait_until_idle(Access::Read, WATCHDOG);
                 (waited, last.is_signaled())
             });
-            thread::yield_now();
+            is_asleep.recv().unwrap();
+            // From here on something is pending at every instant until the second signals.
+            add(&resv, second.fence(), Usage::Write);
             // An error does not end it either.
-            match round % 2 {
-                0 => first.signal(),
-                _ => first.signal_error(FenceError::IO),
+            if fails {
+                first.signal_error(FenceError::IO);
+            } else {
+                first.signal();
             }
             // Leaves time to one that stops after the first.
             (0..20).for_each(|_| thread::yield_now());
             second.signal_error(FenceError::IO);
-            // Either it slept for the second one and reports its error, or it came after both.
             let (waited, last_signaled) = waiter.join().unwrap();
             assert!(last_signaled, "ended before the object was idle");
             assert!(waited.is_signaled());
