@@ -47,13 +47,34 @@ use crate::lock::{Held, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
 
-/// What a reservation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a reservation is for. A back end may also count with it what is left of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     /// How many entries are going to be added.
     pub adds: usize,
     /// How often edits are going to be published.
     pub publishes: usize,
+}
+
+impl Room {
+    /// Makes this room at least as large as `other`.
+    pub fn widen(&mut self, other: Room) {
+        self.adds = self.adds.max(other.adds);
+        self.publishes = self.publishes.max(other.publishes);
+    }
+
+    /// Uses the room for one edit, which adds an entry or does not.
+    ///
+    /// # Panics
+    ///
+    /// When there is no room for the add, or none for the publishing of an edit.
+    pub fn use_for_edit(&mut self, adds: bool) {
+        assert!(self.publishes > 0, "no room is reserved for a publish");
+        self.adds = self
+            .adds
+            .checked_sub(usize::from(adds))
+            .expect("no room is reserved for this add");
+    }
 }
 
 /// An implementation of the storage of one reservation object. See the [module](self) for the

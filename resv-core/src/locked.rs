@@ -107,12 +107,7 @@ impl Backend for Locked {
             .and_then(|()| state.published.try_reserve(wanted.saturating_sub(have)))
             .and_then(|()| state.removed.try_reserve(wanted))
             .map_err(|_| ReserveError::new(room.adds))?;
-        let left = state.room.get_or_insert(Room {
-            adds: 0,
-            publishes: 0,
-        });
-        left.adds = left.adds.max(room.adds);
-        left.publishes = left.publishes.max(room.publishes);
+        state.room.get_or_insert_default().widen(room);
         Ok(())
     }
 
@@ -121,13 +116,7 @@ impl Backend for Locked {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let room = state.room.as_mut().expect("an edit needs a reservation");
-        assert!(room.publishes > 0, "no room is reserved for a publish");
-        if add.is_some() {
-            room.adds = room
-                .adds
-                .checked_sub(1)
-                .expect("no room is reserved for this add");
-        }
+        room.use_for_edit(add.is_some());
         if !state.is_staged {
             state.is_staged = true;
             let State {

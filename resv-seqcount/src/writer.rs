@@ -80,12 +80,7 @@ impl Writer {
 
     /// Permits what room was got for.
     pub(crate) fn admit(&mut self, room: Room) {
-        let left = self.room.get_or_insert(Room {
-            adds: 0,
-            publishes: 0,
-        });
-        left.adds = left.adds.max(room.adds);
-        left.publishes = left.publishes.max(room.publishes);
+        self.room.get_or_insert_default().widen(room);
     }
 
     pub(crate) fn unreserve(&mut self) {
@@ -104,13 +99,7 @@ impl Writer {
         add: Option<Entry>,
     ) {
         let room = self.room.as_mut().expect("an edit needs a reservation");
-        assert!(room.publishes > 0, "no room is reserved for a publish");
-        if add.is_some() {
-            room.adds = room
-                .adds
-                .checked_sub(1)
-                .expect("no room is reserved for this add");
-        }
+        room.use_for_edit(add.is_some());
         let used = table.map_or(&[][..], Table::used_held);
         if !self.staged {
             self.staged = true;
