@@ -56,15 +56,18 @@
 //! });
 //! ```
 //!
+//! A task uses [`exec_async`](crate::exec_async()), with the same closure.
+//!
 //! While the closure runs, no other lock of an object may be waited for on this thread, such as
 //! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
 
 use crate::object::Resv;
 use crate::receipt::{Members, Receipt};
-use resv_core::lock::{Class, Context, LockError};
+use resv_core::lock::{Class, Context, LockError, Watch};
 use resv_core::{Backend, ObjectLock, ReserveError, Semantics};
 use std::cell::Cell;
 use std::fmt;
+use std::task::Waker;
 
 /// Locking on could deadlock: to be returned from the closure of [`exec`], which then runs it again.
 #[derive(Debug)]
@@ -151,10 +154,7 @@ pub fn exec_in<'env, T, E>(
     class: &'static Class,
     mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 ) -> Result<T, E> {
-    let mut tx = Tx {
-        members: Members::new(Context::in_class(class)),
-        contended: Cell::new(None),
-    };
+    let mut tx = Tx::new(class, true);
     loop {
         match f(&tx) {
             Ok(value) => return Ok(value),
@@ -169,11 +169,22 @@ pub fn exec_in<'env, T, E>(
 /// `'env` is how long the objects live: longer than the call of [`exec`].
 pub struct Tx<'env> {
     members: Members<'env>,
+    /// Whether a lock is waited for: not by a task.
+    waits: bool,
     /// The lock that the last back-off was about.
     contended: Cell<Option<&'env ObjectLock>>,
 }
 
 impl<'env> Tx<'env> {
+    #[inline]
+    pub(crate) fn new(class: &'static Class, waits: bool) -> Self {
+        Tx {
+            members: Members::new(Context::in_class(class)),
+            waits,
+            contended: Cell::new(None),
+        }
+    }
+
     /// Takes the lock of `resv`; sleeps while another transaction holds it and waiting is safe. An
     /// object that this transaction holds already is simply held: the receipt is for the same lock.
     ///
@@ -193,7 +204,13 @@ impl<'env> Tx<'env> {
         resv: &'env Resv<S, B>,
     ) -> Result<Receipt<'t, 'env, S, B>, Backoff> {
         let lock = resv.backend().object_lock();
-        let place = match self.members.locks().lock(lock) {
+        let locks = self.members.locks();
+        let taken = if self.waits {
+            locks.lock(lock)
+        } else {
+            locks.try_lock(lock)
+        };
+        let place = match taken {
             Ok(place) => place,
             Err(error) => self.not_taken(error, lock)?,
         };
@@ -241,13 +258,31 @@ impl<'env> Tx<'env> {
     /// Releases everything, and takes the contended object first.
     #[cold]
     fn back_off(&mut self) {
+        let contended = self.give_up();
+        self.members.lock_first(contended);
+    }
+
+    /// Releases everything, and answers which object was contended.
+    #[cold]
+    pub(crate) fn give_up(&mut self) -> &'env ObjectLock {
         let contended = self.contended.take();
         let contended = contended.expect("a back-off of this transaction");
         assert!(
             !self.members.locks().is_done(),
             "the closure has added and then backs off: lock everything before the first add"
         );
-        self.members.back_off(contended);
+        self.members.release();
+        contended
+    }
+
+    /// Publishes, and releases everything.
+    pub(crate) fn release(&mut self) {
+        self.members.release();
+    }
+
+    /// With nothing held: watches a lock, or answers `None` as it is free.
+    pub(crate) fn watch(&self, lock: &'env ObjectLock, waker: &Waker) -> Option<Watch<'env>> {
+        self.members.locks().watch(lock, waker)
     }
 }
 

@@ -12,7 +12,7 @@
 //! 5. leaves its own fence behind ([`Slots::add`], with a [`Usage`]), which cannot fail any more.
 //!
 //! A job that uses many buffers locks them in any order with [`exec`](exec()) or [`lock_all`],
-//! without deadlock.
+//! without deadlock; a task with [`exec_async`](exec_async()).
 //!
 //! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
 //! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps, [`wait_async`](Resv::wait_async)
@@ -94,6 +94,7 @@ mod countdown;
 pub mod describe;
 mod dynamic;
 pub mod exec;
+pub mod exec_async;
 #[cfg(feature = "fd")]
 pub mod fd;
 pub mod future;
@@ -111,6 +112,7 @@ pub use calloop::FenceSource;
 pub use describe::{DRIVER, Description, FenceDescription, FenceLine, describe};
 pub use dynamic::{Edit, Reservation, new_reservation};
 pub use exec::{Backoff, ExecError, Tx, exec, exec_in};
+pub use exec_async::{ExecFuture, exec_async, exec_async_in};
 #[cfg(feature = "fd")]
 pub use fd::{Readiness, ReadyFd};
 pub use future::WaitFuture;

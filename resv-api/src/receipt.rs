@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::fmt;
 
 /// An object whose type is forgotten, so that one transaction can hold several kinds.
-pub(crate) trait Finish {
+pub(crate) trait Finish: Sync {
     /// Publishes and gives up the rest, before the lock is released.
     fn finish(&self, held: &mut Held<'_>);
 }
@@ -52,9 +52,14 @@ impl<'env> Members<'env> {
         &self.locks
     }
 
-    /// Publishes, releases all, and takes `lock`.
-    pub(crate) fn back_off(&mut self, lock: &'env ObjectLock) {
+    /// Publishes, and releases all.
+    pub(crate) fn release(&mut self) {
         self.finish();
+        self.locks.release_all();
+    }
+
+    /// With nothing held: takes `lock`, and sleeps until it can.
+    pub(crate) fn lock_first(&mut self, lock: &'env ObjectLock) {
         self.locks.back_off(lock);
     }
 

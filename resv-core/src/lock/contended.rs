@@ -177,6 +177,25 @@ fn take_or_flag(lock: &ObjectLock, request: Request<'_>, queue: &mut Queue) -> O
     None
 }
 
+/// Sees to it that whoever releases the lock comes to its queue; `false` when nobody holds it.
+pub(super) fn flag_if_held(lock: &ObjectLock, queue: &Queue) -> bool {
+    let flag = if lock.has(Defect::QueuesUnflagged) {
+        0
+    } else {
+        QUEUED
+    };
+    // Relaxed: nothing is taken. A read-modify-write, as it must be the latest word that is judged.
+    let word = lock.word.fetch_or(flag, Ordering::Relaxed);
+    let is_held = Claim::of_holder(word).is_some();
+    if !is_held && queue.is_empty(lock.address()) {
+        // Nobody has taken it meanwhile: a flagged word changes under the queue's mutex only.
+        // Relaxed, both times: a read-modify-write, so the next taker still acquires what the last
+        // holder released.
+        lock.word.fetch_and(!QUEUED, Ordering::Relaxed);
+    }
+    is_held
+}
+
 /// Whether a context that holds something yields at once: wait-die.
 fn dies(lock: &ObjectLock, me: Claim, holder: Claim, queue: &Queue) -> bool {
     me.dies()
@@ -222,29 +241,35 @@ pub(super) fn release(lock: &ObjectLock, context: Option<&Context>) {
 fn serve(lock: &ObjectLock) {
     let address = lock.address();
     let mut queue = queue::of_lock(address);
-    let Some(next) = queue.pop(address) else {
-        // Release, here and below: pairs with the Acquire of the next taker.
-        lock.word.swap(FREE, Ordering::Release);
-        return;
+    let next = queue.pop(address);
+    let granted = next.as_ref().filter(|next| next.is_impatient);
+    let watcher = match granted {
+        Some(_) => None,
+        None => queue.pop_watcher(address),
     };
-    let flag = if queue.is_empty(address) { 0 } else { QUEUED };
-    if next.is_impatient {
-        // Nobody who is queued owes the new holder anything or the other way round: contexts behind
-        // it are younger, and those of them that would have to die behind it have died when they or
-        // it came.
-        next.parker.grant();
-        let word = if lock.has(Defect::GrantsAndFrees) {
-            FREE
+    // Nobody who is queued owes the new holder anything or the other way round: contexts behind it
+    // are younger, and those of them that would have to die behind it have died when they or it came.
+    let word = match granted {
+        Some(next) if !lock.has(Defect::GrantsAndFrees) => next.claim.word(),
+        _ => FREE,
+    };
+    if let Some(next) = &next {
+        if next.is_impatient {
+            next.parker.grant();
         } else {
-            next.claim.word()
-        };
-        lock.word.swap(word | flag, Ordering::Release);
-    } else {
-        next.parker.disturb();
-        lock.word.swap(FREE | flag, Ordering::Release);
+            next.parker.disturb();
+        }
     }
+    let flag = if queue.is_empty(address) { 0 } else { QUEUED };
+    // Release: pairs with the Acquire of the next taker.
+    lock.word.swap(word | flag, Ordering::Release);
     drop(queue);
-    next.parker.notify();
+    if let Some(next) = next {
+        next.parker.notify();
+    }
+    if let Some(watcher) = watcher {
+        watcher.bell.ring();
+    }
 }
 
 /// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.

@@ -16,6 +16,8 @@ pub(super) enum Defect {
     GrantsAndFrees,
     /// Releasing publishes nothing.
     ReleasesRelaxed,
+    /// A watch that ends while the lock is free tells nobody.
+    KeepsTheTurn,
 }
 
 impl ObjectLock {

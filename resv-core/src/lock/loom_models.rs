@@ -19,6 +19,9 @@ use super::{Algorithm, Class, Context, LockError, ObjectLock};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
+use std::sync::Arc as StdArc;
+use std::sync::atomic::{AtomicBool as StdAtomicBool, Ordering as StdOrdering};
+use std::task::Wake;
 
 /// A lock, and a number that only its holder may touch: if two ever hold it, or one does not see
 /// what the one before did, an increment is lost.
@@ -298,6 +301,71 @@ fn l_03_crosswise_with_a_plain_one() {
         assert_eq!(a.value.load(Ordering::Relaxed), 3, "lost");
         drop(held);
     });
+}
+
+/// Whether a task has been woken. Not part of the model: it is read when all threads have ended.
+#[derive(Default)]
+struct Woken(StdAtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: StdArc<Self>) {
+        self.0.store(true, StdOrdering::Relaxed);
+    }
+}
+
+/// A task that finds the lock taken and watches it is woken by the release, whenever that is; and
+/// whoever watches behind one that has been woken and gives up is woken then.
+fn watched(watches: usize, defect: Option<Defect>) {
+    loom::model(move || {
+        let guarded = Guarded::new(defect);
+        let holder = {
+            let guarded = Arc::clone(&guarded);
+            thread::spawn(move || bump_by(&guarded, By::Plain))
+        };
+        let wakers: Vec<StdArc<Woken>> = (0..watches).map(|_| StdArc::default()).collect();
+        let contexts: Vec<Context> = (0..watches).map(|_| Context::new()).collect();
+        let entered: Vec<_> = std::iter::zip(&wakers, &contexts)
+            .map(|(woken, context)| guarded.lock.watch(context, &StdArc::clone(woken).into()))
+            .collect();
+        holder.join().expect("no panic");
+        for (watch, woken) in std::iter::zip(entered, wakers) {
+            // `None`: the lock was free, and the task goes on by itself.
+            if watch.is_some() {
+                assert!(woken.0.load(StdOrdering::Relaxed), "never woken");
+            }
+            drop(watch);
+        }
+        let held = guarded.lock.try_lock().expect("free");
+        assert!(!is_queued_at(&guarded), "left behind");
+        drop(held);
+    });
+}
+
+/// Whether anybody is left in the queue of a lock that one thread holds and no other wants.
+fn is_queued_at(guarded: &Guarded) -> bool {
+    !super::queue::of_lock(guarded.lock.address()).is_empty(guarded.lock.address())
+}
+
+#[test]
+fn l_09_watch() {
+    watched(1, None);
+}
+
+#[test]
+fn l_09_watch_passes_its_turn_on() {
+    watched(3, None);
+}
+
+#[test]
+#[should_panic(expected = "never woken")]
+fn l_09_known_bad_watch_is_not_flagged() {
+    watched(1, Some(Defect::QueuesUnflagged));
+}
+
+#[test]
+#[should_panic(expected = "never woken")]
+fn l_09_known_bad_watch_keeps_its_turn() {
+    watched(2, Some(Defect::KeepsTheTurn));
 }
 
 /// Every variant above that must end in a deadlock does.

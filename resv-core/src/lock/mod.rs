@@ -58,6 +58,7 @@
 //! | `set` | a context with the locks that it holds |
 //! | `queue` | the table of waiters, and what a waiter sleeps on |
 //! | `wounds` | which contexts are wounded |
+//! | `watch` | waiting for a lock without a thread |
 //! | `contended` | the decisions: who waits, who yields, who is served |
 //! | `inject` | artificial back-offs, with the feature `inject-backoff` |
 //!
@@ -77,9 +78,10 @@
 //!
 //! # Tasks
 //!
-//! There is no asynchronous lock. A [`Held`] must stay on its thread, as back ends prepare that
-//! thread when they reserve; so a task can hold a lock within one poll only, and there it may as
-//! well block: holders do not sleep with a lock held, except for fences.
+//! A task tries its locks within one poll and holds none while it is suspended: a [`Held`] must stay
+//! on its thread, as back ends prepare that thread when they reserve, and a thread that waited for a
+//! suspended task might be the one that has to run it. What wakes the task is a [`Watch`]; the form
+//! for users is `resv_api::exec_async`.
 
 mod contended;
 mod context;
@@ -92,6 +94,7 @@ mod queue;
 mod set;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod watch;
 mod word;
 mod wounds;
 
@@ -99,6 +102,7 @@ pub use context::{Class, Context, LockError};
 #[cfg(feature = "inject-backoff")]
 pub use inject::inject_backoffs;
 pub use set::LockSet;
+pub use watch::Watch;
 pub use word::Algorithm;
 
 use crate::sync::{AtomicU64, Ordering};
@@ -276,6 +280,27 @@ impl ObjectLock {
         Ok(())
     }
 
+    /// Takes the lock for `context` if it can be had at once, and counts it, as
+    /// [`take_with`](ObjectLock::take_with) does; says [`LockError::Deadlock`] if it cannot.
+    fn try_take_with(&self, context: &Context) -> Result<(), LockError> {
+        let request = Request::of(context);
+        if contended::is_held_by(self, request.claim) {
+            return Err(LockError::AlreadyHeld);
+        }
+        if context.is_done() {
+            context.refuse();
+        }
+        #[cfg(feature = "inject-backoff")]
+        if context.injects() {
+            return Err(context.backs_off());
+        }
+        if !self.try_take_now(request) {
+            return Err(context.backs_off());
+        }
+        context.taken();
+        Ok(())
+    }
+
     /// Releases the lock, for the one who holds it; the caller counts.
     #[inline]
     fn release(&self, context: Option<&Context>) {
@@ -298,12 +323,16 @@ impl ObjectLock {
 
     #[inline]
     fn try_request<'a>(&'a self, request: Request<'a>) -> Option<Held<'a>> {
-        let taken = self.try_take(request.claim) || {
+        self.try_take_now(request).then(|| self.held(request))
+    }
+
+    #[inline]
+    fn try_take_now(&self, request: Request<'_>) -> bool {
+        self.try_take(request.claim) || {
             // Relaxed: a hint, looked at again under the queue's mutex.
             let word = self.word.load(Ordering::Relaxed);
             Claim::of_holder(word).is_none() && contended::try_acquire(self, request)
-        };
-        taken.then(|| self.held(request))
+        }
     }
 
     /// Takes the lock if it is free and nobody is queued.

@@ -12,6 +12,7 @@
 use super::word::Claim;
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_until};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 /// What a sleeper has been told.
@@ -75,6 +76,48 @@ impl Parker {
     }
 }
 
+/// What wakes the task of one [watch](super::Watch).
+#[derive(Debug)]
+pub(super) struct Bell(Mutex<Option<Waker>>);
+
+impl Bell {
+    pub(super) fn new(waker: Waker) -> Self {
+        Bell(Mutex::new(Some(waker)))
+    }
+
+    /// Wakes the task; called once, by whoever took the watcher out of the queue, with no mutex of
+    /// ours held.
+    pub(super) fn ring(&self) {
+        let waker = self.0.lock().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether it has rung; if not, it will wake `waker`.
+    pub(super) fn poll(&self, waker: &Waker) -> Poll<()> {
+        // A waker is foreign code: cloned before the lock is taken, dropped after its release.
+        let waker = waker.clone();
+        let mut slot = self.0.lock();
+        if slot.is_none() {
+            return Poll::Ready(());
+        }
+        let replaced = slot.replace(waker);
+        drop(slot);
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+/// A task that wants to know when a lock is released.
+pub(super) struct Watcher {
+    /// The address of the lock.
+    pub(super) lock: usize,
+    /// Its place among the watchers; it asks for nothing.
+    pub(super) claim: Claim,
+    pub(super) bell: Arc<Bell>,
+}
+
 /// One waiter.
 pub(super) struct Waiter {
     /// The address of the lock.
@@ -96,18 +139,57 @@ impl Waiter {
     }
 }
 
-/// The waiters of the locks of one bucket.
+/// The waiters of the locks of one bucket, and beside them the watchers: they ask for nothing, so
+/// they take part in no decision about waiters, but somebody has to come and ring.
 #[derive(Default)]
-pub(super) struct Queue(Vec<Waiter>);
+pub(super) struct Queue {
+    waiters: Vec<Waiter>,
+    watchers: Vec<Watcher>,
+}
 
 impl Queue {
+    #[cfg(not(loom))]
+    const EMPTY: Queue = Queue {
+        waiters: Vec::new(),
+        watchers: Vec::new(),
+    };
+
     fn of(&self, lock: usize) -> impl DoubleEndedIterator<Item = (usize, &Waiter)> {
-        let waiters = self.0.iter().enumerate();
+        let waiters = self.waiters.iter().enumerate();
         waiters.filter(move |(_, waiter)| waiter.lock == lock)
     }
 
+    /// Whether nobody waits for the lock and nobody watches it, so that its word needs no flag.
     pub(super) fn is_empty(&self, lock: usize) -> bool {
-        self.of(lock).next().is_none()
+        self.of(lock).next().is_none() && self.watchers.iter().all(|watcher| watcher.lock != lock)
+    }
+
+    /// Enters a watcher, before the first younger one.
+    pub(super) fn watch(&mut self, watcher: Watcher) {
+        let younger = |other: &Watcher| {
+            other.lock == watcher.lock && watcher.claim.is_older_than(other.claim)
+        };
+        let at = self.watchers.iter().position(younger);
+        self.watchers
+            .insert(at.unwrap_or(self.watchers.len()), watcher);
+    }
+
+    /// Takes a watcher out; `false` when it is not there any more.
+    pub(super) fn unwatch(&mut self, bell: &Arc<Bell>) -> bool {
+        let at = self
+            .watchers
+            .iter()
+            .position(|watcher| Arc::ptr_eq(&watcher.bell, bell));
+        at.map(|at| self.watchers.remove(at)).is_some()
+    }
+
+    /// Takes out the watcher to be rung next.
+    pub(super) fn pop_watcher(&mut self, lock: usize) -> Option<Watcher> {
+        let at = self
+            .watchers
+            .iter()
+            .position(|watcher| watcher.lock == lock)?;
+        Some(self.watchers.remove(at))
     }
 
     #[cfg(all(test, not(loom)))]
@@ -132,27 +214,28 @@ impl Queue {
             self.of(lock).next().filter(|_| waiter.lost)
         };
         match at.map(|(at, _)| at) {
-            Some(at) => self.0.insert(at, waiter),
-            None => self.0.push(waiter),
+            Some(at) => self.waiters.insert(at, waiter),
+            None => self.waiters.push(waiter),
         }
     }
 
     /// Takes out the one to be served next.
     pub(super) fn pop(&mut self, lock: usize) -> Option<Waiter> {
         let at = self.of(lock).next()?.0;
-        Some(self.0.remove(at))
+        Some(self.waiters.remove(at))
     }
 
     /// Takes out the waiter that sleeps on `parker`, if it is there.
     pub(super) fn remove(&mut self, parker: &Arc<Parker>) {
-        self.0.retain(|waiter| !Arc::ptr_eq(&waiter.parker, parker));
+        self.waiters
+            .retain(|waiter| !Arc::ptr_eq(&waiter.parker, parker));
     }
 
     /// Takes out, and wakes, those who have to back off now that `older` holds the lock or is queued
     /// at it.
     pub(super) fn kill_behind(&mut self, lock: usize, older: Claim) {
         let killed = |waiter: &mut Waiter| waiter.lock == lock && waiter.dies_behind(older);
-        for waiter in self.0.extract_if(.., killed) {
+        for waiter in self.waiters.extract_if(.., killed) {
             waiter.parker.disturb();
             waiter.parker.notify();
         }
@@ -172,7 +255,7 @@ const BUCKET_BITS: u32 = 0;
 const BUCKETS: usize = 1 << BUCKET_BITS;
 
 #[cfg(not(loom))]
-static TABLE: [Bucket; BUCKETS] = [const { Bucket(Mutex::new(Queue(Vec::new()))) }; BUCKETS];
+static TABLE: [Bucket; BUCKETS] = [const { Bucket(Mutex::new(Queue::EMPTY)) }; BUCKETS];
 
 // A model starts with an empty table in each execution.
 #[cfg(loom)]

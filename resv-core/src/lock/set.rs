@@ -5,12 +5,16 @@
 //! between two locks costs a part of what a lock costs, and getting memory as much as half a dozen.
 
 use super::contended::Request;
-use super::{Context, Held, LockError, ObjectLock, contended};
+use super::{Context, Held, LockError, ObjectLock, Watch, contended};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::task::Waker;
 
 /// How many locks have their place in the set itself.
 const INLINE: usize = 32;
+
+/// How a lock is taken: waiting for it or not.
+type Take = fn(&ObjectLock, &Context) -> Result<(), LockError>;
 
 /// The place of one lock. Empty while its proof is lent out.
 type Place<'l> = Cell<Option<&'l ObjectLock>>;
@@ -91,22 +95,27 @@ impl<'l> LockSet<'l> {
     /// As [`ObjectLock::lock_with`].
     #[inline]
     pub fn lock(&self, lock: &'l ObjectLock) -> Result<usize, LockError> {
+        self.lock_by(lock, |lock, context| lock.take_with(context, || None))
+    }
+
+    #[inline]
+    fn lock_by(&self, lock: &'l ObjectLock, take: Take) -> Result<usize, LockError> {
         let index = self.len();
         match self.first.get(index) {
             Some(place) => {
-                lock.take_with(&self.context, || None)?;
+                take(lock, &self.context)?;
                 place.set(Some(lock));
             }
-            None => self.lock_more(index - INLINE, lock)?,
+            None => self.lock_more(index - INLINE, lock, take)?,
         }
         Ok(index)
     }
 
-    fn lock_more(&self, index: usize, lock: &'l ObjectLock) -> Result<(), LockError> {
+    fn lock_more(&self, index: usize, lock: &'l ObjectLock, take: Take) -> Result<(), LockError> {
         let mut more = self.more.borrow_mut();
         // Before the lock is taken, as this may fail.
         more.reserve(1);
-        lock.take_with(&self.context, || None)?;
+        take(lock, &self.context)?;
         debug_assert_eq!(more.len(), index);
         more.push(Cell::new(Some(lock)));
         Ok(())
@@ -117,6 +126,29 @@ impl<'l> LockSet<'l> {
         self.release_all();
         self.lock(lock)
             .expect("a context that holds nothing never backs off");
+    }
+
+    /// [`lock`](LockSet::lock) that never waits: of a lock that cannot be had at once it says
+    /// [`LockError::Deadlock`].
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](LockSet::lock).
+    ///
+    /// # Panics
+    ///
+    /// As [`lock`](LockSet::lock).
+    pub fn try_lock(&self, lock: &'l ObjectLock) -> Result<usize, LockError> {
+        self.lock_by(lock, ObjectLock::try_take_with)
+    }
+
+    /// Watches a lock, with nothing held; `None` when it is free.
+    ///
+    /// # Panics
+    ///
+    /// When something is held.
+    pub fn watch(&self, lock: &'l ObjectLock, waker: &Waker) -> Option<Watch<'l>> {
+        lock.watch(&self.context, waker)
     }
 
     /// At which place a lock is, if it is held.
