@@ -36,6 +36,7 @@ use super::extra::Extra;
 use super::handle::Callback;
 use super::status::{FenceStatus, StateWord};
 use super::timeline::{Timeline, TimelineId};
+use super::trace::Asked;
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 // Only the owners of a reference read `composed`, and it is written before there is one.
 use std::sync::atomic::AtomicBool;
@@ -47,6 +48,7 @@ pub struct FenceCell {
     refs: AtomicUsize,
     state: AtomicU32,
     composed: AtomicBool,
+    asked: Asked,
     timeline: AtomicU64,
     seqno: AtomicU64,
     cold: Mutex<Cold>,
@@ -79,6 +81,7 @@ impl FenceCell {
             refs: AtomicUsize::new(0),
             state: AtomicU32::new(StateWord::SIGNALED.0),
             composed: AtomicBool::new(false),
+            asked: Asked::default(),
             timeline: AtomicU64::new(0),
             seqno: AtomicU64::new(0),
             cold: Mutex::new(Cold::default()),
@@ -96,6 +99,7 @@ impl FenceCell {
         let composed = extra.as_ref().is_some_and(|e| e.composition.is_some());
         // Relaxed: handing over the reference orders it.
         self.composed.store(composed, Ordering::Relaxed);
+        self.asked.reset();
         // Release, each: pairs with the Acquire loads in `key_parts`, `is_pending` and `status`. A
         // reader without a reference that reads the new fence here must not go on to believe that
         // the place it came from still holds the old one (step 3).
@@ -123,6 +127,12 @@ impl FenceCell {
     #[inline]
     pub(super) fn is_composed(&self) -> bool {
         self.composed.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody has asked for its signal, for [`trace`](super::trace).
+    #[cfg(feature = "tracing")]
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     pub(super) fn cold(&self) -> &Mutex<Cold> {

@@ -34,6 +34,7 @@ use super::pool;
 use super::settle::spread;
 use super::status::{FenceError, FenceStatus, StateWord};
 use super::timeline::Timeline;
+use super::trace;
 use std::cmp::Reverse;
 
 impl Fence {
@@ -174,7 +175,9 @@ pub(super) fn pending_parent(mode: Mode, children: Vec<Fence>, error: Option<Fen
         ..Extra::default()
     };
     cell.occupy(timeline, 1, StateWord::PENDING, Some(Box::new(extra)));
-    Fence::from_cell(cell)
+    let fence = Fence::from_cell(cell);
+    trace::init(&fence);
+    fence
 }
 
 /// Has `parent` watch `children`. It may signal meanwhile, and be signalled by the time of return.

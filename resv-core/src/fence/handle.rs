@@ -5,6 +5,7 @@ use super::extra::Extra;
 use super::pool;
 use super::status::{FenceStatus, StateWord};
 use super::timeline::{Timeline, TimelineId};
+use super::trace;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
@@ -50,7 +51,9 @@ impl Fence {
     pub fn signaled() -> Fence {
         let timeline = Timeline::new("signaled");
         timeline.reach().advance(1);
-        Fence::new(timeline, 1, StateWord::SIGNALED, None)
+        let fence = Fence::new(timeline, 1, StateWord::SIGNALED, None);
+        trace::signaled(&fence);
+        fence
     }
 
     pub(super) fn new(
@@ -61,7 +64,9 @@ impl Fence {
     ) -> Fence {
         let cell = pool::take();
         cell.occupy(timeline, seqno, state, extra);
-        Fence { cell }
+        let fence = Fence { cell };
+        trace::init(&fence);
+        fence
     }
 
     /// The timeline's identity.
@@ -131,6 +136,7 @@ impl Fence {
         if self.is_signaled() {
             return Err(AlreadySignaled(callback));
         }
+        trace::enable_signal(self);
         // Boxed before the lock is taken, so that nobody waits for the allocator.
         let callback = Box::new(callback);
         let mut cold = self.cell.cold().lock();

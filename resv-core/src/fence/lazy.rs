@@ -10,6 +10,7 @@ use super::extra::Extra;
 use super::handle::Fence;
 use super::settle::Panics;
 use super::timeline::{SeqnoError, Signaler, Timeline};
+use super::trace;
 
 impl Timeline {
     /// Issues the next fence, as [`issue`](Timeline::issue) does, with a hook that asks for its work.
@@ -65,6 +66,7 @@ impl Fence {
             if parent.is_some_and(|parent| parent.is_signaled()) {
                 continue;
             }
+            trace::enable_signal(&fence);
             let mut hook = None;
             if let Some(extra) = fence.cell().cold().lock().extra.as_mut() {
                 hook = extra.start.take();

@@ -74,6 +74,7 @@ mod pool;
 mod settle;
 mod status;
 mod timeline;
+pub mod trace;
 mod wait;
 
 pub use compose::{Leaves, merge, unwrap};
@@ -90,3 +91,5 @@ mod loom_models;
 mod point_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;
+#[cfg(all(test, feature = "tracing", not(loom)))]
+mod trace_tests;

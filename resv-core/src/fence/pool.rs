@@ -7,6 +7,7 @@
 
 use super::cell::FenceCell;
 use super::extra::Extra;
+use super::trace;
 use crate::sync::Mutex;
 
 /// How many fences there are.
@@ -81,6 +82,7 @@ pub(super) fn put(cell: &'static FenceCell) {
 /// after the cell is back: the points of a timeline that goes are cancelled, which may panic.
 fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
     let (timeline, extra) = cell.vacate();
+    trace::destroy(cell, timeline.as_ref());
     POOL.lock().free.push(cell);
     drop(timeline);
     extra

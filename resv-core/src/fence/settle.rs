@@ -12,6 +12,7 @@ use super::extra::Extra;
 use super::handle::{Callback, Fence};
 use super::status::{FenceError, FenceStatus, StateWord};
 use super::timeline::Timeline;
+use super::trace;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -65,6 +66,7 @@ impl Fence {
             Err(error) => StateWord::error(error),
         };
         let mut settled = self.settle(word);
+        trace::signaled(self);
         if settled.extra.is_some() || settled.awaited.is_some() {
             spread(settled);
         } else {
@@ -88,6 +90,7 @@ impl Fence {
             let composition = extra.as_mut()?.composition.as_mut()?;
             composition.count(status)
         })?;
+        trace::signaled(&self);
         settled._handle = Some(self);
         Some(settled)
     }
@@ -130,6 +133,7 @@ pub(super) fn spread(first: Settled) {
         for point in settled.awaited.take().iter().flat_map(Timeline::reached) {
             let fence = point.into_fence();
             let mut next = fence.settle(StateWord::SIGNALED);
+            trace::signaled(&fence);
             next._handle = Some(fence);
             todo.push_back(next);
         }

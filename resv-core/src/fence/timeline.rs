@@ -4,6 +4,7 @@ use super::extra::Extra;
 use super::handle::Fence;
 use super::point::Reach;
 use super::status::{FenceError, StateWord};
+use super::trace;
 use std::fmt;
 use std::sync::Arc;
 // Identity and numbering only: no protocol reads them, so they stay real under loom.
@@ -170,6 +171,7 @@ pub struct Signaler {
 impl Signaler {
     pub(super) fn new(timeline: &Timeline, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
         let fence = Fence::new(timeline.clone(), seqno, StateWord::PENDING, extra);
+        trace::emit(&fence);
         Signaler { fence: Some(fence) }
     }
 

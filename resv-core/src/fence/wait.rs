@@ -5,6 +5,7 @@
 
 use super::handle::Fence;
 use super::status::{FenceStatus, Waited};
+use super::trace;
 use crate::sync::{Condvar, Mutex, wait_until};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +63,7 @@ impl Fence {
     }
 
     fn wait_deadline(&self, deadline: Option<Instant>) -> Waited {
+        let _traced = trace::wait(self);
         let event = Arc::new(Event::default());
         let on_signal = Arc::clone(&event);
         if let Ok(callback) = self.on_signal(move |_| on_signal.set())
