@@ -11,6 +11,7 @@
 //! then be given up here. A registration that forgets to does not complete: the test
 //! `forgetting_a_refused_callback_is_caught` has it as a defect fixture.
 
+use resv_core::fence::trace;
 use resv_core::{CallbackId, Fence};
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -78,9 +79,13 @@ impl<F: Borrow<Fence>, C: Complete> Countdown<F, C> {
             // Relaxed: the callback that gives the share up is registered later, under a lock.
             shared.left.fetch_add(1, Ordering::Relaxed);
             let on_signal = Arc::clone(&shared);
+            trace::wait_start(fence.borrow());
             match fence.borrow().on_signal(move |_| on_signal.give_up_share()) {
                 Ok(id) => callbacks.push((fence, id)),
-                Err(_signaled_meanwhile) => refused(&shared),
+                Err(_signaled_meanwhile) => {
+                    trace::wait_end(fence.borrow());
+                    refused(&shared);
+                }
             }
         }
         shared.give_up_share();
@@ -100,6 +105,9 @@ impl<F: Borrow<Fence>, C: Complete> Drop for Countdown<F, C> {
             for (fence, id) in &self.callbacks {
                 fence.borrow().cancel(*id);
             }
+        }
+        for (fence, _) in &self.callbacks {
+            trace::wait_end(fence.borrow());
         }
     }
 }

@@ -26,8 +26,7 @@ use resv_core::{
 use std::fmt;
 use std::str::FromStr;
 
-/// The driver name of the fences of this library in a text dump.
-pub const DRIVER: &str = "resv";
+pub use resv_core::fence::trace::DRIVER;
 
 /// One entry, as it was found.
 ///

@@ -147,7 +147,9 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
     }
 
     fn waits_for(&self, access: Access) -> Result<Vec<Entry>, ReserveError> {
-        collect(self.try_snapshot()?.narrow(access).iter())
+        let waits = self.try_snapshot()?.narrow(access);
+        self.id().asked(access);
+        collect(waits.iter())
     }
 
     fn is_idle(&self, access: Access) -> bool {

@@ -77,6 +77,7 @@
 //! | `all` | every back end; changes no default |
 //! | `fd` | readiness as a file descriptor, for poll and epoll: module `fd` (Linux) |
 //! | `calloop` | an event source for calloop: `FenceSource`; implies `fd` |
+//! | `tracing` | trace events with Linux' names, and a recorder that writes what `resv replay` reads: module `trace` |
 //! | `inject-backoff` | for tests: lets transactions over many objects back off without a reason |
 //!
 //! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
@@ -102,7 +103,10 @@ pub mod guide;
 mod kind;
 mod object;
 mod receipt;
+mod recorded;
 mod snapshot;
+#[cfg(feature = "tracing")]
+pub mod trace;
 mod transaction;
 pub mod wait;
 

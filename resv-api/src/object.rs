@@ -2,6 +2,7 @@
 
 use crate::future::WaitFuture;
 use crate::kind::DefaultBackend;
+use crate::recorded::ObjectId;
 use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
 use crate::wait::{Until, Waitable, wait_all};
@@ -21,6 +22,7 @@ use std::marker::PhantomData;
 /// Queries of the object never see unpublished edits; the [`Guard`] has its own.
 pub struct Resv<S = UsageLevels, B = DefaultBackend> {
     backend: B,
+    id: ObjectId,
     semantics: PhantomData<fn() -> S>,
 }
 
@@ -37,6 +39,7 @@ impl<S: Semantics, B: Backend> Default for Resv<S, B> {
     fn default() -> Self {
         Resv {
             backend: B::default(),
+            id: ObjectId::default(),
             semantics: PhantomData,
         }
     }
@@ -83,7 +86,9 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     ///
     /// Fences added later are not part of it.
     pub fn waits_for(&self, access: Access) -> Snapshot<S, B> {
-        self.snapshot().narrow(access)
+        let waits = self.snapshot().narrow(access);
+        self.id.asked(access);
+        waits
     }
 
     /// Whether `access` has nothing to wait for.
@@ -183,6 +188,16 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// What readers of this object had to do (B7).
     pub fn counters(&self) -> Counters {
         self.backend.counters()
+    }
+
+    /// The number that trace events give this object as `resv`. See [`trace`](crate::trace).
+    #[cfg(feature = "tracing")]
+    pub fn trace_id(&self) -> u64 {
+        self.id.get()
+    }
+
+    pub(crate) fn id(&self) -> &ObjectId {
+        &self.id
     }
 
     /// The back end, for those who test or measure one.

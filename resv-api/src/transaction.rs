@@ -49,7 +49,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 
     /// Adds `fence`, or each of its leaves, in as many slots as [`slots_for`] says.
     pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
-        self.edit_each(fence, usage, |_, new, old| S::supersedes(new, old));
+        self.edit_each(fence, usage, None, |_, new, old| S::supersedes(new, old));
     }
 
     /// Whether a fence of `timeline` is pending.
@@ -62,16 +62,23 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     /// Puts `fence`, or its leaves, in the place of the fences of `timeline`.
     pub(crate) fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) {
         // The first leaf takes the place of the old fences, the others stand beside it.
-        self.edit_each(fence, usage, |first, new, old| {
+        self.edit_each(fence, usage, Some(timeline), |first, new, old| {
             (first && old.timeline == timeline) || is_dominated(old, new)
         });
     }
 
     /// Edits once for `fence`, or once for each of its leaves; `removes` is told whether it is the
     /// first time.
-    fn edit_each(&mut self, fence: &Fence, usage: Usage, removes: impl Fn(bool, Key, Key) -> bool) {
-        let usage = S::class(usage);
+    fn edit_each(
+        &mut self,
+        fence: &Fence,
+        as_told: Usage,
+        replaced: Option<TimelineId>,
+        removes: impl Fn(bool, Key, Key) -> bool,
+    ) {
+        let usage = S::class(as_told);
         let mut edit = |first, fence: Fence| {
+            self.resv.id().adding(&fence, as_told, replaced);
             let add = Entry { fence, usage };
             let new = add.key();
             self.edit(|old| removes(first, new, old), add);
@@ -114,6 +121,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             backend.edit(self.held, |old| old == key, Some(entry));
         }
         self.after_edit();
+        self.resv.id().copied();
         Ok(())
     }
 
@@ -150,6 +158,7 @@ pub(crate) fn fold<S: Semantics, B: Backend, A>(
 pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Held<'_>) {
     resv.backend().publish(held);
     resv.backend().unreserve(held);
+    resv.id().unlocked();
 }
 
 /// The object's lock, held. Dropping it publishes what is not published yet, gives up what was
