@@ -67,8 +67,9 @@ pub struct ReplayOptions {
     /// Back ends, separated by commas, or all (seqcount, rcu-array, locked)
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_backends)]
     pub backend: Choice<BackendKind>,
-    /// Which buffers a job touches: handoff, private, single, or a sidecar file. Without it, the
-    /// recording's name with the ending .buffers if there is such a file, else handoff
+    /// Which buffers a job touches: handoff, private, single, recorded, or a sidecar file. Without it,
+    /// the recording's name with the ending .buffers if there is such a file; else recorded, where the
+    /// recording says it (one of a program that uses resv); else handoff
     #[arg(long, value_name = "RULE|FILE")]
     pub buffers: Option<String>,
     /// Also play the timelines in parallel on this many threads, as a stress

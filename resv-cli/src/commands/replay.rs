@@ -26,6 +26,10 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     let mut output = Output::open(options.output.output.as_deref())?;
     let mut reader = recording::open(&options.file).map_err(Failure::new)?;
     let (recorded, broken_off) = read(&mut reader)?;
+    let rule = match options.buffers {
+        None => rule.or_recorded(&recorded),
+        Some(_) => rule,
+    };
     let workload = Workload::new(recorded, &rule);
     let (semantics, backends) = (&options.semantics.0, &options.backend.0);
     let report = Report::new(&workload, semantics, backends).map_err(Failure::new)?;
@@ -68,6 +72,10 @@ pub(super) fn diff_recording(
     let mut output = Output::open(options.output.as_deref())?;
     let mut reader = recording::open_stream(name, source, total).map_err(Failure::new)?;
     let (recorded, broken_off) = read(&mut reader)?;
+    let rule = match options.buffers {
+        None => rule.or_recorded(&recorded),
+        Some(_) => rule,
+    };
     let workload = Workload::new(recorded, &rule);
     let same = match comparison {
         Comparison::Semantics([a, b], backend) => {

@@ -8,13 +8,21 @@
 //! | `drm_sched_process_job`, `drm_sched_job_done` | [`EventKind::Done`] |
 //! | `drm_sched_job_add_dep`, `drm_sched_job_unschedulable`, `drm_sched_job_wait_dep` | [`EventKind::Depends`] |
 //! | `amdgpu_ttm_bo_move`, `amdgpu_bo_move` | [`EventKind::Move`] |
+//! | `resv_add_fence` | [`EventKind::Add`] |
+//! | `resv_waits_for` | [`EventKind::Ask`] |
+//! | `resv_unlock` | [`EventKind::Unlock`] |
 //! | any other | [`EventKind::Other`] |
+//!
+//! The `resv_*` events are not Linux': this project's library records them of itself (`resv_api::trace`, which says what they
+//! mean).
 //!
 //! Kernels changed the fields over time: a job was named by the address of its fence before Linux 6.17 and by context and
 //! seqno since, `amdgpu_cs_ioctl` has had four spellings. A field is therefore found by its name wherever it stands, written
 //! `name=value` or `name:value`, ended by a comma or white space.
 
+use resv_api::{Access, Usage};
 use std::fmt;
+use std::str::FromStr;
 
 use super::stats::FieldFault;
 
@@ -53,6 +61,20 @@ pub enum EventKind {
     Depends(DependencyEvent),
     /// A buffer changed its place in memory.
     Move(MoveEvent),
+    /// A fence was added to a reservation object.
+    Add(AddEvent),
+    /// A task was told what an access to a reservation object must wait for.
+    Ask {
+        /// The number of the object.
+        resv: u64,
+        /// What it asked for.
+        access: Access,
+    },
+    /// A task's transaction on a reservation object ended.
+    Unlock {
+        /// The number of the object.
+        resv: u64,
+    },
     /// An event of no use here.
     Other {
         /// The event's name.
@@ -105,6 +127,21 @@ pub struct FenceEvent {
     /// The timeline, modulo 2^32.
     pub context: u64,
     /// The place on it, modulo 2^32.
+    pub seqno: u64,
+}
+
+/// A fence that was added to a reservation object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddEvent {
+    /// The number of the object.
+    pub resv: u64,
+    /// What the job does with the buffer.
+    pub usage: Usage,
+    /// The name of the fence's timeline.
+    pub timeline: String,
+    /// The fence's timeline, whole.
+    pub context: u64,
+    /// The place on it, whole.
     pub seqno: u64,
 }
 
@@ -267,6 +304,17 @@ pub(super) fn parse(name: &str, text: &str) -> Result<EventKind, FieldFault> {
         }
         "amdgpu_ttm_bo_move" => EventKind::Move(buffer_move(&fields("amdgpu_ttm_bo_move"))?),
         "amdgpu_bo_move" => EventKind::Move(buffer_move(&fields("amdgpu_bo_move"))?),
+        "resv_add_fence" => EventKind::Add(add(&fields("resv_add_fence"))?),
+        "resv_waits_for" => {
+            let fields = fields("resv_waits_for");
+            EventKind::Ask {
+                resv: fields.number("resv")?,
+                access: fields.word("access")?,
+            }
+        }
+        "resv_unlock" => EventKind::Unlock {
+            resv: fields("resv_unlock").number("resv")?,
+        },
         other => EventKind::Other {
             name: other.to_owned(),
         },
@@ -299,6 +347,19 @@ fn fence(fields: &Fields<'_>, step: FenceStep) -> Result<FenceEvent, FieldFault>
         timeline: between(timeline, "timeline", context),
         context: tail(context).number("context")?,
         seqno: tail(seqno).number("seqno")?,
+    })
+}
+
+fn add(fields: &Fields<'_>) -> Result<AddEvent, FieldFault> {
+    // The object's own fields stand before those of the fence.
+    let (resv, usage) = (fields.number("resv")?, fields.word("usage")?);
+    let fence = fence(fields, FenceStep::Emit)?;
+    Ok(AddEvent {
+        resv,
+        usage,
+        timeline: fence.timeline,
+        context: fence.context,
+        seqno: fence.seqno,
     })
 }
 
@@ -448,6 +509,12 @@ impl<'a> Fields<'a> {
 
     fn number(&self, field: &'static str) -> Result<u64, FieldFault> {
         self.parse_number(field, self.text(field)?)
+    }
+
+    fn word<T: FromStr>(&self, field: &'static str) -> Result<T, FieldFault> {
+        let event = self.event;
+        let malformed = |_| FieldFault::Malformed { event, field };
+        self.text(field)?.parse().map_err(malformed)
     }
 
     fn optional(&self, field: &'static str) -> Result<Option<u64>, FieldFault> {

@@ -26,6 +26,8 @@ pub struct ReadStats {
     pub runs: u64,
     /// `dma_fence_signaled` events.
     pub signals: u64,
+    /// `dma_fence_wait_start` events.
+    pub waits: u64,
     /// Events that this program does not use, by name.
     pub other: BTreeMap<String, u64>,
     /// Empty lines.
@@ -68,6 +70,7 @@ impl ReadStats {
             EventKind::Run(_) => self.runs += 1,
             EventKind::Fence(fence) if fence.step == FenceStep::Signaled => self.signals += 1,
             EventKind::Other { name } => self.count_other(name),
+            EventKind::Fence(fence) if fence.step == FenceStep::WaitStart => self.waits += 1,
             _ => {}
         }
     }

@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
+use resv_api::{Access, Usage};
+
 use crate::recording::{Event, EventKind, FenceStep, JobEvent, JobKey, ReadError, Reader, Waiter};
 
 /// How often [`load`](super::load) tells of its progress, in events.
@@ -31,6 +33,27 @@ pub(super) enum What {
     /// A place in [`Collected::waits`].
     Wait(u32),
     Move(u64),
+    /// A place in [`Collected::adds`].
+    Add(u32),
+    Ask(Seen, Access),
+    Unlock(Seen),
+}
+
+/// A task at a reservation object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Seen {
+    pub(super) task: Option<u32>,
+    pub(super) resv: u64,
+}
+
+/// A fence was added to a reservation object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Added {
+    pub(super) by: Seen,
+    pub(super) usage: Usage,
+    pub(super) context: u64,
+    pub(super) seqno: u64,
+    pub(super) lane: u32,
 }
 
 /// A job was queued or handed to the hardware.
@@ -66,6 +89,7 @@ pub(super) struct Collected {
     pub(super) raws: Vec<Raw>,
     pub(super) sightings: Vec<Sighting>,
     pub(super) waits: Vec<Wait>,
+    pub(super) adds: Vec<Added>,
     pub(super) lanes: Vec<String>,
     lane_index: HashMap<String, u32>,
     /// Every context that any event names, modulo 2^32.
@@ -140,6 +164,35 @@ impl Collected {
                 What::Wait(low(self.waits.len() as u64 - 1))
             }
             EventKind::Move(moved) => What::Move(moved.bo),
+            EventKind::Add(add) => {
+                self.context_of_job(JobKey::Point {
+                    context: add.context,
+                    seqno: add.seqno,
+                });
+                let lane = self.lane(&add.timeline);
+                self.adds.push(Added {
+                    by: Seen {
+                        task: event.pid,
+                        resv: add.resv,
+                    },
+                    usage: add.usage,
+                    context: add.context,
+                    seqno: add.seqno,
+                    lane,
+                });
+                What::Add(low(self.adds.len() as u64 - 1))
+            }
+            EventKind::Ask { resv, access } => What::Ask(
+                Seen {
+                    task: event.pid,
+                    resv: *resv,
+                },
+                *access,
+            ),
+            EventKind::Unlock { resv } => What::Unlock(Seen {
+                task: event.pid,
+                resv: *resv,
+            }),
             EventKind::Other { .. } => return,
         };
         self.raws.push(Raw {

@@ -59,6 +59,12 @@ pub struct RecordingPart {
     pub job_signals: u64,
     /// Signals of fences that belong to no job.
     pub fences: u64,
+    /// Waits for a fence that were begun.
+    pub waits: u64,
+    /// Fences that were added to reservation objects.
+    pub adds: u64,
+    /// Those that are played too early, as their job had begun before.
+    pub adds_late: u64,
     /// Buffer moves.
     pub moves: u64,
     /// Dependency events.

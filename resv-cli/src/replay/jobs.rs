@@ -10,12 +10,16 @@
 //!   it may be another one's. Such jobs get a timeline for each queue (entity) that submits them, for each ring where no
 //!   queue is printed, with made-up numbers in order of first sight;
 //! * by ring and number on it, which joins the other two and is how a blocked job is named before Linux 6.17.
+//!
+//! A recording of this project's own library has no submissions: there a job is a fence that was added to a reservation object,
+//! and the first add is its submission.
 
 use std::collections::{HashMap, HashSet};
 use std::io::BufRead;
 
-use super::collect::{Collected, Sighting, WaitingJob, What, low};
+use super::collect::{Added, Collected, Sighting, WaitingJob, What, low};
 use super::lists::Lists;
+use super::objects::Objects;
 use super::workload::{Counts, Job, JobId, Moved, Recorded, Step, TimelineInfo};
 use crate::recording::{JobKey, ReadError, Reader};
 
@@ -151,6 +155,7 @@ struct Finder<'a> {
     numbers: HashMap<(u32, u64), usize>,
     waits: Vec<(End, End)>,
     moves: Vec<Moved>,
+    objects: Objects,
     counts: Counts,
 }
 
@@ -164,6 +169,7 @@ impl<'a> Finder<'a> {
             numbers: HashMap::new(),
             waits: Vec::new(),
             moves: Vec::new(),
+            objects: Objects::default(),
             counts: Counts::default(),
         }
     }
@@ -203,6 +209,12 @@ impl<'a> Finder<'a> {
                 self.done(job, at);
             }
             What::Wait(place) => self.wait(place),
+            What::Add(place) => {
+                let added = self.collected.adds[place as usize];
+                self.add_to_object(at, &added);
+            }
+            What::Ask(seen, access) => self.objects.ask(seen, access),
+            What::Unlock(seen) => self.objects.unlock(seen),
             What::Move(bo) => self.moves.push(Moved {
                 order: at.order,
                 bo,
@@ -283,6 +295,14 @@ impl<'a> Finder<'a> {
         } else {
             draft.run.get_or_insert(at);
         }
+    }
+
+    fn add_to_object(&mut self, at: At, added: &Added) {
+        let job = self.at_point(at, added.context, added.seqno);
+        let draft = &mut self.drafts[job];
+        draft.lane.get_or_insert(added.lane);
+        let submit = *draft.submit.get_or_insert(at);
+        self.objects.add(job, added, at.order, submit.order);
     }
 
     fn done(&mut self, job: usize, at: At) {
@@ -389,6 +409,9 @@ impl<'a> Finder<'a> {
         }
         steps.sort_unstable_by_key(|step| (step.order, step.is_end, step.job));
         let dependencies = self.dependencies(&jobs, &numbers);
+        let uses = self.objects.uses(&numbers);
+        self.counts.adds = self.objects.adds;
+        self.counts.adds_late = self.objects.late;
         self.counts.timelines = contexts.seen.len() as u64;
         self.counts.moves = self.moves.len() as u64;
         self.count(&jobs);
@@ -400,6 +423,7 @@ impl<'a> Finder<'a> {
             jobs,
             steps,
             moves: self.moves,
+            uses,
             dependencies,
         }
     }

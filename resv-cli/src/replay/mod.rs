@@ -3,7 +3,7 @@
 //! # The concept
 //!
 //! A recording says when jobs were submitted, started and ended, on which timeline. Give each job the buffers it touches
-//! ([`BufferRule`]: no event names them), put a reservation object beside each buffer, and play: at its submission a job asks
+//! ([`BufferRule`]: no Linux event names them), put a reservation object beside each buffer, and play: at its submission a job asks
 //! the objects what it must wait for and leaves its fence there; at its end the fence signals. What the objects answer is a
 //! graph of dependencies, and with the recorded times its price. Play the same under another *semantics* and the graph
 //! changes: that is what the semantics means for this machine. Play it on another *back end* and nothing may change but the
@@ -28,6 +28,7 @@
 //! |---|---|
 //! | `collect`, `jobs` | from events to jobs, whatever way the kernel names them |
 //! | [`workload`] | jobs, timelines, the order of their moments; and what is missing in a recording that was cut |
+//! | `objects` | which reservation objects a job used, where the recording says so |
 //! | `rule` | which buffers a job touches |
 //! | `play`, `edges`, `answers` | the play itself, its edges, and the log of all answers |
 //! | `follow`, `truth` | who follows whom, and what is really in use: what no object knows |
@@ -49,6 +50,7 @@ mod follow;
 mod jobs;
 mod lists;
 mod measure;
+mod objects;
 mod play;
 mod report;
 mod rule;

@@ -5,10 +5,11 @@
 //! | `handoff` | writes the output buffer of its own context; reads that of the context that submitted last before it, if it is another one | a page-table update: `bookkeep`, waiting for nothing implicit, on the buffer written last; the first one after a buffer move is that move: `kernel`, waiting for everything |
 //! | `private` | writes its own context's buffer | the same |
 //! | `single` | writes the one buffer | the same |
+//! | `recorded` | what the recording says: it is one of this project's library (`resv_api::trace`) | the same |
 //! | a sidecar file | what the file says; nothing if it says nothing | the same; the first one after a buffer move also moves that buffer |
 //!
 //! `handoff` is what a chain of image producers and consumers does (a game, then the compositor), and the default where there
-//! is no sidecar. `private` and `single` are its two extremes: nobody shares, all share.
+//! is no sidecar and the recording does not say. `private` and `single` are its two extremes: nobody shares, all share.
 //!
 //! *A job of the kernel* is one that the recording says the kernel's DRM client submitted, or one on a timeline on which the
 //! recording has no submission at all. A user's job whose submission is not in the recording writes its own context's buffer
@@ -16,7 +17,7 @@
 //!
 //! Whatever rests on a rule is an assumption, and every dependency that follows from it is reported as *assumed*.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +36,8 @@ pub enum BufferRule {
     Private,
     /// One buffer for all.
     Single,
+    /// As the recording itself says; no buffers if it does not.
+    Recorded,
     /// As a file says.
     Sidecar {
         /// The name of the file, for people.
@@ -45,13 +48,14 @@ pub enum BufferRule {
 }
 
 impl BufferRule {
-    /// The rule that one of the words `handoff`, `private`, `single` means; `None` for anything else, which is then the path
+    /// The rule that one of the words `handoff`, `private`, `single`, `recorded` means; `None` for anything else, which is then the path
     /// of a sidecar.
     pub fn parse(word: &str) -> Option<BufferRule> {
         match word {
             "handoff" => Some(BufferRule::Handoff),
             "private" => Some(BufferRule::Private),
             "single" => Some(BufferRule::Single),
+            "recorded" => Some(BufferRule::Recorded),
             _ => None,
         }
     }
@@ -81,6 +85,15 @@ impl BufferRule {
         }
     }
 
+    /// This rule, chosen because nothing was said; or [`BufferRule::Recorded`] in place of
+    /// [`BufferRule::Handoff`] if the recording knows better.
+    pub fn or_recorded(self, recorded: &Recorded) -> BufferRule {
+        match self {
+            BufferRule::Handoff if recorded.names_buffers() => BufferRule::Recorded,
+            rule => rule,
+        }
+    }
+
     /// What the rule says, in a sentence.
     pub fn describe(&self) -> &'static str {
         match self {
@@ -89,18 +102,22 @@ impl BufferRule {
             }
             BufferRule::Private => "a job writes its context's buffer and touches no other",
             BufferRule::Single => "all jobs write one buffer",
+            BufferRule::Recorded => {
+                "the recording says which objects a job was added to, and what its thread asked them before"
+            }
             BufferRule::Sidecar { .. } => "a file says which buffers a job touches",
         }
     }
 }
 
-/// `handoff`, `private`, `single`, or the name of the sidecar.
+/// `handoff`, `private`, `single`, `recorded`, or the name of the sidecar.
 impl fmt::Display for BufferRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             BufferRule::Handoff => "handoff",
             BufferRule::Private => "private",
             BufferRule::Single => "single",
+            BufferRule::Recorded => "recorded",
             BufferRule::Sidecar { name, .. } => name,
         })
     }
@@ -190,6 +207,8 @@ struct Assigner<'a> {
     /// Moves that no job of the kernel has taken up yet; for `handoff` it matters only whether there are any.
     moves: u64,
     moved: Vec<BufferId>,
+    /// The buffers of recorded objects.
+    objects: HashMap<u64, BufferId>,
     /// Lines of the sidecar that were used.
     lines: HashSet<usize>,
     account: RuleAccount,
@@ -200,7 +219,7 @@ impl<'a> Assigner<'a> {
         let buffers = match rule {
             BufferRule::Single => vec!["all".to_owned()],
             BufferRule::Sidecar { sidecar, .. } => sidecar.buffer_names().to_vec(),
-            BufferRule::Handoff | BufferRule::Private => Vec::new(),
+            BufferRule::Handoff | BufferRule::Private | BufferRule::Recorded => Vec::new(),
         };
         Assigner {
             recorded,
@@ -212,6 +231,7 @@ impl<'a> Assigner<'a> {
             written: None,
             moves: 0,
             moved: Vec::new(),
+            objects: HashMap::new(),
             lines: HashSet::new(),
             account: RuleAccount::default(),
         }
@@ -228,7 +248,7 @@ impl<'a> Assigner<'a> {
                     }
                 }
             }
-            BufferRule::Private | BufferRule::Single => {}
+            BufferRule::Private | BufferRule::Single | BufferRule::Recorded => {}
         }
     }
 
@@ -248,9 +268,22 @@ impl<'a> Assigner<'a> {
                 let own = self.own(job.timeline);
                 self.touch(id, own, Usage::Write, Access::Write);
             }
+            BufferRule::Recorded => self.recorded_uses(id),
             BufferRule::Handoff if job.is_kernel => self.handoff_kernel(id, job),
             BufferRule::Handoff => self.handoff(id, job),
             BufferRule::Sidecar { sidecar, .. } => self.named(id, job, sidecar),
+        }
+    }
+
+    fn recorded_uses(&mut self, id: JobId) {
+        let uses = &self.recorded.uses;
+        let start = uses.partition_point(|&(job, _)| job < id);
+        for (_, one) in uses[start..].iter().take_while(|&&(job, _)| job == id) {
+            let buffer = *self.objects.entry(one.resv).or_insert_with(|| {
+                self.buffers.push(format!("resv#{}", one.resv));
+                self.buffers.len() as BufferId - 1
+            });
+            self.touch(id, buffer, one.usage, one.access);
         }
     }
 

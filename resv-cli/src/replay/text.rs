@@ -50,10 +50,12 @@ impl Report {
         let part = &self.buffers;
         writeln!(out, "\nBUFFERS  rule: {}", part.rule)?;
         writeln!(out, "  {}.", part.description)?;
-        writeln!(
-            out,
-            "  No event names a buffer: edges that rest on this rule are ASSUMED. Recorded ones are counted apart."
-        )?;
+        let edges = if part.rule == "recorded" {
+            "Edges that the objects give are ASSUMED: under the semantics recorded they were real. Recorded ones are counted apart."
+        } else {
+            "No event names a buffer: edges that rest on this rule are ASSUMED. Recorded ones are counted apart."
+        };
+        writeln!(out, "  {edges}")?;
         writeln!(
             out,
             "  {}, {} by {}; {} without a buffer",
@@ -184,6 +186,15 @@ fn recording(part: &RecordingPart, out: &mut impl Write) -> io::Result<()> {
             part.dependencies_unknown
         ),
     );
+    if part.waits > 0 {
+        let note = "for a fence, begun by tasks (not played)".to_owned();
+        row("waits", part.waits, note);
+    }
+    if part.adds > 0 {
+        let late = part.adds_late;
+        let note = format!("fences added to reservation objects; {late} later than played");
+        row("adds", part.adds, note);
+    }
     row("moves", part.moves, "buffers moved".to_owned());
     let others = part.other_events.values().sum();
     row("other events", others, others_note(part));

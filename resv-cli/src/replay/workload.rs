@@ -89,6 +89,15 @@ pub(super) struct Moved {
     pub(super) bo: u64,
 }
 
+/// A job used a reservation object, as the recording itself says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Use {
+    /// The number of the object.
+    pub(super) resv: u64,
+    pub(super) usage: Usage,
+    pub(super) access: Access,
+}
+
 /// What was found in a recording beyond what [`ReadStats`] counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -116,6 +125,11 @@ pub struct Counts {
     pub kernel_jobs: u64,
     /// Buffer moves.
     pub moves: u64,
+    /// Fences that were added to reservation objects.
+    pub adds: u64,
+    /// Those among them that came after an earlier add of the same fence, and after an add of another one to the same object in
+    /// between. They are played too early: all at the first.
+    pub adds_late: u64,
     /// Dependency events.
     pub dependency_events: u64,
     /// Different pairs of a job and a job of another timeline among them.
@@ -138,6 +152,8 @@ pub struct Recorded {
     pub(super) jobs: Vec<Job>,
     pub(super) steps: Vec<Step>,
     pub(super) moves: Vec<Moved>,
+    /// Which reservation objects jobs used, if the recording says so.
+    pub(super) uses: Vec<(JobId, Use)>,
     /// For each job the jobs of other timelines that it is recorded to depend on, ascending.
     pub(super) dependencies: Lists<JobId>,
 }
@@ -156,6 +172,11 @@ impl Recorded {
     /// What was found in it.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Whether the recording itself says which buffers jobs touch.
+    pub fn names_buffers(&self) -> bool {
+        !self.uses.is_empty()
     }
 
     /// The jobs, by timeline, then seqno.
