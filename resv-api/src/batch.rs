@@ -34,11 +34,13 @@ use std::ops::{Index, IndexMut};
 /// ```
 ///
 /// While the guards live, no other lock of an object may be waited for on this thread.
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn lock_all<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Guards<'a, S, B> {
     lock_all_in(<&Class>::default(), resvs)
 }
 
 /// [`lock_all`] in a class of one's own, which decides the algorithm and counts the back-offs.
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn lock_all_in<'a, S: Semantics, B: Backend>(
     class: &'static Class,
     resvs: &[&'a Resv<S, B>],

@@ -117,6 +117,7 @@ impl<E: From<ReserveError>> From<ReserveError> for ExecError<E> {
 /// # Panics
 ///
 /// When `f` locks an object, or backs off, after it has added.
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn exec<'env, T, E>(
     f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 ) -> Result<T, E> {
@@ -150,6 +151,7 @@ pub fn exec<'env, T, E>(
 /// assert_eq!(pending, Ok(0));
 /// assert_eq!(EVICTION.backoffs(), 0);
 /// ```
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn exec_in<'env, T, E>(
     class: &'static Class,
     mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
@@ -199,6 +201,7 @@ impl<'env> Tx<'env> {
     ///
     /// When the object is not held, and this transaction has added to one.
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock<'t, S: Semantics, B: Backend>(
         &'t self,
         resv: &'env Resv<S, B>,
@@ -227,11 +230,16 @@ impl<'env> Tx<'env> {
     /// # Panics
     ///
     /// As [`lock`](Tx::lock).
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock_all<'t, S: Semantics, B: Backend>(
         &'t self,
         resvs: &[&'env Resv<S, B>],
     ) -> Result<Vec<Receipt<'t, 'env, S, B>>, Backoff> {
-        resvs.iter().map(|resv| self.lock(*resv)).collect()
+        let mut receipts = Vec::with_capacity(resvs.len());
+        for resv in resvs {
+            receipts.push(self.lock(*resv)?);
+        }
+        Ok(receipts)
     }
 
     /// How many objects are held.
@@ -257,6 +265,7 @@ impl<'env> Tx<'env> {
 
     /// Releases everything, and takes the contended object first.
     #[cold]
+    #[cfg_attr(feature = "checks", track_caller)]
     fn back_off(&mut self) {
         let contended = self.give_up();
         self.members.lock_first(contended);

@@ -78,10 +78,28 @@
 //! | `fd` | readiness as a file descriptor, for poll and epoll: module `fd` (Linux) |
 //! | `calloop` | an event source for calloop: `FenceSource`; implies `fd` |
 //! | `tracing` | trace events with Linux' names, and a recorder that writes what `resv replay` reads: module `trace` |
+//! | `checks` | reports misuse, in the manner of lockdep: module [`checks`] |
 //! | `inject-backoff` | for tests: lets transactions over many objects back off without a reason |
 //!
 //! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
 //! arc-swap, seqcount that is compiled in, else [`Locked`].
+//!
+//! # Finding misuse
+//!
+//! With the feature `checks`, a use that can deadlock is reported when it is first seen, whether or
+//! not it deadlocks then: a lock in a signalling section, a wait for what oneself must signal, two
+//! locks in both orders, a fence that nobody will signal. A report names both places and what to do,
+//! and goes to standard error:
+//!
+//! ```text
+//! resv checks: LockInSection: in the signalling section entered at src/irq.rs:40:19, a reservation
+//! lock is waited for at src/irq.rs:52:24, whose holder may wait for what the section signals;
+//! remedy: take the lock before the section begins or after it has ended, or use try_lock
+//! ```
+//!
+//! Put [`checks::signalling_section`] around the code that completes jobs, [`checks::timeline_ended`]
+//! where a device goes away, and run the tests with the feature and `RESV_CHECKS=panic`. The module
+//! [`checks`] says what each report means, what is not found, and what it costs.
 //!
 //! A program that chooses at run time uses [`Reservation`], the object-safe form, with
 //! [`SemanticsKind`] and [`BackendKind`].
@@ -131,7 +149,7 @@ pub use resv_core::{
     Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, ExclusiveShared, Fence,
     FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, Semantics,
     SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, UsageLevels, UsageSet,
-    Visibility, Waited, WritersReadersOthers, backend, fence, lock,
+    Visibility, Waited, WritersReadersOthers, backend, checks, fence, lock,
 };
 #[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
 pub use resv_rcu_array as rcu_array;

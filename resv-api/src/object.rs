@@ -50,11 +50,13 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     ///
     /// Taking it again on the same thread blocks for ever. Waiting for fences with the lock held is
     /// legal; so nothing that is needed to signal a fence may take it.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock(&self) -> Guard<'_, S, B> {
         Guard::new(self, self.backend.object_lock().lock())
     }
 
     /// Takes the object's lock if it is free.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn try_lock(&self) -> Option<Guard<'_, S, B>> {
         let held = self.backend.object_lock().try_lock()?;
         Some(Guard::new(self, held))
@@ -126,6 +128,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// [`is_idle`](Resv::is_idle) (H-14); an idle object costs no allocation. Fences that have
     /// signalled before the call, with an error or without, are not part of it; of those waited for,
     /// the first error is reported.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait(&self, access: Access, until: impl Into<Until>) -> Waited {
         let until = until.into().fixed();
         if self.is_idle(access) {
@@ -147,6 +150,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// To use a buffer, [`wait`](Resv::wait) is enough: who adds a fence later waits for the user, not
     /// the other way round. This is for whoever has stopped new users and wants the old ones out,
     /// before memory is moved or freed.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait_until_idle(&self, access: Access, until: impl Into<Until>) -> Waited {
         let until = until.into().fixed();
         let mut ended = Waited::Signaled;

@@ -9,6 +9,7 @@ use crate::transaction::{Editor, Promised, finish, fold, slots_for, take_slots};
 use resv_core::lock::{Context, LockSet};
 use resv_core::{
     Access, Backend, Entry, Fence, Held, ObjectLock, ReserveError, Semantics, TimelineId, Usage,
+    checks,
 };
 use std::cell::RefCell;
 use std::fmt;
@@ -59,6 +60,7 @@ impl<'env> Members<'env> {
     }
 
     /// With nothing held: takes `lock`, and sleeps until it can.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub(crate) fn lock_first(&mut self, lock: &'env ObjectLock) {
         self.locks.back_off(lock);
     }
@@ -229,12 +231,14 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
     /// # Panics
     ///
     /// When all slots are used: reserve as many as you add.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
         let slots = self.use_slots(fence, usage);
         self.receipt.edit(|mut editor, promised| {
             promised.edits -= slots;
             editor.add(fence, usage);
         });
+        checks::added(fence);
     }
 
     /// [`Slots::replace`](crate::Slots::replace): neither allocates nor fails.
@@ -245,6 +249,7 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
     /// # Panics
     ///
     /// When all slots are used.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) -> bool {
         if !self.receipt.edit(|editor, _| editor.has(timeline)) {
             return false;
@@ -254,6 +259,7 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
             promised.edits -= slots;
             editor.replace(timeline, fence, usage);
         });
+        checks::added(fence);
         true
     }
 

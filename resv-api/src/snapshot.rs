@@ -56,6 +56,7 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
     ///
     /// [`wait_all`] of this snapshot: the first error among the members is reported, also of members
     /// that signalled before the call. Holds no lock; registers and sleeps once.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait(&self, until: impl Into<Until>) -> Waited {
         wait_all(self, until)
     }

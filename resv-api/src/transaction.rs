@@ -6,7 +6,7 @@
 use crate::object::Resv;
 use resv_core::{
     Access, Backend, Entry, Fence, Held, Key, ReserveError, Room, Semantics, TimelineId, Usage,
-    Visibility,
+    Visibility, checks,
 };
 
 /// What was reserved under a lock and not used so far.
@@ -272,9 +272,11 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     /// # Panics
     ///
     /// When there are not enough slots left: reserve as many as you add. Nothing has been added then.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
         self.use_slots(slots_for::<S>(fence, usage));
         self.guard.editor().add(fence, usage);
+        checks::added(fence);
     }
 
     /// Makes every pending fence of `timeline` in the object into `fence` under `usage`. Returns
@@ -289,12 +291,14 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     /// # Panics
     ///
     /// When all slots are used.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) -> bool {
         if !self.guard.editor().has(timeline) {
             return false;
         }
         self.use_slots(slots_for::<S>(fence, usage));
         self.guard.editor().replace(timeline, fence, usage);
+        checks::added(fence);
         true
     }
 

@@ -29,7 +29,7 @@
 
 use crate::countdown::{Complete, Countdown};
 use crate::future::WaitFuture;
-use resv_core::{Entry, Fence, FenceError, FenceStatus, Waited};
+use resv_core::{Entry, Fence, FenceError, FenceStatus, Waited, checks};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -263,6 +263,7 @@ fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<usize> {
 /// a time-out then; specification 1.5). Allocates only if it has to sleep.
 ///
 /// A thread that has to signal one of the fences itself must not call this.
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn wait_all<W: Waitable + ?Sized>(what: &W, until: impl Into<Until>) -> Waited {
     let until = until.into().fixed();
     if let Some(done) = outcome(what) {
@@ -271,6 +272,7 @@ pub fn wait_all<W: Waitable + ?Sized>(what: &W, until: impl Into<Until>) -> Wait
     if until.is_poll() {
         return Waited::TimedOut;
     }
+    checks::waiting_all(|visit| what.visit_fences(&mut |fence| visit(fence)));
     sleep_for_any(&[what], until);
     outcome(what).unwrap_or(Waited::TimedOut)
 }
@@ -313,13 +315,19 @@ impl WaitedAny {
 /// [`TimedOut`](WaitedAny::TimedOut) at once, whatever the time.
 ///
 /// A thread that has to signal one of the fences itself must not call this.
+#[cfg_attr(feature = "checks", track_caller)]
 pub fn wait_any<W: Waitable>(groups: &[W], until: impl Into<Until>) -> WaitedAny {
     let until = until.into().fixed();
     let found = match lowest_ready(groups) {
-        None if !groups.is_empty() && !until.is_poll() => match sleep_for_any(groups, until) {
-            Some(index) => outcome(&groups[index]).map(|done| (index, done)),
-            None => lowest_ready(groups),
-        },
+        None if !groups.is_empty() && !until.is_poll() => {
+            checks::waiting_any(groups.len(), |at, visit| {
+                groups[at].visit_fences(&mut |fence| visit(fence));
+            });
+            match sleep_for_any(groups, until) {
+                Some(index) => outcome(&groups[index]).map(|done| (index, done)),
+                None => lowest_ready(groups),
+            }
+        }
         found => found,
     };
     match found {

@@ -28,6 +28,7 @@
 //! | [`semantics`] | the trait, its three members, [`SemanticsKind`] to choose one at run time |
 //! | [`backend`] | the trait and its contract |
 //! | [`locked`] | the reference back end, against which the others are tested |
+//! | [`checks`] | reports of misuse, with the feature `checks` |
 //! | [`lock`] | the lock of one object, the proof that it is held, and contexts that take many without deadlock |
 //!
 //! Programs do not use this crate directly; they use `resv-api`, which puts a semantics and a back
@@ -64,6 +65,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod checks;
 pub mod entry;
 pub mod fence;
 pub mod lock;

@@ -84,6 +84,12 @@ impl Fence {
         }
     }
 
+    /// The children, and whether one of them is enough; `None` if there are none or it has signalled.
+    #[cfg(all(feature = "checks", not(loom)))]
+    pub(crate) fn parts(&self) -> Option<(bool, Vec<Fence>)> {
+        self.composition(|c| (c.mode == Mode::Any, c.children.clone()))
+    }
+
     /// Runs `f` on the composition of this fence; `None` if there is none or it has signalled.
     fn composition<R>(&self, f: impl FnOnce(&Composition) -> R) -> Option<R> {
         if !self.cell().is_composed() {

@@ -44,6 +44,7 @@ impl Timeline {
     /// assert_eq!(fence.wait(None), Waited::Signaled); // a wait does
     /// # Ok::<(), resv_core::SeqnoError>(())
     /// ```
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue_lazy(&self, hook: impl FnOnce() + Send + 'static) -> Result<Signaler, SeqnoError> {
         let extra = Extra {
             start: Some(Box::new(hook)),

@@ -17,6 +17,7 @@
 
 use super::handle::Fence;
 use super::timeline::{Signaler, Timeline};
+use crate::checks;
 #[cfg(loom)]
 use crate::sync::fence;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
@@ -126,6 +127,7 @@ impl Timeline {
     /// assert!(ring.point(2).is_signaled());
     /// # Ok::<(), resv_core::SeqnoError>(())
     /// ```
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn point(&self, seqno: u64) -> Fence {
         if self.completed_seqno() >= seqno {
             return Fence::signaled();
@@ -133,6 +135,7 @@ impl Timeline {
         // Made before the lock is taken, so that no signaller waits for the allocator.
         let own = Timeline::new(&format!("{}@{seqno}", self.name()));
         let point = Signaler::new(&own, 1, None);
+        checks::pointed(&own, self, seqno);
         self.reach()
             .insert(seqno, point)
             .unwrap_or_else(Fence::signaled)

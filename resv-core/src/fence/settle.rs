@@ -13,6 +13,7 @@ use super::handle::{Callback, Fence};
 use super::status::{FenceError, FenceStatus, StateWord};
 use super::timeline::Timeline;
 use super::trace;
+use crate::checks;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -102,6 +103,7 @@ impl Fence {
         let mut cold = self.cell().cold().lock();
         let word = decide(&mut cold.extra)?;
         self.cell().set_state(word);
+        checks::settled(self);
         let awaited = cold
             .timeline
             .as_ref()

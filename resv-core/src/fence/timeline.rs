@@ -5,6 +5,7 @@ use super::handle::Fence;
 use super::point::Reach;
 use super::status::{FenceError, StateWord};
 use super::trace;
+use crate::checks;
 use std::fmt;
 use std::sync::Arc;
 // Identity and numbering only: no protocol reads them, so they stay real under loom.
@@ -82,8 +83,23 @@ impl Timeline {
     /// # Errors
     ///
     /// When the seqnos are used up.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue(&self) -> Result<Signaler, SeqnoError> {
         Ok(Signaler::new(self, self.next_seqno()?, None))
+    }
+
+    /// [`last_seqno`](Timeline::last_seqno), as long as the timeline lives.
+    #[cfg(all(feature = "checks", not(loom)))]
+    pub(crate) fn last_issued_if_alive(&self) -> Arc<dyn Fn() -> Option<u64> + Send + Sync> {
+        let inner = Arc::downgrade(&self.inner);
+        Arc::new(move || {
+            Some(
+                Timeline {
+                    inner: inner.upgrade()?,
+                }
+                .last_seqno(),
+            )
+        })
     }
 
     /// How far the timeline has come, and who waits for it to come further.
@@ -111,6 +127,7 @@ impl Timeline {
     /// # Errors
     ///
     /// When `seqno` is 0 or 2^64 - 1.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue_at(&self, seqno: u64) -> Result<Signaler, SeqnoError> {
         if seqno == 0 || seqno > Self::MAX_SEQNO {
             return Err(SeqnoError::OutOfRange(seqno));
@@ -169,9 +186,11 @@ pub struct Signaler {
 }
 
 impl Signaler {
+    #[cfg_attr(feature = "checks", track_caller)]
     pub(super) fn new(timeline: &Timeline, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
         let fence = Fence::new(timeline.clone(), seqno, StateWord::PENDING, extra);
         trace::emit(&fence);
+        checks::issued(&fence);
         Signaler { fence: Some(fence) }
     }
 

@@ -6,6 +6,7 @@
 use super::handle::Fence;
 use super::status::{FenceStatus, Waited};
 use super::trace;
+use crate::checks;
 use crate::sync::{Condvar, Mutex, wait_until};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,11 +55,15 @@ impl Fence {
     /// signalled (Linux may report a time-out then; specification 1.5).
     ///
     /// A thread that has to signal the fence itself must not call this.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait(&self, timeout: Option<Duration>) -> Waited {
         match Option::<Waited>::from(self.status()) {
             Some(done) => done,
             None if timeout == Some(Duration::ZERO) => Waited::TimedOut,
-            None => self.wait_deadline(deadline_after(timeout)),
+            None => {
+                checks::waiting(self);
+                self.wait_deadline(deadline_after(timeout))
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::queue::Parker;
 use super::word::{Algorithm, Claim};
 use super::wounds;
+use crate::checks::ContextTrack;
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::sync::Arc;
@@ -176,6 +177,7 @@ pub struct Context {
     /// Whether the registry of wounds may have a record of this context.
     marked: Cell<bool>,
     parker: OnceCell<Arc<Parker>>,
+    checks: ContextTrack,
     #[cfg(feature = "inject-backoff")]
     injection: Cell<Option<super::inject::Injection>>,
 }
@@ -189,12 +191,14 @@ impl Default for Context {
 impl Context {
     /// A context of the default class.
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn new() -> Self {
         Context::in_class(<&Class>::default())
     }
 
     /// A context of `class`.
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn in_class(class: &'static Class) -> Self {
         let ticket = take_ticket();
         Context {
@@ -204,6 +208,7 @@ impl Context {
             phase: Cell::new(Phase::Open),
             marked: Cell::new(false),
             parker: OnceCell::new(),
+            checks: ContextTrack::made(),
             #[cfg(feature = "inject-backoff")]
             injection: Cell::new(super::inject::Injection::of_process(ticket)),
         }
@@ -337,6 +342,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         // Only after a proof was leaked is anything left to do here.
+        self.checks.dropped(self);
         self.heal();
     }
 }

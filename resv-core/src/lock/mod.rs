@@ -105,6 +105,7 @@ pub use set::LockSet;
 pub use watch::Watch;
 pub use word::Algorithm;
 
+use crate::checks::LockTrack;
 use crate::sync::{AtomicU64, Ordering};
 use contended::Request;
 use defect::Defect;
@@ -116,6 +117,7 @@ use word::{Claim, FREE};
 /// The lock of one reservation object: one word. See the [module](self) for the protocol.
 pub struct ObjectLock {
     word: AtomicU64,
+    checks: LockTrack,
     #[cfg(loom)]
     defect: Option<Defect>,
 }
@@ -145,6 +147,7 @@ impl ObjectLock {
     pub fn new() -> Self {
         ObjectLock {
             word: AtomicU64::new(FREE),
+            checks: LockTrack::new(),
             #[cfg(loom)]
             defect: None,
         }
@@ -155,24 +158,31 @@ impl ObjectLock {
     /// Taking a lock that the current thread holds already blocks for ever. Without a context
     /// nothing detects a deadlock: hold no other object's lock.
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock(&self) -> Held<'_> {
+        self.checks.wanted(None);
         if !self.try_take(Claim::PLAIN) {
             contended::acquire(self, Request::PLAIN, None)
                 .expect("without a context and a deadline nothing fails");
         }
+        self.checks.taken(None);
         self.held(Request::PLAIN)
     }
 
     /// Takes the lock, or gives up after `timeout`.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock_timeout(&self, timeout: Duration) -> Option<Held<'_>> {
+        self.checks.wanted_for_a_time(None);
         if !self.try_take(Claim::PLAIN) {
             contended::acquire(self, Request::PLAIN, deadline_after(timeout)).ok()?;
         }
+        self.checks.taken(None);
         Some(self.held(Request::PLAIN))
     }
 
     /// Takes the lock if it is free.
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn try_lock(&self) -> Option<Held<'_>> {
         self.try_request(Request::PLAIN)
     }
@@ -188,7 +198,9 @@ impl ObjectLock {
     ///
     /// When `context` was declared [done](Context::done) and does not hold this lock.
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock_with<'a>(&'a self, context: &'a Context) -> Result<Held<'a>, LockError> {
+        self.checks.wanted(Some(context));
         self.request(context, || None)
     }
 
@@ -201,11 +213,13 @@ impl ObjectLock {
     /// # Panics
     ///
     /// When `context` was declared [done](Context::done) and does not hold this lock.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock_with_timeout<'a>(
         &'a self,
         context: &'a Context,
         timeout: Duration,
     ) -> Result<Held<'a>, LockError> {
+        self.checks.wanted_for_a_time(Some(context));
         self.request(context, || deadline_after(timeout))
     }
 
@@ -215,6 +229,7 @@ impl ObjectLock {
     /// # Panics
     ///
     /// When `context` holds a lock: release everything first.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock_slow<'a>(&'a self, context: &'a Context) -> Held<'a> {
         assert_eq!(
             context.held(),
@@ -231,6 +246,7 @@ impl ObjectLock {
     ///
     /// When `context` was declared [done](Context::done).
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn try_lock_with<'a>(&'a self, context: &'a Context) -> Option<Held<'a>> {
         if context.is_done() {
             context.refuse();
@@ -246,12 +262,14 @@ impl ObjectLock {
     }
 
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     fn request<'a>(
         &'a self,
         context: &'a Context,
         deadline: impl FnOnce() -> Option<Instant>,
     ) -> Result<Held<'a>, LockError> {
         self.take_with(context, deadline)?;
+        self.checks.taken(Some(context));
         Ok(self.held(Request::of(context)))
     }
 
@@ -304,6 +322,7 @@ impl ObjectLock {
     /// Releases the lock, for the one who holds it; the caller counts.
     #[inline]
     fn release(&self, context: Option<&Context>) {
+        self.checks.released();
         let ordering = if self.has(Defect::ReleasesRelaxed) {
             Ordering::Relaxed
         } else {
@@ -322,8 +341,13 @@ impl ObjectLock {
     }
 
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     fn try_request<'a>(&'a self, request: Request<'a>) -> Option<Held<'a>> {
-        self.try_take_now(request).then(|| self.held(request))
+        if !self.try_take_now(request) {
+            return None;
+        }
+        self.checks.taken(request.context);
+        Some(self.held(request))
     }
 
     #[inline]

@@ -94,11 +94,14 @@ impl<'l> LockSet<'l> {
     ///
     /// As [`ObjectLock::lock_with`].
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock(&self, lock: &'l ObjectLock) -> Result<usize, LockError> {
+        lock.checks.wanted(Some(&self.context));
         self.lock_by(lock, |lock, context| lock.take_with(context, || None))
     }
 
     #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
     fn lock_by(&self, lock: &'l ObjectLock, take: Take) -> Result<usize, LockError> {
         let index = self.len();
         match self.first.get(index) {
@@ -108,6 +111,7 @@ impl<'l> LockSet<'l> {
             }
             None => self.lock_more(index - INLINE, lock, take)?,
         }
+        lock.checks.taken(Some(&self.context));
         Ok(index)
     }
 
@@ -122,6 +126,7 @@ impl<'l> LockSet<'l> {
     }
 
     /// Releases everything, and takes `lock`: what follows on [`LockError::Deadlock`].
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn back_off(&mut self, lock: &'l ObjectLock) {
         self.release_all();
         self.lock(lock)
@@ -138,6 +143,7 @@ impl<'l> LockSet<'l> {
     /// # Panics
     ///
     /// As [`lock`](LockSet::lock).
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn try_lock(&self, lock: &'l ObjectLock) -> Result<usize, LockError> {
         self.lock_by(lock, ObjectLock::try_take_with)
     }

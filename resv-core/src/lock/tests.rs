@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Barrier, mpsc};
 use std::thread::{self, ScopedJoinHandle};
 
+/// Checked locks have a number, too.
+#[cfg(not(feature = "checks"))]
 const _: () = assert!(size_of::<ObjectLock>() == 8);
 
 const SOON: Duration = Duration::from_millis(20);
@@ -14,6 +16,20 @@ const LONG: Duration = Duration::from_secs(20);
 
 fn context(algorithm: Algorithm) -> Context {
     Context::in_class(Class::shared(algorithm))
+}
+
+/// Runs what the checks report, and rightly: a thread that asks for a lock that it holds.
+fn deliberately<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "checks")]
+    {
+        let (result, reports) = crate::checks::collect(f);
+        let relocks = |report: &crate::checks::Report| report.kind == crate::checks::Misuse::Relock;
+        assert!(reports.iter().all(relocks), "{reports:#?}");
+        assert_eq!(reports.len(), 1);
+        result
+    }
+    #[cfg(not(feature = "checks"))]
+    f()
 }
 
 fn locks(count: usize) -> Vec<ObjectLock> {

@@ -1,0 +1,153 @@
+//! Fences that have been issued and not signalled: where that was, and where they were added.
+//!
+//! Lock order: a fence's own lock, then the one here. Nothing of a fence is called under it.
+
+use super::report::{Misuse, Place, Report, tell};
+use crate::fence::{Fence, Timeline, TimelineId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::Location;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+/// How many issued fences are kept; no more are added.
+const MAX_PENDING: usize = 65_536;
+/// How many points, and how many ended timelines, are kept; the oldest go first.
+const MAX_TIMELINES: usize = 4096;
+
+/// What a point stands for.
+#[derive(Clone)]
+pub(super) struct Point {
+    pub(super) timeline: TimelineId,
+    pub(super) seqno: u64,
+    asked: Place,
+    /// The greatest seqno issued; `None` when the timeline is gone.
+    last_issued: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
+}
+
+struct Issued {
+    issued: Place,
+    added: Option<Place>,
+}
+
+#[derive(Default)]
+struct Pending {
+    fences: HashMap<(TimelineId, u64), Issued>,
+    /// By the timeline of the point itself.
+    points: BTreeMap<TimelineId, Point>,
+    ended: BTreeSet<TimelineId>,
+}
+
+static PENDING: LazyLock<Mutex<Pending>> = LazyLock::new(Mutex::default);
+
+fn pending() -> MutexGuard<'static, Pending> {
+    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[track_caller]
+pub(super) fn issued(fence: &Fence) {
+    let issued = Issued {
+        issued: Location::caller(),
+        added: None,
+    };
+    let key = (fence.timeline_id(), fence.seqno());
+    let mut pending = pending();
+    if pending.fences.len() < MAX_PENDING {
+        pending.fences.insert(key, issued);
+    }
+}
+
+pub(super) fn settled(fence: &Fence) {
+    let key = (fence.timeline_id(), fence.seqno());
+    pending().fences.remove(&key);
+}
+
+/// A point of `of` has been asked for, whose own timeline is `own`.
+#[track_caller]
+pub(super) fn pointed(own: &Timeline, of: &Timeline, seqno: u64) {
+    let point = Point {
+        timeline: of.id(),
+        seqno,
+        asked: Location::caller(),
+        last_issued: of.last_issued_if_alive(),
+    };
+    let mut pending = pending();
+    pending.points.insert(own.id(), point);
+    let oldest = (pending.points.len() > MAX_TIMELINES).then(|| pending.points.pop_first());
+    drop(pending);
+    drop(oldest);
+}
+
+/// What the only fence of timeline `own` stands for, if it is a point.
+pub(super) fn point(own: TimelineId) -> Option<Point> {
+    pending().points.get(&own).cloned()
+}
+
+/// `fence` is added to an object at `place`.
+pub(super) fn added(fence: &Fence, place: Place) {
+    if fence.is_signaled() {
+        return;
+    }
+    let timeline = fence.timeline_id();
+    let key = (timeline, fence.seqno());
+    let (point, ended_issued) = {
+        let mut pending = pending();
+        let ended = pending.ended.contains(&timeline);
+        let issued = pending.fences.get_mut(&key).map(|issued| {
+            issued.added = Some(place);
+            issued.issued
+        });
+        (
+            pending.points.get(&timeline).cloned(),
+            issued.filter(|_| ended),
+        )
+    };
+    if let Some(issued) = ended_issued {
+        tell(lost(fence.timeline().name(), fence.seqno(), issued, place));
+    }
+    if let Some(point) = point
+        && let Some(last) = (point.last_issued)()
+        && last < point.seqno
+    {
+        let asked = point.asked;
+        tell(Report {
+            kind: Misuse::NoSignaler,
+            first: asked,
+            second: place,
+            message: format!(
+                "the point {fence}, asked for at {asked}, is added at {place}, but its timeline has \
+                 issued no more than seqno {last}: nobody has promised to signal it"
+            ),
+        });
+    }
+}
+
+/// Nobody signals fences of `timeline` any more.
+pub(super) fn timeline_ended(timeline: &Timeline) {
+    let mut pending = pending();
+    pending.ended.insert(timeline.id());
+    if pending.ended.len() > MAX_TIMELINES {
+        pending.ended.pop_first();
+    }
+    let mut left: Vec<_> = pending
+        .fences
+        .iter()
+        .filter(|((id, _), _)| *id == timeline.id())
+        .filter_map(|((_, seqno), issued)| Some((*seqno, issued.issued, issued.added?)))
+        .collect();
+    drop(pending);
+    left.sort_by_key(|(seqno, ..)| *seqno);
+    for (seqno, issued, added) in left {
+        tell(lost(timeline.name(), seqno, issued, added));
+    }
+}
+
+fn lost(timeline: &str, seqno: u64, issued: Place, added: Place) -> Report {
+    Report {
+        kind: Misuse::NoSignaler,
+        first: issued,
+        second: added,
+        message: format!(
+            "fence {timeline}:{seqno}, issued at {issued} and added at {added}, is pending, and its \
+             timeline was declared ended: its signaler was leaked, or never got to signal"
+        ),
+    }
+}
