@@ -29,8 +29,8 @@
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
 //! | [`suite!`], [`suite_for_backend!`], [`Suite`] | the list of all properties, as tests or as values |
 //!
-//! The suite is itself tested: `tests/known_bad.rs` has semantics and back ends with the defects of
-//! history, and asserts that each is caught by the property that is about it.
+//! The suite is itself tested: the crate `resv-fixtures` has semantics and back ends with the defects
+//! of history, and asserts that each is caught by the properties that are about it.
 
 #![forbid(unsafe_code)]
 

@@ -74,10 +74,12 @@ macro_rules! __with_properties {
                 b3_the_back_end_refuses_an_add_without_room
                 b3_the_lock_of_another_object_is_no_proof
                 b4_edits_become_visible_together
+                b4_a_second_reservation_keeps_what_was_added
                 b4_an_explicit_publish_shows_what_was_added
                 b4_a_panic_publishes_what_was_added
                 b4_unlocking_gives_up_reserved_slots
                 b5_a_closure_of_a_read_may_do_anything
+                b5_a_fence_is_dropped_outside
                 b5_callbacks_run_outside
                 b6_a_snapshot_never_changes
                 b7_a_holder_holds_up_no_reader

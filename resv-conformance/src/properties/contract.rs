@@ -8,12 +8,14 @@ use crate::support::{
     race, seqnos as seqnos_of, visited,
 };
 use resv_api::{
-    Access, Backend, Entry, Fence, Resv, Semantics, Timeline, Usage, UsageSet, Visibility,
+    Access, Backend, Entry, Fence, FenceError, FenceStatus, Resv, Semantics, Timeline, Usage,
+    UsageSet, Visibility,
 };
 use resv_core::{Held, Room};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 /// How often the writer of a race comes round.
 const ROUNDS: u64 = 2000;
@@ -262,6 +264,20 @@ pub fn b4_edits_become_visible_together<S: Semantics, B: Backend>() {
     assert_eq!(seen(), 2 + 3 + 4);
 }
 
+/// B4: a second reservation in one transaction keeps what was added after the first.
+pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend>() {
+    let object = Resv::<S, B>::default();
+    let jobs: Vec<_> = (0..40).map(|_| lone_job()).collect();
+    add(&object, &jobs[0], Usage::Read);
+    let mut guard = object.lock();
+    for (done, job) in jobs.iter().enumerate().skip(1) {
+        guard.reserve(1).unwrap().add(job.fence(), Usage::Read);
+        assert_eq!(held_entries(&guard).len(), done + 1);
+    }
+    drop(guard);
+    assert_eq!(entries(&object), expected::<S>(&jobs));
+}
+
 /// B4: under each semantics: an explicit publish shows what was added, before the lock is released;
 /// what is added after it waits for the next.
 pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend>() {
@@ -336,17 +352,45 @@ pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend>() {
     );
 }
 
+/// B5: the last reference of a fence is dropped outside, because what hangs on it is foreign code:
+/// here its timeline, whose points are cancelled with it.
+pub fn b5_a_fence_is_dropped_outside<S: Semantics, B: Backend>() {
+    let object = Arc::new(Resv::<S, B>::default());
+    let is_called = Arc::new(AtomicBool::new(false));
+    {
+        let timeline = Timeline::new("gone");
+        let job = job(&timeline);
+        let (inside, tell) = (Arc::downgrade(&object), Arc::clone(&is_called));
+        let registered = timeline.point(2).on_signal(move |status| {
+            assert_eq!(status, FenceStatus::Error(FenceError::CANCELED));
+            if let Some(object) = inside.upgrade() {
+                assert!(object.is_idle(Access::Explicit));
+                let shown = object.snapshot().iter().count();
+                assert!(visited(&object, Access::Move).len() <= shown + 1);
+            }
+            tell.store(true, Ordering::Relaxed);
+        });
+        registered.expect("the point has not been reached");
+        add(&object, &job, Usage::Write);
+        job.signal();
+    }
+    // Edits are when a back end drops; one that drops later does it on the way.
+    let timeline = Timeline::new("gfx");
+    let deadline = Instant::now() + AGES;
+    while !is_called.load(Ordering::Relaxed) {
+        add(&object, &job(&timeline), Usage::Read);
+        assert!(Instant::now() < deadline, "the fence was never dropped");
+    }
+}
+
 /// B5: signalling runs foreign code that edits objects; a dropped object runs it, too, in its time.
 pub fn b5_callbacks_run_outside<S: Semantics, B: Backend>() {
-    let (object, other) = (
-        std::sync::Arc::new(Resv::<S, B>::default()),
-        Resv::<S, B>::default(),
-    );
+    let (object, other) = (Arc::new(Resv::<S, B>::default()), Resv::<S, B>::default());
     let (first, second) = (lone_job(), lone_job());
     add(&object, &first, Usage::Write);
     add(&other, &first, Usage::Write);
     // The callback owns the last handle of another job and of the object.
-    let inside = std::sync::Arc::clone(&object);
+    let inside = Arc::clone(&object);
     let fence = first.fence().clone();
     let registered = fence.on_signal(move |_| {
         add(&inside, &second, Usage::Write);
@@ -393,7 +437,7 @@ pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend>() {
 
 /// B7: whoever holds the lock holds up no reader.
 pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend>() {
-    let object = std::sync::Arc::new(Resv::<S, B>::default());
+    let object = Arc::new(Resv::<S, B>::default());
     let (first, second) = (lone_job(), lone_job());
     add(&object, &first, Usage::Write);
     let mut guard = object.lock();
@@ -402,7 +446,7 @@ pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend>() {
         .unwrap()
         .add(second.fence(), Usage::Bookkeep);
     let (send, receive) = mpsc::channel();
-    let reader = std::sync::Arc::clone(&object);
+    let reader = Arc::clone(&object);
     std::thread::spawn(move || {
         let told = (
             reader.is_idle(Access::Read),
