@@ -1,0 +1,205 @@
+//! Defects that the suite cannot show by itself: loom variants of the real code, and what cannot be
+//! expressed.
+
+use crate::fixture::{Elsewhere, Shown};
+
+const SEQCOUNT: &str = "resv-seqcount/src/loom_models.rs";
+const RCU_ARRAY: &str = "resv-rcu-array/tests/loom.rs";
+const FENCE: &str = "resv-core/src/fence/loom_models.rs";
+const LOCK: &str = "resv-core/src/lock/loom_models.rs";
+
+const fn loom(
+    defects: &'static str,
+    origin: &'static str,
+    what: &'static str,
+    file: &'static str,
+    test: &'static str,
+) -> Elsewhere {
+    Elsewhere {
+        defects,
+        origin,
+        what,
+        shown: Shown::Loom { file, test },
+    }
+}
+
+const fn test(
+    defects: &'static str,
+    origin: &'static str,
+    what: &'static str,
+    file: &'static str,
+    test: &'static str,
+    why: &'static str,
+) -> Elsewhere {
+    Elsewhere {
+        defects,
+        origin,
+        what,
+        shown: Shown::Test { file, test, why },
+    }
+}
+
+const fn inexpressible(
+    defects: &'static str,
+    origin: &'static str,
+    what: &'static str,
+    why: &'static str,
+) -> Elsewhere {
+    Elsewhere {
+        defects,
+        origin,
+        what,
+        shown: Shown::Inexpressible(why),
+    }
+}
+
+/// Every such defect.
+pub const ELSEWHERE: &[Elsewhere] = &[
+    loom(
+        "H-01",
+        "5d344f58da76, put back by b016cd6ed4b7",
+        "the seqcount reader takes references and does not look at the counter again",
+        SEQCOUNT,
+        "h_01_known_bad_skips_validation",
+    ),
+    loom(
+        "H-02, B1",
+        "5d344f58da76, put back by b016cd6ed4b7",
+        "the seqcount reader does not look at the counter again, and a transaction is torn",
+        SEQCOUNT,
+        "b1_known_bad_skips_validation",
+    ),
+    loom(
+        "D-2, H-25, B2",
+        "derived from 5.10",
+        "the seqcount reader does not look again before it says \"idle\"",
+        SEQCOUNT,
+        "b2_known_bad_skips_validation",
+    ),
+    loom(
+        "B4",
+        "derived",
+        "each entry of a transaction has a write section of its own",
+        SEQCOUNT,
+        "b1_known_bad_many_sections",
+    ),
+    loom(
+        "D-3, D-7, H-28",
+        "Linux since 5.19: the plain store in place; derived",
+        "slots are stored without an order, so a reader pairs old and new ones",
+        SEQCOUNT,
+        "b1_known_bad_unordered_stores",
+    ),
+    loom(
+        "D-7, H-28",
+        "section 2.2, ordering obligations; derived",
+        "an array is published without Release, so a reader sees one that is not built yet",
+        RCU_ARRAY,
+        "must_find_a_publish_without_release",
+    ),
+    loom(
+        "H-03",
+        "RFC 7/10; Daniel Vetter, 20190821160454.GN11147@phenom.ffwll.local",
+        "an array is freed without a grace period",
+        RCU_ARRAY,
+        "must_find_a_retire_without_grace_period",
+    ),
+    loom(
+        "B2",
+        "derived: what an immutable array invites to",
+        "\"idle\" is told without a second look at which array is current",
+        RCU_ARRAY,
+        "must_find_a_test_without_the_second_look",
+    ),
+    loom(
+        "B1",
+        "derived",
+        "a visit tests each fence once, so it shows a set that was never pending together",
+        RCU_ARRAY,
+        "must_find_a_visit_that_tests_each_fence_once",
+    ),
+    loom(
+        "F-02",
+        "derived; kernel self-test race_signal_callback",
+        "a callback is lost between the test of the fence and the registration",
+        FENCE,
+        "f_02_known_bad_without_looking_again",
+    ),
+    loom(
+        "H-12",
+        "156665294650.4019.8311918110818842888@skylake-alporthouse-com",
+        "a child that signals while it is being composed is never counted",
+        FENCE,
+        "h_12_known_bad_without_looking_again",
+    ),
+    loom(
+        "F-09",
+        "derived",
+        "two children are counted down in two steps each, and the array signals twice or never",
+        FENCE,
+        "all_known_bad_counting_in_two_steps",
+    ),
+    loom(
+        "section 1.8",
+        "derived",
+        "a point of a timeline is announced without looking again whether it has been reached",
+        FENCE,
+        "points_known_bad_without_looking_again",
+    ),
+    loom(
+        "L-01",
+        "derived",
+        "releasing the lock publishes nothing",
+        LOCK,
+        "l_01_known_bad_release_publishes_nothing",
+    ),
+    loom(
+        "L-01",
+        "derived",
+        "a lock that is handed over is left free as well",
+        LOCK,
+        "l_01_known_bad_handed_over_and_left_free",
+    ),
+    loom(
+        "L-03, L-09",
+        "derived",
+        "nobody backs off, a wounded sleeper is not woken, a sleeper is not flagged: four deadlocks",
+        LOCK,
+        "known_bad_deadlocks_are_found",
+    ),
+    test(
+        "H-18",
+        "header documentation of 5.19",
+        "a container in a container, or in an object: recursion without bound",
+        "resv-core/src/fence/compose_tests.rs",
+        "h_18_dropping_a_tower_does_not_recurse",
+        "overflowing the stack ends the process, so a broken variant cannot be caught in a test",
+    ),
+    test(
+        "H-15",
+        "review of dma_buf_poll, 2021",
+        "poll uses a fence that it does not own",
+        "resv-api/tests/fd.rs",
+        "p05_closing_while_callbacks_are_pending_is_safe",
+        "a descriptor owns its fences by type; a borrowed one does not compile",
+    ),
+    inexpressible(
+        "H-06, H-20",
+        "20190822130251.GT11147; the iterators of 5.16",
+        "drivers read the array by themselves and look at memory that has been recycled",
+        "no function hands out a pointer or a borrowed array: a snapshot owns, a visit shows plain keys",
+    ),
+    inexpressible(
+        "H-08",
+        "156640466565.20466.15873039258008813430@skylake-alporthouse-com",
+        "the callback list is read after the signal, when its memory holds the timestamp",
+        "callbacks are taken out of the cell by the signal, under its lock; nothing shares their memory",
+    ),
+    inexpressible(
+        "section 2.1",
+        "all generations: an add without a reservation crashes",
+        "too few slots, or no list at all",
+        "Slots is the only way to add, and it is made by reserve alone; what a back end must do when \
+         it is called all the same is room_is_not_checked",
+    ),
+];

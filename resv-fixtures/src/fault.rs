@@ -1,0 +1,284 @@
+//! How a broken back end is written: [`Fault`] is the reference back end with some steps replaced.
+
+use resv_core::{
+    Backend, Counters, Entry, Garbage, Held, Key, Locked, ObjectLock, ReserveError, Room, Usage,
+    UsageSet,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+/// One defect, as a layer over a sound object: what is not overridden is right.
+///
+/// One value of the type belongs to one object, so a fault may have state.
+pub trait Fault: Send + Sync {
+    /// [`Backend::reserve`].
+    fn reserve(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        room: Room,
+    ) -> Result<(), ReserveError> {
+        object.reserve(held, room)
+    }
+
+    /// [`Backend::edit`].
+    fn edit(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        object.edit(held, removes, add);
+    }
+
+    /// [`Backend::publish`].
+    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+        object.publish(held);
+    }
+
+    /// Edits have just been published: there were some.
+    fn published(&self, object: &Locked) {
+        let _ = object;
+    }
+
+    /// [`Backend::unreserve`].
+    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+        object.unreserve(held);
+    }
+
+    /// [`Backend::fold_held`].
+    fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+        object.fold_held(held, Vec::new(), |mut all, entry| {
+            all.push(entry.clone());
+            all
+        })
+    }
+
+    /// [`Backend::snapshot`].
+    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
+        object.snapshot()
+    }
+
+    /// Whether a snapshot is taken when it is first looked at, and not at the call.
+    fn snapshot_is_late(&self) -> bool {
+        false
+    }
+
+    /// [`Backend::fold`].
+    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
+        object.fold(usages, (), |(), key| show(key));
+    }
+
+    /// [`Backend::is_idle`].
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        object.is_idle(usages)
+    }
+
+    /// [`Backend::counters`].
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+
+    /// [`Backend::garbage`].
+    fn garbage(&self) -> Garbage {
+        Garbage::default()
+    }
+
+    /// What becomes of the object at its end.
+    fn on_drop(&self, object: &Locked) {
+        let _ = object;
+    }
+}
+
+/// No defect: the control.
+#[derive(Default)]
+pub struct Sound;
+
+impl Fault for Sound {}
+
+type Make = fn() -> Box<dyn Fault>;
+
+/// The fault that objects have which are made from now on. Runs come one after the other
+/// ([`crate::run`]), so that one choice for the process is enough.
+static CHOSEN: Mutex<Make> = Mutex::new(|| Box::new(Sound));
+
+pub(crate) fn choose(make: Make) {
+    *lock(&CHOSEN) = make;
+}
+
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The reference back end with the fault that was chosen when the object was made.
+///
+/// One type for all faults, so that the suite is compiled for it once and not for each of them.
+pub struct Faulty {
+    inner: Arc<Locked>,
+    fault: Box<dyn Fault>,
+    staged: AtomicBool,
+}
+
+/// A snapshot of [`Faulty`].
+#[derive(Clone)]
+pub struct View {
+    entries: OnceLock<Vec<Entry>>,
+    /// What is read at the first look.
+    late: Option<Arc<Locked>>,
+}
+
+impl AsRef<[Entry]> for View {
+    fn as_ref(&self) -> &[Entry] {
+        self.entries
+            .get_or_init(|| self.late.as_deref().map(now).unwrap_or_default())
+    }
+}
+
+impl Default for Faulty {
+    fn default() -> Self {
+        let make = *lock(&CHOSEN);
+        Faulty {
+            inner: Arc::default(),
+            fault: make(),
+            staged: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.fault.on_drop(&self.inner);
+    }
+}
+
+impl Backend for Faulty {
+    const NAME: &'static str = "faulty";
+    type Snapshot = View;
+
+    fn object_lock(&self) -> &ObjectLock {
+        self.inner.object_lock()
+    }
+
+    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+        self.fault.reserve(&self.inner, held, room)
+    }
+
+    fn edit(&self, held: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        self.staged.store(true, Ordering::Relaxed);
+        self.fault.edit(&self.inner, held, &mut removes, add);
+    }
+
+    fn publish(&self, held: &mut Held<'_>) {
+        let mut publish = || self.fault.publish(&self.inner, held);
+        if std::thread::panicking() {
+            // A panic must not come out of the guard that is dropped by another panic.
+            let _ = catch_unwind(AssertUnwindSafe(&mut publish));
+        } else {
+            publish();
+        }
+        if self.staged.swap(false, Ordering::Relaxed) {
+            self.fault.published(&self.inner);
+        }
+    }
+
+    fn unreserve(&self, held: &mut Held<'_>) {
+        self.fault.unreserve(&self.inner, held);
+    }
+
+    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+        self.fault.held(&self.inner, held).iter().fold(init, f)
+    }
+
+    fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
+        if self.fault.snapshot_is_late() {
+            return Ok(View {
+                entries: OnceLock::new(),
+                late: Some(Arc::clone(&self.inner)),
+            });
+        }
+        let entries = self.fault.snapshot(&self.inner)?;
+        Ok(View {
+            entries: entries.into(),
+            late: None,
+        })
+    }
+
+    fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+        let mut so_far = Some(init);
+        self.fault.visit(&self.inner, usages, &mut |key| {
+            so_far = so_far.take().map(|so_far| f(so_far, key));
+        });
+        so_far.expect("each step returns an accumulator")
+    }
+
+    fn is_idle(&self, usages: UsageSet) -> bool {
+        self.fault.is_idle(&self.inner, usages)
+    }
+
+    fn counters(&self) -> Counters {
+        self.fault.counters()
+    }
+
+    fn garbage() -> Garbage {
+        let make = *lock(&CHOSEN);
+        make().garbage()
+    }
+}
+
+/// The gap between two reads that should have been one: lets a writer in.
+///
+/// A reader that comes to the gap waits until another thread has published so and so often, or for
+/// a moment if there is nobody who does. So a race that takes luck elsewhere takes none here.
+#[derive(Default)]
+pub(crate) struct Gap {
+    published: Mutex<(u64, Option<ThreadId>)>,
+}
+
+impl Gap {
+    /// Longer than a writer of the suite's races needs for a publish, unless it has just been
+    /// descheduled.
+    const PATIENCE: Duration = Duration::from_millis(2);
+
+    /// An edit was published.
+    pub(crate) fn note_publish(&self) {
+        let mut published = lock(&self.published);
+        *published = (published.0 + 1, Some(std::thread::current().id()));
+    }
+
+    /// Waits for `publishes` of another thread.
+    pub(crate) fn wait(&self, publishes: u64) {
+        let (before, by) = *lock(&self.published);
+        if by.is_none_or(|by| by == std::thread::current().id()) {
+            return; // One thread does it all: nobody will come.
+        }
+        let end = Instant::now() + Self::PATIENCE;
+        while lock(&self.published).0 < before + publishes && Instant::now() < end {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The pending entries of now, in order of their adding.
+pub(crate) fn now(object: &Locked) -> Vec<Entry> {
+    object.snapshot().expect("memory for a few entries")
+}
+
+/// Kernel and write.
+pub(crate) fn writers() -> UsageSet {
+    UsageSet::of(&[Usage::Kernel, Usage::Write])
+}
+
+/// Read and bookkeep.
+pub(crate) fn readers() -> UsageSet {
+    UsageSet::of(&[Usage::Read, Usage::Bookkeep])
+}
+
+/// Room for one edit that was not asked for.
+pub(crate) const ONE: Room = Room {
+    adds: 1,
+    publishes: 1,
+};

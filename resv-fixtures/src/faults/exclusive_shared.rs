@@ -1,0 +1,316 @@
+//! Linux until 5.18: one exclusive fence and a list of shared ones, under a sequence counter.
+
+use crate::fault::{Fault, Gap, now, readers, writers};
+use crate::fixture::{Fixture, fault};
+use resv_core::{
+    Backend, Entry, ExclusiveShared, Held, Key, Locked, ReserveError, Room, Usage, UsageSet,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// See `docs/defects.md`.
+pub const FIXTURES: &[Fixture] = &[
+    fault::<ExclusiveShared, WaitForgetsTheOneShared>(
+        "wait_forgets_the_one_shared",
+        "D-1, H-24",
+        "derived from 5.10; left over from the rework of July 2017 \
+         (1500989710-12982-1-git-send-email-deathsimple@vodafone.de)",
+        "a wait for the exclusive fence and exactly one shared fence ends with the exclusive one",
+        &["hazards::h_24_a_wait_for_a_writer_and_one_reader"],
+    ),
+    fault::<ExclusiveShared, IdleIsNotValidated>(
+        "idle_is_not_validated",
+        "D-2, H-25",
+        "derived from 5.10",
+        "\"something is pending\" is checked against the sequence counter, \"nothing is\" is not",
+        &["contract::b2_idle_was_true"],
+    ),
+    fault::<ExclusiveShared, TwoWords>(
+        "two_words_read_at_two_instants",
+        "H-02",
+        "the removal of the seqcount in the 5.4 cycle (5d344f58da76), put back by b016cd6ed4b7",
+        "exclusive and shared fences are two words, read one after the other and never checked",
+        &[
+            "contract::b1_a_read_is_of_one_instant",
+            "contract::b2_idle_was_true",
+        ],
+    ),
+    fault::<ExclusiveShared, ReferencesTakenLater>(
+        "references_taken_without_looking_again",
+        "H-01, H-23",
+        "5d344f58da76, put back by b016cd6ed4b7 (20190814182401.25009-1-chris@chris-wilson.co.uk)",
+        "a reference is taken of a pooled fence that may have become another one since it was found",
+        &["contract::b2_a_racing_snapshot_holds_fences_of_the_object"],
+    ),
+    fault::<ExclusiveShared, TestForgetsTheExclusive>(
+        "test_forgets_the_exclusive",
+        "H-14",
+        "Linux until 5.13; 9d38814d1e34 (20210611120301.10595-1-christian.koenig@amd.com)",
+        "where there are shared fences, a test for everything looks at no other",
+        &[
+            "hazards::h_14_idle_agrees_with_wait",
+            "examples::e01b_readers_finish_before_the_writer",
+        ],
+    ),
+    fault::<ExclusiveShared, SharedHideTheExclusive>(
+        "shared_hide_the_exclusive",
+        "H-34",
+        "Linux until July 2017 (20170725121421.blfcwow5ubj66knd@phenom.ffwll.local)",
+        "wait and test look at the exclusive fence only if there is no shared one, so an aborted \
+         shared fence makes the object idle",
+        &["hazards::h_34_a_reader_that_fails_before_the_writer"],
+    ),
+    fault::<ExclusiveShared, OneSlotTooFar>(
+        "one_slot_too_far",
+        "H-19",
+        "5.4-rc; Qiang Yu, 20190922074900.853-1-yuq825@gmail.com",
+        "the exclusive fence is stored one slot behind the end of the snapshot, so the last one is lost",
+        &["hazards::h_19_as_many_come_out_as_went_in"],
+    ),
+    fault::<ExclusiveShared, FailureLeaksTheExclusive>(
+        "failure_leaks_the_exclusive",
+        "H-31",
+        "Linux, older get_fences (version not pinned); section 2.1",
+        "a request for memory that fails keeps a reference",
+        &["hazards::h_31_a_failed_reservation_changes_and_leaks_nothing"],
+    ),
+    fault::<ExclusiveShared, CopyLeaksTheOldList>(
+        "copy_leaks_the_old_list",
+        "H-27",
+        "Linux, older copy_fences (version not pinned); section 2.1",
+        "a copy forgets the references of what the destination held before",
+        &["hazards::h_27_a_copy_keeps_categories_and_leaks_nothing"],
+    ),
+];
+
+/// D-1.
+#[derive(Default)]
+pub struct WaitForgetsTheOneShared;
+
+impl Fault for WaitForgetsTheOneShared {
+    // A wait is registered with what a snapshot holds.
+    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
+        let mut all = object.snapshot()?;
+        if let [first, second] = all.as_slice()
+            && first.usage != second.usage
+        {
+            all.retain(|entry| entry.usage == Usage::Write);
+        }
+        Ok(all)
+    }
+}
+
+/// D-2.
+#[derive(Default)]
+pub struct IdleIsNotValidated(Gap);
+
+impl Fault for IdleIsNotValidated {
+    fn published(&self, _: &Locked) {
+        self.0.note_publish();
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        if !object.is_idle(usages.intersection(writers())) {
+            return object.is_idle(usages); // Something was found: looks again.
+        }
+        self.0.wait(1);
+        object.is_idle(usages.intersection(readers())) // Nothing was: does not.
+    }
+}
+
+/// H-02.
+#[derive(Default)]
+pub struct TwoWords(Gap);
+
+impl TwoWords {
+    fn read(&self, object: &Locked, usages: UsageSet) -> Vec<Entry> {
+        let part = |usages: UsageSet| {
+            let mut part = now(object);
+            part.retain(|entry| usages.contains(entry.usage));
+            part
+        };
+        let mut both = part(usages.intersection(writers()));
+        self.0.wait(1);
+        both.extend(part(usages.intersection(readers())));
+        both
+    }
+}
+
+impl Fault for TwoWords {
+    fn published(&self, _: &Locked) {
+        self.0.note_publish();
+    }
+
+    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
+        Ok(self.read(object, UsageSet::ALL))
+    }
+
+    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
+        self.read(object, usages)
+            .iter()
+            .for_each(|entry| show(entry.key()));
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        self.read(object, usages).is_empty()
+    }
+}
+
+/// H-01.
+#[derive(Default)]
+pub struct ReferencesTakenLater(Gap);
+
+impl Fault for ReferencesTakenLater {
+    fn published(&self, _: &Locked) {
+        self.0.note_publish();
+    }
+
+    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
+        let found: Vec<_> = now(object)
+            .iter()
+            .map(|entry| (entry.fence.cell(), entry.usage))
+            .collect();
+        // Two publishes: the first supersedes the fence, by the second its memory has been reused.
+        self.0.wait(2);
+        let taken = found.into_iter().filter_map(|(cell, usage)| {
+            let fence = resv_core::Fence::try_acquire(cell)?;
+            Some(Entry { fence, usage })
+        });
+        Ok(taken.collect())
+    }
+}
+
+/// H-14.
+#[derive(Default)]
+pub struct TestForgetsTheExclusive {
+    has_shared: AtomicBool,
+}
+
+impl Fault for TestForgetsTheExclusive {
+    fn edit(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        if let Some(add) = &add {
+            // An exclusive fence empties the list; a shared one that signals stays in it.
+            self.has_shared
+                .store(add.usage == Usage::Read, Ordering::Relaxed);
+        }
+        object.edit(held, removes, add);
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        if usages.contains(Usage::Read) && self.has_shared.load(Ordering::Relaxed) {
+            return object.is_idle(usages.intersection(readers()));
+        }
+        object.is_idle(usages)
+    }
+}
+
+/// H-34.
+#[derive(Default)]
+pub struct SharedHideTheExclusive {
+    has_shared: AtomicBool,
+}
+
+impl SharedHideTheExclusive {
+    /// What is looked at: consistently so in all ways of asking, unlike [`TestForgetsTheExclusive`].
+    fn seen(&self, usages: UsageSet) -> UsageSet {
+        if usages.contains(Usage::Read) && self.has_shared.load(Ordering::Relaxed) {
+            usages.intersection(readers())
+        } else {
+            usages
+        }
+    }
+}
+
+impl Fault for SharedHideTheExclusive {
+    fn edit(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        if let Some(add) = &add {
+            self.has_shared
+                .store(add.usage == Usage::Read, Ordering::Relaxed);
+        }
+        object.edit(held, removes, add);
+    }
+
+    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
+        let seen = self.seen(UsageSet::ALL);
+        let mut all = object.snapshot()?;
+        // Whoever asks for the exclusive fence alone gets it as long as a shared one is pending.
+        if all.iter().all(|entry| !seen.contains(entry.usage)) {
+            all.clear();
+        }
+        Ok(all)
+    }
+
+    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
+        if !object.is_idle(self.seen(usages)) {
+            object.fold(usages, (), |(), key| show(key));
+        }
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        object.is_idle(self.seen(usages))
+    }
+}
+
+/// H-19.
+#[derive(Default)]
+pub struct OneSlotTooFar;
+
+impl Fault for OneSlotTooFar {
+    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
+        let mut all = object.snapshot()?;
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.usage));
+        // Where the shared ones fill the memory that an allocator gives, what is behind is not read.
+        if all.len() > 8 && all.len().is_power_of_two() {
+            all.pop();
+        }
+        Ok(all)
+    }
+}
+
+/// H-31.
+#[derive(Default)]
+pub struct FailureLeaksTheExclusive;
+
+impl Fault for FailureLeaksTheExclusive {
+    fn reserve(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        room: Room,
+    ) -> Result<(), ReserveError> {
+        let first = now(object).into_iter().next();
+        object
+            .reserve(held, room)
+            .inspect_err(|_| std::mem::forget(first))
+    }
+}
+
+/// H-27.
+#[derive(Default)]
+pub struct CopyLeaksTheOldList;
+
+impl Fault for CopyLeaksTheOldList {
+    fn edit(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        if add.is_none() {
+            std::mem::forget(now(object));
+        }
+        object.edit(held, removes, add);
+    }
+}

@@ -1,0 +1,8 @@
+//! Back ends with one defect each, by where the defects come from.
+
+pub mod containers;
+pub mod corners;
+pub mod exclusive_shared;
+pub mod readers;
+pub mod usage_levels;
+pub mod writers;

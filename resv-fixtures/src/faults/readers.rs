@@ -1,0 +1,186 @@
+//! Broken promises to readers: B1, B2, B5, B6, B7.
+
+use crate::fault::{Fault, Gap, lock, now};
+use crate::fixture::{Fixture, fault};
+use resv_core::{
+    Backend, Counters, Entry, Held, Key, Locked, ReserveError, UsageLevels, UsageSet,
+    WritersReadersOthers,
+};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ThreadId;
+
+/// See `docs/defects.md`.
+pub const FIXTURES: &[Fixture] = &[
+    fault::<UsageLevels, VisitsAtManyInstants>(
+        "visit_looks_again_for_each_entry",
+        "B1, B2",
+        "derived from the iterators of 5.16",
+        "each step of a visit looks at the object anew, so it can miss both of a pair that is \
+         handed on",
+        &["contract::b2_a_visit_that_shows_nothing_was_true"],
+    ),
+    fault::<UsageLevels, DropsInside>(
+        "fence_dropped_in_the_write_section",
+        "B5",
+        "FreeBSD drm-kmod #9 and #116",
+        "removed fences are dropped while readers are shut out; what they run reads the object",
+        &["contract::b5_a_fence_is_dropped_outside"],
+    ),
+    fault::<UsageLevels, VisitsInside>(
+        "closure_run_inside_a_read",
+        "B5",
+        "derived from the open-coded readers of H-20",
+        "the caller's closure runs while the reader holds writers off",
+        &["contract::b5_a_closure_of_a_read_may_do_anything"],
+    ),
+    fault::<WritersReadersOthers, ReadersWaitForTheHolder>(
+        "reader_waits_for_the_holder",
+        "B7",
+        "derived: a reader that takes the object's lock",
+        "a question blocks for as long as somebody holds the lock",
+        &["contract::b7_a_holder_holds_up_no_reader"],
+    ),
+    fault::<UsageLevels, CountsQuietReads>(
+        "every_read_is_repeated",
+        "B7",
+        "derived",
+        "a read is repeated though nobody edits",
+        &["contract::b7_a_quiet_read_is_not_repeated"],
+    ),
+];
+
+/// B1.
+#[derive(Default)]
+pub struct VisitsAtManyInstants(Gap);
+
+impl Fault for VisitsAtManyInstants {
+    fn published(&self, _: &Locked) {
+        self.0.note_publish();
+    }
+
+    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
+        let shown: Vec<Key> = {
+            let list = now(object);
+            self.0.wait(2);
+            let pending = list.iter().filter(|entry| !entry.fence.is_signaled());
+            pending.map(Entry::key).collect()
+        };
+        shown
+            .into_iter()
+            .filter(|key| usages.contains(key.usage))
+            .for_each(show);
+    }
+}
+
+/// Says who is in a section, and panics where a real one would sleep for ever.
+#[derive(Default)]
+struct Section(Mutex<Option<ThreadId>>);
+
+impl Section {
+    fn run<R>(&self, inside: impl FnOnce() -> R) -> R {
+        struct Leave<'a>(&'a Section);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                *lock(&self.0.0) = None;
+            }
+        }
+        *lock(&self.0) = Some(std::thread::current().id());
+        let _leave = Leave(self);
+        inside()
+    }
+
+    fn check(&self) {
+        let here = *lock(&self.0) == Some(std::thread::current().id());
+        assert!(!here, "this thread waits for itself to leave the section");
+    }
+}
+
+/// B5.
+#[derive(Default)]
+pub struct DropsInside(Section);
+
+impl Fault for DropsInside {
+    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+        // The sound object drops what it removed at the end of this.
+        self.0.run(|| object.publish(held));
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        self.0.check();
+        object.is_idle(usages)
+    }
+}
+
+/// B5.
+#[derive(Default)]
+pub struct VisitsInside(Section);
+
+impl Fault for VisitsInside {
+    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
+        let list = now(object);
+        self.0.run(|| {
+            let shown = list.iter().filter(|entry| usages.contains(entry.usage));
+            shown.for_each(|entry| show(entry.key()));
+        });
+    }
+
+    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+        self.0.check();
+        object.publish(held);
+    }
+}
+
+/// B7: panics after a while where a real one would block for ever.
+#[derive(Default)]
+pub struct ReadersWaitForTheHolder {
+    holder: Mutex<Option<ThreadId>>,
+}
+
+impl Fault for ReadersWaitForTheHolder {
+    fn reserve(
+        &self,
+        object: &Locked,
+        held: &mut Held<'_>,
+        room: resv_core::Room,
+    ) -> Result<(), ReserveError> {
+        *lock(&self.holder) = Some(std::thread::current().id());
+        object.reserve(held, room)
+    }
+
+    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+        *lock(&self.holder) = None;
+        object.unreserve(held);
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        let me = std::thread::current().id();
+        let mut naps = 0..100;
+        while lock(&self.holder).is_some_and(|holder| holder != me) {
+            assert!(
+                naps.next().is_some(),
+                "the reader is still waiting for the holder"
+            );
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        object.is_idle(usages)
+    }
+}
+
+/// B7.
+#[derive(Default)]
+pub struct CountsQuietReads(AtomicU64);
+
+impl Fault for CountsQuietReads {
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        object.is_idle(usages)
+    }
+
+    fn counters(&self) -> Counters {
+        Counters {
+            retries: self.0.load(Ordering::Relaxed),
+            fallbacks: 0,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is known about one defect.
+
+use crate::fault::{Fault, Faulty};
+use resv_conformance::Suite;
+use resv_core::{Backend, Semantics};
+
+/// The properties of the suite for one semantics and one back end.
+pub type Properties = &'static [(&'static str, fn())];
+
+/// A broken semantics or back end, and what is said about it in `docs/defects.md`.
+#[derive(Clone, Copy)]
+pub struct Fixture {
+    /// What it is called; unique.
+    pub name: &'static str,
+    /// The defects of the specification, such as `D-1, H-24`, or the promise that is broken, `B4`.
+    pub defects: &'static str,
+    /// Where it comes from: a kernel version, a commit, a posted patch; or "derived".
+    pub origin: &'static str,
+    /// What goes wrong, as a phrase.
+    pub what: &'static str,
+    /// The properties that are about it: each must reject it.
+    pub caught_by: &'static [&'static str],
+    /// The semantics of the suite that is run.
+    pub semantics: &'static str,
+    /// The suite that is run.
+    pub suite: Properties,
+    /// The fault that is chosen meanwhile, if the back end is [`Faulty`].
+    pub(crate) fault: fn() -> Box<dyn Fault>,
+}
+
+impl Fixture {
+    /// No defect: what a suite must hold for.
+    pub fn control(name: &'static str, suite: Properties) -> Fixture {
+        Fixture {
+            name,
+            defects: "",
+            origin: "",
+            what: "",
+            caught_by: &[],
+            semantics: name,
+            suite,
+            fault: || Box::new(crate::fault::Sound),
+        }
+    }
+}
+
+/// A fixture that is a fault of the back end, under a semantics.
+pub(crate) const fn fault<S: Semantics, F: Fault + Default + 'static>(
+    name: &'static str,
+    defects: &'static str,
+    origin: &'static str,
+    what: &'static str,
+    caught_by: &'static [&'static str],
+) -> Fixture {
+    Fixture {
+        name,
+        defects,
+        origin,
+        what,
+        caught_by,
+        semantics: S::NAME,
+        suite: Suite::<S, Faulty>::PROPERTIES,
+        fault: || Box::new(F::default()),
+    }
+}
+
+/// A fixture that is a pair of types: a broken semantics on a sound back end, or any other.
+pub(crate) const fn pair<S: Semantics, B: Backend>(
+    name: &'static str,
+    defects: &'static str,
+    origin: &'static str,
+    what: &'static str,
+    caught_by: &'static [&'static str],
+) -> Fixture {
+    Fixture {
+        name,
+        defects,
+        origin,
+        what,
+        caught_by,
+        semantics: S::NAME,
+        suite: Suite::<S, B>::PROPERTIES,
+        fault: || Box::new(crate::fault::Sound),
+    }
+}
+
+/// A defect that the suite cannot show by itself.
+#[derive(Clone, Copy)]
+pub struct Elsewhere {
+    /// The defects of the specification.
+    pub defects: &'static str,
+    /// Where they come from.
+    pub origin: &'static str,
+    /// What goes wrong, as a phrase.
+    pub what: &'static str,
+    /// What shows it, or why nothing can.
+    pub shown: Shown,
+}
+
+/// How a defect is shown where the suite does not.
+#[derive(Clone, Copy)]
+pub enum Shown {
+    /// A variant of the real code with the defect, which loom must reject (`scripts/loom`).
+    Loom {
+        /// The file, from the root of the repository.
+        file: &'static str,
+        /// The test in it.
+        test: &'static str,
+    },
+    /// An ordinary test of the product; there is no broken variant, for the reason given.
+    Test {
+        /// The file, from the root of the repository.
+        file: &'static str,
+        /// The test in it.
+        test: &'static str,
+        /// Why the defect has no fixture.
+        why: &'static str,
+    },
+    /// It cannot be expressed, for the reason given.
+    Inexpressible(&'static str),
+}

@@ -1,0 +1,80 @@
+//! Runs properties on fixtures, one at a time, and says what came of it.
+
+use crate::fault::{self, Sound};
+use crate::fixture::Fixture;
+use std::panic::{catch_unwind, set_hook, take_hook};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, Once};
+use std::time::{Duration, Instant};
+
+/// A property that takes longer hangs.
+const HANGS: Duration = Duration::from_secs(120);
+
+/// Why a property rejects a fixture.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// What it said.
+    pub said: String,
+    /// How long it took.
+    pub after: Duration,
+}
+
+/// Panics of properties are what is looked for here: only those of tests and tools are printed.
+fn silence_properties() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |info| {
+            let file = info.location().map_or("", |at| at.file());
+            if file.starts_with("resv-fixtures/tests") || file.starts_with("resv-fixtures/src/bin")
+            {
+                print(info);
+            }
+        }));
+    });
+}
+
+impl Fixture {
+    /// Runs one property of the suite on the fixture: `None` if it holds.
+    ///
+    /// Runs of a process come one after the other: the fault is chosen for the process, and a fault
+    /// that gives references away may do harm to fences of others for as long as it runs.
+    pub fn run(&self, property: fn()) -> Option<Rejection> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _alone = fault::lock(&ONE_AT_A_TIME);
+        silence_properties();
+        fault::choose(self.fault);
+        let start = Instant::now();
+        let (send, receive) = mpsc::channel();
+        // A thread of its own, so that a property that hangs can be left behind.
+        std::thread::spawn(move || {
+            let said = catch_unwind(property).err().map(|said| {
+                said.downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| said.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                    .unwrap_or_default()
+            });
+            let _ = send.send(said);
+        });
+        let said = match receive.recv_timeout(HANGS) {
+            Ok(said) => said,
+            Err(RecvTimeoutError::Timeout) => Some("hangs".to_owned()),
+            Err(RecvTimeoutError::Disconnected) => Some("ends without an answer".to_owned()),
+        };
+        fault::choose(|| Box::new(Sound));
+        let after = start.elapsed();
+        said.map(|said| Rejection { said, after })
+    }
+
+    /// The property of that name.
+    pub fn property(&self, name: &str) -> Option<fn()> {
+        let found = self.suite.iter().find(|(have, _)| *have == name);
+        found.map(|(_, property)| *property)
+    }
+
+    /// Every property that rejects the fixture.
+    pub fn rejections(&self) -> Vec<(&'static str, Rejection)> {
+        let run = |(name, property): &(&'static str, fn())| Some((*name, self.run(*property)?));
+        self.suite.iter().filter_map(run).collect()
+    }
+}

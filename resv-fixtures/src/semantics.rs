@@ -1,0 +1,230 @@
+//! Semantics that bear the name of one of the three and are wrong in one rule.
+
+use crate::fixture::{Fixture, pair};
+use resv_core::{
+    Access, ExclusiveShared, Key, Locked, Semantics, Usage, UsageLevels, UsageSet, Visibility,
+    WritersReadersOthers,
+};
+
+/// See `docs/defects.md`.
+pub const FIXTURES: &[Fixture] = &[
+    pair::<OlderSharedReplaces, Locked>(
+        "older_shared_replaces",
+        "H-16",
+        "Linux until 5.18, add_shared",
+        "a shared fence takes the place of any of its timeline, later or not",
+        &[
+            "hazards::h_16_an_older_fence_does_not_replace_a_newer",
+            "examples::e06_an_older_fence_keeps_the_newer",
+        ],
+    ),
+    pair::<OlderReplaces, Locked>(
+        "older_fence_replaces",
+        "H-16",
+        "Linux 5.19; a3f7c10a269d (20220810172617.140047-1)",
+        "a fence takes the place of any of its timeline, later or not",
+        &[
+            "hazards::h_16_an_older_fence_does_not_replace_a_newer",
+            "examples::e06_an_older_fence_keeps_the_newer",
+            "random::any_script_is_answered_like_the_model",
+        ],
+    ),
+    pair::<SameIsNotCovered, Locked>(
+        "same_fence_eats_slots",
+        "H-17",
+        "Linux 6.0 to 6.6; 95ba893c9f4f (20231115093035.1889-1)",
+        "only a strictly later fence replaces, so a fence does not stand for itself",
+        &[
+            "hazards::h_17_adding_a_fence_again_keeps_one_entry",
+            "examples::e07_a_usage_is_raised",
+        ],
+    ),
+    pair::<NothingIsReplaced, Locked>(
+        "same_timeline_is_appended",
+        "section 2.2",
+        "RFC 7/10 in debug builds; 8/10",
+        "a later fence does not take the place of an earlier one of its timeline",
+        &["examples::e05_write_after_read_of_one_timeline"],
+    ),
+    pair::<WriterDropsReaders, Locked>(
+        "writer_drops_readers",
+        "H-11",
+        "the \"directed graph\" rule until 5.18 (20211123142111.3885-1-christian.koenig@amd.com)",
+        "a new writer is taken to depend on all readers, and they are dropped",
+        &[
+            "hazards::h_11_a_writer_and_the_fences_of_others",
+            "examples::e03_writer_that_ignores_a_reader",
+            "random::dominance_answers_like_the_slot_rule",
+        ],
+    ),
+    pair::<ExplicitIgnoresMoves, Locked>(
+        "explicit_job_ignores_moves",
+        "H-22",
+        "Linux until 5.18; Chris Wilson, 156641829139.20466.3485292236947741339",
+        "a move is not told apart from a write, so explicit-sync jobs do not wait for it",
+        &[
+            "hazards::h_22_only_usage_levels_tell_a_move_from_a_write",
+            "examples::e10_a_kernel_move_and_an_explicit_job",
+        ],
+    ),
+    pair::<ReadersWaitForReaders, Locked>(
+        "readers_wait_for_readers",
+        "H-35",
+        "drivers that made every fence exclusive for want of a better word; derived",
+        "a reader waits for readers: nothing is lost, and nothing runs side by side",
+        &["hazards::h_35_a_write_recorded_as_a_read"],
+    ),
+    pair::<HiddenUntilUnlock, Locked>(
+        "hidden_until_unlock",
+        "H-21, B4",
+        "the proposals of 2019, under a semantics that promises otherwise",
+        "an add is visible at unlock where it should be at once",
+        &["examples::e11_asked_between_add_and_unlock"],
+    ),
+    pair::<WriterWaitsForOthers, Locked>(
+        "writer_waits_for_others",
+        "section 2.2, E9",
+        "RFC, wait for everything as posted",
+        "a writer waits for page-table updates",
+        &[
+            "examples::e09_a_page_table_update",
+            "random::any_script_is_answered_like_the_model",
+        ],
+    ),
+    pair::<OthersBecomeReaders, Locked>(
+        "others_become_readers",
+        "H-27",
+        "RFC 10/10, in the rule instead of the copy",
+        "others are filed under readers",
+        &[
+            "examples::e15_a_copy",
+            "examples::e17_one_fence_of_each_usage",
+        ],
+    ),
+];
+
+/// `$name` is `$base` but for the functions that follow.
+macro_rules! like {
+    ($(#[$doc:meta])* $name:ident is $base:ident but
+        $(class $class:expr)?
+        $(, waits_for $waits_for:expr)?
+        $(, supersedes $supersedes:expr)?
+        $(, visibility $visibility:expr)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default)]
+        pub struct $name;
+
+        impl Semantics for $name {
+            const NAME: &'static str = $base::NAME;
+            #[allow(unused_assignments, unused_mut)]
+            const VISIBILITY: Visibility = {
+                let mut visibility = $base::VISIBILITY;
+                $(visibility = $visibility;)?
+                visibility
+            };
+
+            fn class(usage: Usage) -> Usage {
+                $(return $class(usage);)?
+                #[allow(unreachable_code)]
+                $base::class(usage)
+            }
+
+            fn waits_for(access: Access) -> UsageSet {
+                $(return $waits_for(access);)?
+                #[allow(unreachable_code)]
+                $base::waits_for(access)
+            }
+
+            fn supersedes(new: Key, old: Key) -> bool {
+                $(return $supersedes(new, old);)?
+                #[allow(unreachable_code)]
+                $base::supersedes(new, old)
+            }
+        }
+    };
+}
+
+like! {
+    /// Linux 5.19: no test that the new fence is later.
+    OlderReplaces is UsageLevels but
+    , supersedes |new: Key, old: Key| new.timeline == old.timeline && old.usage >= new.usage
+}
+
+like! {
+    /// Linux until 5.18: a shared fence replaces the shared fence of its timeline, later or not.
+    OlderSharedReplaces is ExclusiveShared but
+    , supersedes |new: Key, old: Key| {
+        let shared = new.usage == Usage::Read && old.usage == Usage::Read;
+        let replaced = shared && new.timeline == old.timeline;
+        replaced || ExclusiveShared::supersedes(new, old)
+    }
+}
+
+like! {
+    /// Linux 6.0 to 6.6: strictly later, so a fence does not stand for itself.
+    SameIsNotCovered is UsageLevels but
+    , supersedes |new: Key, old: Key| {
+        new.timeline == old.timeline && old.usage >= new.usage && new.seqno > old.seqno
+    }
+}
+
+like! {
+    /// No fence stands for another.
+    NothingIsReplaced is WritersReadersOthers but
+    , supersedes |new: Key, old: Key| {
+        let same = new.timeline == old.timeline && new.seqno != old.seqno;
+        !same && WritersReadersOthers::supersedes(new, old)
+    }
+}
+
+like! {
+    /// Every fence is waited for like a write.
+    ReadersWaitForReaders is UsageLevels but
+    , waits_for |access| match access {
+        Access::Read => UsageLevels::waits_for(Access::Write),
+        access => UsageLevels::waits_for(access),
+    }
+}
+
+like! {
+    /// The "directed graph" assumption: a writer depends on all readers.
+    WriterDropsReaders is UsageLevels but
+    , supersedes |new: Key, old: Key| {
+        let dropped = new.usage <= Usage::Write && old.usage == Usage::Read;
+        (dropped && new.timeline != old.timeline) || UsageLevels::supersedes(new, old)
+    }
+}
+
+like! {
+    /// Moves are not told apart.
+    ExplicitIgnoresMoves is UsageLevels but
+    , waits_for |access| match access {
+        Access::Explicit => UsageSet::EMPTY,
+        access => UsageLevels::waits_for(access),
+    }
+}
+
+like! {
+    /// Visible at unlock, where it should be at once.
+    HiddenUntilUnlock is UsageLevels but
+    , visibility Visibility::AtPublish
+}
+
+like! {
+    /// The wait for everything, as posted in 2019.
+    WriterWaitsForOthers is WritersReadersOthers but
+    , waits_for |access| match access {
+        Access::Write => WritersReadersOthers::waits_for(Access::Move),
+        access => WritersReadersOthers::waits_for(access),
+    }
+}
+
+like! {
+    /// Others are filed under readers.
+    OthersBecomeReaders is WritersReadersOthers but
+    class |usage| match usage {
+        Usage::Bookkeep => Usage::Read,
+        usage => WritersReadersOthers::class(usage),
+    }
+}

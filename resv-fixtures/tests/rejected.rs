@@ -1,0 +1,97 @@
+//! The suite rejects every fixture, by the properties that are about it, and holds for what is sound.
+
+use resv_conformance::Suite;
+use resv_core::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+use resv_fixtures::fixture::{Fixture, Properties};
+use resv_fixtures::{ELSEWHERE, Faulty, Shown, fixtures, report};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// How often a property that takes luck is tried.
+const TRIES: usize = 5;
+
+#[test]
+fn every_fixture_is_rejected_by_the_properties_that_are_about_it() {
+    let mut wrong = Vec::new();
+    for fixture in fixtures() {
+        for &name in fixture.caught_by {
+            let Some(property) = fixture.property(name) else {
+                wrong.push(format!("{}: there is no property {name}", fixture.name));
+                continue;
+            };
+            let tries = if report::is_lucky(name) { TRIES } else { 1 };
+            if !(0..tries).any(|_| fixture.run(property).is_some()) {
+                wrong.push(format!("{}: {name} does not reject it", fixture.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The layer that the faults share is sound where nothing is overridden.
+#[test]
+fn control_without_a_fault_every_property_holds() {
+    let controls: [(&str, Properties); 3] = [
+        (
+            "exclusive-shared",
+            Suite::<ExclusiveShared, Faulty>::PROPERTIES,
+        ),
+        (
+            "writers-readers-others",
+            Suite::<WritersReadersOthers, Faulty>::PROPERTIES,
+        ),
+        ("usage-levels", Suite::<UsageLevels, Faulty>::PROPERTIES),
+    ];
+    for (name, suite) in controls {
+        let control = Fixture::control(name, suite);
+        let rejected = control.rejections();
+        assert!(rejected.is_empty(), "{name}: {rejected:#?}");
+    }
+}
+
+#[test]
+fn names_are_unique_and_every_fixture_names_a_property() {
+    let names: BTreeSet<_> = fixtures().map(|fixture| fixture.name).collect();
+    assert_eq!(names.len(), fixtures().count());
+    assert!(fixtures().all(|fixture| !fixture.caught_by.is_empty()));
+}
+
+/// Every hazard and every derived defect of the specification is in one of the two tables.
+#[test]
+fn every_hazard_has_a_row() {
+    let rows: String = fixtures()
+        .map(|fixture| fixture.defects)
+        .chain(ELSEWHERE.iter().map(|row| row.defects))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let hazards = (1..=35).map(|n| format!("H-{n:02}"));
+    let derived = (1..=7).map(|n| format!("D-{n}"));
+    let missing: Vec<_> = hazards
+        .chain(derived)
+        .filter(|id| !rows.contains(id))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The tests that the second table points to exist, and loom runs a variant that it must reject.
+#[test]
+fn what_is_shown_elsewhere_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for row in ELSEWHERE {
+        let (file, test) = match row.shown {
+            Shown::Loom { file, test } | Shown::Test { file, test, .. } => (file, test),
+            Shown::Inexpressible(_) => continue,
+        };
+        let text = std::fs::read_to_string(root.join(file)).expect(file);
+        let at = text.find(&format!("fn {test}()"));
+        let at = at.unwrap_or_else(|| panic!("{file} has no test {test}"));
+        let attributes = &text[..at][text[..at].rfind("\n\n").unwrap_or(0)..];
+        assert!(attributes.contains("#[test]"), "{file}: {test}");
+        if matches!(row.shown, Shown::Loom { .. }) && test != "known_bad_deadlocks_are_found" {
+            assert!(
+                attributes.contains("#[should_panic"),
+                "{file}: {test} must reject"
+            );
+        }
+    }
+}
