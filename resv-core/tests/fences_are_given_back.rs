@@ -2,7 +2,7 @@
 //! alive as in the beginning. One test, so that nothing else in the process makes fences.
 #![cfg(not(loom))]
 
-use resv_core::fence::{merge, pool_stats};
+use resv_core::fence::{merge, pool_stats, registrations};
 use resv_core::{Fence, Signaler, Timeline};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,8 @@ fn as_many_fences_live_in_the_end_as_in_the_beginning() {
     assert!(first.on_signal(|_| ()).is_ok() && every.on_signal(|_| ()).is_ok());
     drop((first, every));
     assert_eq!(pool_stats().live, start + 5);
+    // Two callbacks, and three children that each of the two watches.
+    assert_eq!(registrations(), 2 + 6);
     let id = all(&pending).on_signal(|_| ());
     assert!(id.is_ok());
     drop(pending);
@@ -76,4 +78,5 @@ fn as_many_fences_live_in_the_end_as_in_the_beginning() {
         });
     }
     assert_eq!(pool_stats().live, start);
+    assert_eq!(registrations(), 0);
 }

@@ -65,6 +65,14 @@ pub(super) struct Cold {
     pub(super) next_callback: u64,
 }
 
+impl Cold {
+    /// How many callbacks are registered here, and how many composed fences watch.
+    pub(super) fn registrations(&self) -> usize {
+        let watchers = self.extra.as_ref().map_or(0, |extra| extra.watchers.len());
+        self.callbacks.len() + watchers
+    }
+}
+
 impl std::fmt::Debug for Cold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cold")

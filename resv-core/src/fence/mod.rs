@@ -79,7 +79,7 @@ mod wait;
 
 pub use compose::{Leaves, merge, unwrap};
 pub use handle::{AlreadySignaled, CallbackId, Fence};
-pub use pool::{PoolStats, pool_stats};
+pub use pool::{PoolStats, pool_stats, registrations};
 pub use status::{FenceError, FenceStatus, Waited};
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
 

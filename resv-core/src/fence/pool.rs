@@ -108,6 +108,15 @@ fn dismantle(extra: Box<Extra>) {
     }
 }
 
+/// How many callbacks are registered in this process, and how many children composed fences watch
+/// (once for each time). Looks at every cell, one by one: exact when nobody waits or signals
+/// meanwhile. For tests and diagnostics.
+pub fn registrations() -> usize {
+    let chunks = POOL.lock().chunks.clone();
+    let cells = chunks.into_iter().flatten();
+    cells.map(|cell| cell.cold().lock().registrations()).sum()
+}
+
 /// How many fences there are in this process.
 pub fn pool_stats() -> PoolStats {
     let pool = POOL.lock();

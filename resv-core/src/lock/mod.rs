@@ -114,6 +114,24 @@ use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 use word::{Claim, FREE};
 
+/// What is kept for contended locks, over all locks of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LockStats {
+    /// Requests, and watches, that are queued at a lock.
+    pub waiters: usize,
+    /// Contexts that were wounded, or slept, since they last held nothing.
+    pub records: usize,
+}
+
+/// Counts them, part by part: exact when no lock is contended meanwhile, and zero when none is held.
+/// For tests and diagnostics (L-09).
+pub fn lock_stats() -> LockStats {
+    LockStats {
+        waiters: queue::queued(),
+        records: wounds::records(),
+    }
+}
+
 /// The lock of one reservation object: one word. See the [module](self) for the protocol.
 pub struct ObjectLock {
     word: AtomicU64,

@@ -263,6 +263,12 @@ loom::lazy_static! {
     static ref TABLE: [Bucket; BUCKETS] = [Bucket(Mutex::new(Queue::default()))];
 }
 
+/// How many waiters and watchers there are, over all locks of the process.
+pub(super) fn queued() -> usize {
+    let count = |queue: &Queue| queue.waiters.len() + queue.watchers.len();
+    TABLE.iter().map(|bucket| count(&bucket.0.lock())).sum()
+}
+
 /// The queue of the lock at `address`, locked.
 pub(super) fn of_lock(address: usize) -> MutexGuard<'static, Queue> {
     // The upper bits of the product depend on all bits of the address.

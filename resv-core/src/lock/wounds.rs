@@ -95,7 +95,12 @@ pub(super) fn forget(claim: Claim) {
     }
 }
 
-/// How many records there are.
+/// How many records there are, over all contexts of the process.
+pub(super) fn records() -> usize {
+    REGISTRY.iter().map(|bucket| bucket.0.lock().len()).sum()
+}
+
+/// Whether there is a record of the context.
 #[cfg(all(test, not(loom)))]
 pub(super) fn has_record(claim: Claim) -> bool {
     let records = bucket(claim).lock();
