@@ -27,6 +27,7 @@
 //! | [`model`] | naive models that the random scripts are compared with |
 //! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
+//! | [`stress`] | many threads at once, for minutes; the program is `scripts/stress` |
 //! | [`suite!`], [`suite_for_backend!`], [`Suite`] | the list of all properties, as tests or as values |
 //!
 //! The suite is itself tested: the crate `resv-fixtures` has semantics and back ends with the defects
@@ -38,6 +39,7 @@ pub mod model;
 pub mod notation;
 pub mod properties;
 pub mod scenario;
+pub mod stress;
 mod suite;
 mod support;
 

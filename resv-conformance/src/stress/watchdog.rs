@@ -1,0 +1,209 @@
+//! A thread that looks whether all others get on, and says who is stuck where if one does not.
+
+use super::crew::Crew;
+use super::{Config, Failure, Fault};
+use resv_core::lock::lock_stats;
+use resv_core::{Backend, Semantics};
+use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+/// What a thread is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Doing {
+    Starts,
+    Works,
+    Wants,
+    WaitsHolding,
+    Waits,
+    Meets,
+    Ended,
+}
+
+impl Doing {
+    const ALL: [Doing; 7] = [
+        Doing::Starts,
+        Doing::Works,
+        Doing::Wants,
+        Doing::WaitsHolding,
+        Doing::Waits,
+        Doing::Meets,
+        Doing::Ended,
+    ];
+}
+
+/// What a thread publishes about itself. Relaxed: a heartbeat and a hint for people.
+#[repr(align(128))]
+pub(super) struct Post {
+    beats: AtomicU64,
+    /// A [`Doing`], and the object it is about in the upper bits.
+    doing: AtomicU64,
+}
+
+impl Post {
+    pub(super) fn new() -> Post {
+        Post {
+            beats: AtomicU64::new(0),
+            doing: AtomicU64::new(Doing::Starts as u64),
+        }
+    }
+
+    /// The thread is alive, and about to do this.
+    pub(super) fn beat(&self, doing: Doing, object: usize) {
+        self.doing
+            .store(doing as u64 | (object as u64) << 8, Ordering::Relaxed);
+        // Nobody else counts.
+        let beats = self.beats.load(Ordering::Relaxed);
+        self.beats.store(beats + 1, Ordering::Relaxed);
+    }
+
+    fn doing(&self) -> (Doing, u64) {
+        let doing = self.doing.load(Ordering::Relaxed);
+        let kind = Doing::ALL
+            .into_iter()
+            .find(|kind| *kind as u64 == doing & 0xFF);
+        (kind.unwrap_or(Doing::Starts), doing >> 8)
+    }
+}
+
+/// A quiet time is made of so many looks. They are counted, rather than the time: if this thread does
+/// not get on either, the machine is at fault and not the library.
+const LOOKS: u32 = 20;
+
+/// Looks until `ended` hangs up. Reports a hang, once; `report` says what is known about the one who
+/// does not get on.
+fn watch(
+    posts: &[Post],
+    config: &Config,
+    ended: &mpsc::Receiver<()>,
+    report: impl Fn(usize) -> Failure,
+) {
+    let mut seen = vec![(0, 0); posts.len()];
+    while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(config.patience / LOOKS) {
+        for (at, (post, (beats, quiet))) in posts.iter().zip(&mut seen).enumerate() {
+            let now = post.beats.load(Ordering::Relaxed);
+            if now != *beats || post.doing().0 == Doing::Ended {
+                (*beats, *quiet) = (now, 0);
+                continue;
+            }
+            *quiet += 1;
+            if *quiet >= LOOKS {
+                (config.on_hang)(&report(at));
+                return;
+            }
+        }
+    }
+}
+
+/// Watches the threads of a crew, until `ended` hangs up.
+pub(super) fn watch_crew<'scope, S: Semantics, B: Backend>(
+    scope: &'scope Scope<'scope, '_>,
+    crew: &'scope Crew<S, B>,
+    config: &Config,
+    ended: &mpsc::Receiver<()>,
+) {
+    watch(&crew.posts, config, ended, |thread| {
+        hang(scope, crew, config, thread)
+    });
+}
+
+/// Watches the calling thread while it does a check, which beats at the post that it is given. A panic
+/// of the library is a failure of the check.
+pub(super) fn watched<T>(
+    config: &Config,
+    phase: &str,
+    check: impl FnOnce(&Post) -> Result<T, Fault>,
+) -> Result<T, Failure> {
+    let post = Post::new();
+    let found = |fault: Fault| fault.found_by(None, phase, config.seed);
+    let checked = std::thread::scope(|scope| {
+        let (until, ended) = mpsc::channel::<()>();
+        let posts = std::slice::from_ref(&post);
+        scope.spawn(move || {
+            watch(posts, config, &ended, |_| {
+                let quiet = config.patience;
+                found(Fault::new(format_args!(
+                    "a hang of the checks, outside of the threads: no progress for {quiet:?}"
+                )))
+            });
+        });
+        let checked = catch_unwind(AssertUnwindSafe(|| check(&post)));
+        drop(until);
+        checked
+    });
+    let checked = checked.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));
+    checked.map_err(found)
+}
+
+fn hang<'scope, S: Semantics, B: Backend>(
+    scope: &'scope Scope<'scope, '_>,
+    crew: &'scope Crew<S, B>,
+    config: &Config,
+    thread: usize,
+) -> Failure {
+    // What was found before is the cause.
+    let mut failure = crew.found().unwrap_or_else(|| {
+        let (doing, object) = crew.posts[thread].doing();
+        let about_object = matches!(doing, Doing::Wants | Doing::WaitsHolding);
+        let fault = Fault {
+            object: about_object.then_some(object as usize),
+            what: format!("a hang: no progress for {:?}", config.patience),
+        };
+        fault.found_by(Some(thread), &crew.phase, config.seed)
+    });
+    failure.details = describe(scope, crew);
+    failure
+}
+
+/// Who wants and who holds what, and what the objects hold. The latter is asked on a thread of its
+/// own, as it may hang as well.
+fn describe<'scope, S: Semantics, B: Backend>(
+    scope: &'scope Scope<'scope, '_>,
+    crew: &'scope Crew<S, B>,
+) -> String {
+    let mut text = String::new();
+    for (thread, post) in crew.posts.iter().enumerate() {
+        let (doing, object) = post.doing();
+        let doing = match doing {
+            Doing::Starts => "has not started".to_owned(),
+            Doing::Works => "works".to_owned(),
+            Doing::Wants => format!("wants the lock of object {object}"),
+            Doing::WaitsHolding => format!("waits for a fence, holding object {object}"),
+            Doing::Waits => "waits for a fence".to_owned(),
+            Doing::Meets => "waits for the others to meet".to_owned(),
+            Doing::Ended => "has ended".to_owned(),
+        };
+        let objects = 0..crew.world.objects.len();
+        let held: Vec<String> = objects
+            .filter(|at| crew.world.holder(*at) == Some(thread))
+            .map(|at| at.to_string())
+            .collect();
+        let held = if held.is_empty() {
+            "nothing".to_owned()
+        } else {
+            held.join(", ")
+        };
+        // Writing to a string cannot fail; here and below.
+        let _ = writeln!(text, "thread {thread} {doing}; holds {held}");
+    }
+    let (says, said) = mpsc::channel();
+    scope.spawn(move || {
+        // A receiver that has gone does not want to know.
+        let _ = says.send(format!("{:?}\n", lock_stats()));
+        for (at, object) in crew.world.objects.iter().enumerate() {
+            let lock = object.resv.backend().object_lock();
+            let state = if lock.is_locked() { "locked" } else { "free" };
+            let fences = object.resv.describe().unwrap_or_default();
+            let _ = says.send(format!("object {at}, {state}:\n{fences}"));
+        }
+    });
+    let until = Instant::now() + Duration::from_secs(2);
+    while let Ok(more) = said.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        text.push_str(&more);
+    }
+    text
+}
