@@ -24,6 +24,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`properties`] | the properties, by where they come from: self-tests, hazards, contract, examples, random scripts |
+//! | [`history`] | concurrent histories: what writers published and readers saw, judged against B1, B2, B4, B9 |
 //! | [`model`] | naive models that the random scripts are compared with |
 //! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
@@ -35,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod history;
 pub mod model;
 pub mod notation;
 pub mod properties;

@@ -1,0 +1,158 @@
+//! Concurrent histories: the back ends pass, and known-bad ones do not.
+
+use fixtures::{Flaw, Flawed};
+use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray};
+use resv_api::seqcount::{Protocol, Seqcount, SeqcountWith};
+use resv_conformance::history::{Plan, Violation, run};
+use resv_conformance::scenario::{Runner, Scenario};
+use resv_core::{
+    Backend, ExclusiveShared, Locked, Semantics, SemanticsKind, UsageLevels, WritersReadersOthers,
+};
+
+#[allow(dead_code)]
+mod fixtures;
+
+/// More threads than there are processors, so that writers are stopped in the midst of an update.
+fn plan(seed: u64) -> Plan {
+    Plan {
+        seed,
+        writers: 4,
+        readers: 4,
+        transactions: 100,
+    }
+}
+
+fn passes<S: Semantics, B: Backend>() {
+    for seed in 0..2 {
+        match run::<S, B>(plan(seed)) {
+            Ok(tally) => assert_eq!(tally.transactions, 400),
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+}
+
+macro_rules! sound {
+    ($($test:ident: $B:ty)*) => {
+        $(#[test]
+        fn $test() {
+            passes::<ExclusiveShared, $B>();
+            passes::<WritersReadersOthers, $B>();
+            passes::<UsageLevels, $B>();
+        })*
+    };
+}
+
+sound! {
+    seqcount_passes: Seqcount
+    rcu_array_passes: RcuArray<Epoch>
+    arc_swap_passes: RcuArray<ArcSwapped>
+    locked_passes: Locked
+    the_wrapper_without_a_defect_passes: Flawed<{ Flaw::NONE }>
+}
+
+/// The first violation; seeds have the parity of `seed`, so all histories are of one kind.
+#[track_caller]
+fn rejected<S: Semantics, B: Backend>(seed: u64) -> Violation {
+    // A few are enough; on a machine that does a lot else, threads hardly meet for a while.
+    const HISTORIES: u64 = 5000;
+    let mut seeds = (0..HISTORIES).map(|n| seed + 2 * n);
+    let found = seeds.find_map(|seed| run::<S, B>(plan(seed)).err());
+    let violation = *found.expect("no history catches the defect");
+    let text = violation.to_string();
+    assert!(
+        text.contains(&format!("seed {}", violation.plan().seed)),
+        "{text}"
+    );
+    violation
+}
+
+const ALWAYS_PENDING: u64 = 0;
+const ANYTHING: u64 = 1;
+
+#[test]
+fn b1_torn_categories_are_rejected() {
+    rejected::<UsageLevels, Flawed<{ Flaw::TORN }>>(ANYTHING);
+}
+
+#[test]
+fn h_02_torn_categories_are_rejected_while_something_is_always_pending() {
+    rejected::<UsageLevels, Flawed<{ Flaw::TORN }>>(ALWAYS_PENDING);
+}
+
+#[test]
+fn h_25_idle_that_is_not_revalidated_is_rejected() {
+    type Bad = Flawed<{ Flaw::IDLE_NOT_REVALIDATED }>;
+    let violation = rejected::<UsageLevels, Bad>(ALWAYS_PENDING);
+    assert!(violation.what().contains("idle r "), "{violation}");
+    rejected::<ExclusiveShared, Bad>(ALWAYS_PENDING);
+}
+
+#[test]
+fn b4_half_a_transaction_is_rejected() {
+    rejected::<WritersReadersOthers, Flawed<{ Flaw::PUBLISHES_EARLY }>>(ANYTHING);
+}
+
+#[test]
+fn b9_a_lost_entry_is_rejected() {
+    let violation = rejected::<UsageLevels, Flawed<{ Flaw::LOSES_ON_GROWTH }>>(ANYTHING);
+    assert!(!violation.objections().is_empty(), "{violation}");
+}
+
+#[test]
+fn h_26_an_unpublished_category_is_rejected() {
+    rejected::<WritersReadersOthers, Flawed<{ Flaw::OTHERS_UNPUBLISHED }>>(ANYTHING);
+}
+
+#[test]
+fn a_stale_snapshot_is_rejected() {
+    rejected::<UsageLevels, Flawed<{ Flaw::STALE_SNAPSHOT }>>(ANYTHING);
+}
+
+/// The real protocol without its second look at the counter.
+#[derive(Debug, Default)]
+struct SkipsValidation;
+
+impl Protocol for SkipsValidation {
+    const VALIDATES: bool = false;
+}
+
+/// The real protocol with a write section for each entry.
+#[derive(Debug, Default)]
+struct ManySections;
+
+impl Protocol for ManySections {
+    const ONE_SECTION: bool = false;
+}
+
+#[test]
+fn b4_a_section_for_each_entry_is_rejected() {
+    rejected::<UsageLevels, SeqcountWith<ManySections>>(ANYTHING);
+}
+
+#[test]
+fn h_25_a_seqcount_read_that_is_not_validated_is_rejected() {
+    rejected::<UsageLevels, SeqcountWith<SkipsValidation>>(ALWAYS_PENDING);
+}
+
+/// What a violation shows as a script can be run; the script's answers are the right ones, and what
+/// the reader was given is none of them.
+#[test]
+fn a_violation_is_printed_in_the_scenario_language() {
+    let violation = rejected::<WritersReadersOthers, Flawed<{ Flaw::OTHERS_UNPUBLISHED }>>(1);
+    let text = violation.scenario().expect("there are states");
+    let script = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+    let locked = resv_api::BackendKind::Locked;
+    let mut runner = Runner::new(SemanticsKind::WritersReadersOthers, locked).expect("it is there");
+    let answers = runner.run(&script).expect("it is valid");
+    assert!(!answers.is_empty(), "{text}");
+    let (_, seen) = text
+        .trim_end()
+        .rsplit_once("the reader saw: ")
+        .expect("it is told");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.value.to_string() != seen),
+        "{text}"
+    );
+}
