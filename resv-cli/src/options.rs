@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use resv_api::BackendKind;
+use resv_conformance::check::{LEAST_THREADS, MOST_THREADS};
 use resv_core::SemanticsKind;
 use std::path::PathBuf;
 
@@ -27,6 +28,9 @@ pub enum Command {
     Diff(DiffOptions),
     /// Prints the tables of a semantics, made by evaluating the code
     Explain(ExplainOptions),
+    /// Checks semantics on back ends: the properties of the conformance suite, random scripts against a
+    /// naive model, concurrent histories
+    Check(CheckOptions),
 }
 
 /// Where the output goes and in which form.
@@ -122,6 +126,38 @@ pub struct ExplainOptions {
     pub output: Option<PathBuf>,
 }
 
+/// Options of `resv check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every line of the output but a scenario's begins with #. \
+    So the output of a run that has found something is a file for `resv script`."
+)]
+pub struct CheckOptions {
+    /// Semantics, separated by commas, or all
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
+    pub semantics: Choice<SemanticsKind>,
+    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/arc-swap, locked)
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_every_backend)]
+    pub backend: Choice<BackendKind>,
+    /// How long to go on, shared out among all pairs of semantics and back end; the properties are run
+    /// through in any case
+    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub seconds: u32,
+    /// Play this many operations of random scripts for each pair instead, however long that takes
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
+    pub ops: Option<u64>,
+    /// Threads of a history, half of them writers; more than there are processors stops writers in the
+    /// midst of an update
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(LEAST_THREADS as i64..=MOST_THREADS as i64))]
+    pub threads: u16,
+    /// Decides scripts and histories; a new one unless given
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Write to a file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// One or more members of a kind, each once, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice<T>(pub Vec<T>);
@@ -139,6 +175,10 @@ fn parse_semantics(words: &str) -> Result<Choice<SemanticsKind>, String> {
 
 fn parse_backends(words: &str) -> Result<Choice<BackendKind>, String> {
     parse_choice(words, &ALL_BACKENDS)
+}
+
+fn parse_every_backend(words: &str) -> Result<Choice<BackendKind>, String> {
+    parse_choice(words, &BackendKind::ALL)
 }
 
 fn parse_choice<T>(words: &str, all: &[T]) -> Result<Choice<T>, String>

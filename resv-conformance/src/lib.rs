@@ -25,6 +25,7 @@
 //! |---|---|
 //! | [`properties`] | the properties, by where they come from: self-tests, hazards, contract, examples, random scripts |
 //! | [`history`] | concurrent histories: what writers published and readers saw, judged against B1, B2, B4, B9 |
+//! | [`check`] | all of it for as long as one likes, as a function: what `resv check` runs |
 //! | [`model`] | naive models that the random scripts are compared with |
 //! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
@@ -36,6 +37,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod history;
 pub mod model;
 pub mod notation;

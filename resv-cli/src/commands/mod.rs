@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub mod check;
 pub mod diff;
 pub mod replay;
 pub mod script;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 
 /// Does what the command line asks for.
 ///
-/// The exit code is 0, or 1 when a comparison that must find nothing has found something.
+/// The exit code is 0, or 1 when a comparison or a check that must find nothing has found something.
 ///
 /// # Errors
 ///
@@ -22,6 +23,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::Script(options) => script::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Replay(options) => replay::run(&options),
         Command::Diff(options) => diff::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Explain(options) => run_explain(&options).map(|()| ExitCode::SUCCESS),
     }
 }

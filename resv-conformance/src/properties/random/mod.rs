@@ -16,13 +16,14 @@ use crate::model::{SlotModel, latest};
 use crate::support::kind;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use resv_api::{Access, Backend, Semantics, SemanticsKind};
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 /// How many cases proptest draws unless told otherwise.
 const PROPTEST_DEFAULT: u32 = 256;
 
-/// The steps up to a difference, and the difference.
-type Played = Result<(), (Vec<Step>, Difference)>;
+/// How many steps there were; or the steps up to a difference, and the difference.
+type Played = Result<usize, (Vec<Step>, Difference)>;
 
 /// Plays a drawn script.
 fn play<S: Semantics, B: Backend>(raws: &[Raw], regime: Regime) -> Played {
@@ -39,7 +40,7 @@ fn play<S: Semantics, B: Backend>(raws: &[Raw], regime: Regime) -> Played {
             return Err((steps, difference));
         }
     }
-    Ok(())
+    Ok(steps.len())
 }
 
 /// The scripts for which a kernel generation's preconditions hold.
@@ -102,8 +103,11 @@ fn play_slots<S: Semantics, B: Backend>(
             }
         }
     }
-    Ok(())
+    Ok(steps.len())
 }
+
+/// What kind of script is drawn and how it is played.
+type Play<'p> = &'p dyn Fn(&[Raw]) -> Played;
 
 /// Draws `cases` scripts of up to `length` steps and has them played; panics with the smallest that
 /// differs.
@@ -114,17 +118,7 @@ fn draw<S: Semantics, B: Backend>(
     length: usize,
     play: impl Fn(&[Raw]) -> Played,
 ) {
-    let on = format!("{} on {}", S::NAME, B::NAME);
-    draw_for(&on, regime, cases, length, &play);
-}
-
-/// [`draw`], compiled once for all semantics and back ends.
-#[track_caller]
-fn draw_for(on: &str, regime: Regime, cases: u32, length: usize, play: &dyn Fn(&[Raw]) -> Played) {
-    let mut config = Config {
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let mut config = Config::default();
     // Unless PROPTEST_CASES says otherwise.
     if config.cases == PROPTEST_DEFAULT {
         config.cases = cases;
@@ -133,33 +127,100 @@ fn draw_for(on: &str, regime: Regime, cases: u32, length: usize, play: &dyn Fn(&
         RngSeed::Fixed(seed) => seed,
         RngSeed::Random => RandomState::new().hash_one(0u8),
     };
+    if let Err(difference) = draw_for(regime, config, seed, length, &play) {
+        panic!(
+            "{} on {}: {}\n{}PROPTEST_RNG_SEED={seed}",
+            S::NAME,
+            B::NAME,
+            difference.what,
+            difference.scenario,
+        );
+    }
+}
+
+/// A script whose answers differ from the model's, shrunk.
+#[derive(Clone, Debug)]
+pub(crate) struct Shrunk {
+    /// What is answered, and what was expected.
+    pub(crate) what: String,
+    /// The script, with the question at its end if there is one; empty when playing the same numbers
+    /// again shows nothing.
+    pub(crate) scenario: String,
+}
+
+/// [`draw`], compiled once for all semantics and back ends.
+fn draw_for(
+    regime: Regime,
+    mut config: Config,
+    seed: u64,
+    length: usize,
+    play: Play<'_>,
+) -> Result<(), Shrunk> {
+    config.failure_persistence = None;
     config.rng_seed = RngSeed::Fixed(seed);
     let scripts = proptest::collection::vec(raw(), 1..length);
     let mut runner = TestRunner::new(config);
     let outcome = runner.run(&scripts, |raws| {
-        play(&raws).map_err(|(_, difference)| TestCaseError::fail(difference.what))
+        let played = play(&raws).map(drop);
+        played.map_err(|(_, difference)| TestCaseError::fail(difference.what))
     });
-    let Err(error) = outcome else { return };
+    let Err(error) = outcome else { return Ok(()) };
     let TestError::Fail(reason, raws) = error else {
         panic!("{error}");
     };
     let replay = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(&raws)));
-    match replay {
-        Ok(Err((steps, difference))) => panic!(
-            "{on}: {}\n{}PROPTEST_RNG_SEED={seed}",
-            difference.what,
-            scenario(&steps, Some(&difference.question)),
-        ),
-        Ok(Ok(())) => panic!("{on}: {reason}, but not again; PROPTEST_RNG_SEED={seed}"),
+    Err(match replay {
+        Ok(Err((steps, difference))) => Shrunk {
+            what: difference.what,
+            scenario: scenario(&steps, Some(&difference.question)),
+        },
+        Ok(Ok(_)) => Shrunk {
+            what: format!("{reason}, but not again"),
+            scenario: String::new(),
+        },
         Err(_) => {
             let mut script = Script::new(regime);
             let steps: Vec<Step> = raws.iter().filter_map(|raw| script.step(raw)).collect();
-            panic!(
-                "{on}: {reason}\n{}PROPTEST_RNG_SEED={seed}",
-                scenario(&steps, None)
-            );
+            Shrunk {
+                what: reason.to_string(),
+                scenario: scenario(&steps, None),
+            }
         }
+    })
+}
+
+/// Plays a batch of random scripts that depends on `seed` alone.
+pub(crate) fn batch<S: Semantics, B: Backend>(seed: u64) -> Result<Batch, Shrunk> {
+    const BATCH: u32 = 24;
+    let config = |cases| Config {
+        cases,
+        ..Config::default()
+    };
+    let count = Cell::new(Batch::default());
+    let counted = |played: Played| {
+        let mut batch = count.get();
+        batch.scripts += 1;
+        batch.steps += *played.as_ref().unwrap_or(&0) as u64;
+        count.set(batch);
+        played
+    };
+    let any = |raws: &[Raw]| counted(play::<S, B>(raws, Regime::Any));
+    match (seed % 8, kind::<S>()) {
+        (0, _) => draw_for(Regime::Any, config(1), seed, 2000, &any)?,
+        (1 | 2, Some(kind)) => {
+            let slots = |raws: &[Raw]| counted(play_slots::<S, B>(raws, kind, 1));
+            draw_for(comparable(kind), config(BATCH), seed, 80, &slots)?;
+        }
+        _ => draw_for(Regime::Any, config(BATCH), seed, 60, &any)?,
     }
+    Ok(count.get())
+}
+
+/// How much [`batch`] has played.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) scripts: u64,
+    pub(crate) steps: u64,
 }
 
 /// Whatever is done, in any order, objects answer as the rules that were written down say (B9).
