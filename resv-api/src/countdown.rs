@@ -11,11 +11,11 @@
 //! then be given up here. A registration that forgets to does not complete: the test
 //! `forgetting_a_refused_callback_is_caught` has it as a defect fixture.
 
+use crate::sync::{AtomicUsize, Ordering};
 use resv_core::fence::trace;
 use resv_core::{CallbackId, Fence};
 use std::borrow::Borrow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is done when the last fence has signalled: once, on the thread that signalled it (or on the
 /// registering one if nothing was left to wait for), with no lock held.

@@ -15,11 +15,12 @@
 //! ```
 
 use crate::countdown::{Complete, Countdown};
+use crate::sync::Mutex;
 use crate::wait::{Waitable, outcome};
 use resv_core::{Fence, FenceStatus, Waited};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 /// Resolves when every fence it was made of has signalled: [`Waited::Signaled`], or

@@ -123,6 +123,7 @@ mod object;
 mod receipt;
 mod recorded;
 mod snapshot;
+mod sync;
 #[cfg(feature = "tracing")]
 pub mod trace;
 mod transaction;

@@ -29,8 +29,9 @@
 
 use crate::countdown::{Complete, Countdown};
 use crate::future::WaitFuture;
+use crate::sync::{Condvar, Mutex};
 use resv_core::{Entry, Fence, FenceError, FenceStatus, Waited, checks};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a wait may sleep.

@@ -1,14 +1,15 @@
-//! The one place that decides whether this crate runs on real primitives or on loom's.
+//! The one place that decides whether this crate runs on real primitives, on loom's or on shuttle's.
 //!
 //! Under `--cfg loom` every atomic and lock that takes part in a protocol is loom's, so the models
-//! explore the real code. Identity counters stay real: no protocol reads them.
-
+//! explore the real code. Identity counters stay real: no protocol reads them. The same goes for
+//! `--cfg shuttle`, where statics live on from one execution to the next and one execution runs at a
+//! time (`resv-conformance/tests/shuttle.rs`).
 //!
 //! The mutex is the standard one, which on Linux is a futex and never allocates, not even under
 //! contention: dropping the last reference of a fence takes one, and contract B3 says that edits
 //! allocate nothing. Poison is ignored: no invariant is open while foreign code runs.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use std::sync::{Condvar, MutexGuard};
@@ -77,6 +78,38 @@ mod imp {
         _deadline: Option<Instant>,
     ) -> (MutexGuard<'a, T>, bool) {
         let guard = condvar.wait(guard).unwrap_or_else(|e| e.into_inner());
+        (guard, true)
+    }
+}
+
+#[cfg(shuttle)]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use shuttle::sync::{Condvar, MutexGuard};
+    use std::sync::PoisonError;
+    use std::time::Instant;
+
+    /// shuttle's mutex without poison.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Mutex(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    /// shuttle has no clock: a wait with a deadline is a wait without one.
+    pub(crate) fn wait_until<'a, T>(
+        condvar: &Condvar,
+        guard: MutexGuard<'a, T>,
+        _deadline: Option<Instant>,
+    ) -> (MutexGuard<'a, T>, bool) {
+        let guard = condvar.wait(guard).unwrap_or_else(PoisonError::into_inner);
         (guard, true)
     }
 }

@@ -1,10 +1,10 @@
-//! The one place that decides whether this crate runs on real primitives or on loom's.
+//! The one place that decides whether this crate runs on real primitives, on loom's or on shuttle's.
 //!
 //! Under `--cfg loom` every atomic that takes part in the protocol is loom's, and what epoch
 //! reclamation keeps for a thread and for the process is made anew in each execution of a model.
 //! Counters that are only reported stay real.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
     #[cfg(feature = "crossbeam-epoch")]
@@ -89,6 +89,33 @@ mod imp {
             }
         }
     }
+}
+
+#[cfg(shuttle)]
+mod imp {
+    pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
+    #[cfg(feature = "crossbeam-epoch")]
+    pub(crate) use shuttle::{sync::atomic::AtomicPtr, thread::yield_now};
+
+    /// Real, and not made anew: what is in it does not depend on which executions came before.
+    #[cfg(feature = "crossbeam-epoch")]
+    macro_rules! process_wide {
+        ($name:ident: $type:ty = $value:expr) => {
+            static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
+        };
+    }
+
+    #[cfg(feature = "crossbeam-epoch")]
+    macro_rules! thread_wide {
+        ($name:ident: $type:ty = $value:expr) => {
+            shuttle::thread_local! {
+                static $name: $type = $value;
+            }
+        };
+    }
+
+    #[cfg(feature = "crossbeam-epoch")]
+    pub(crate) use {process_wide, thread_wide};
 }
 
 pub(crate) use imp::*;

@@ -53,8 +53,11 @@
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, load_own, spin_loop};
 
 /// How often a reader tries before it shuts writers out.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) const ATTEMPTS: u32 = 16;
+/// Few, so that both the retry and the fallback are common in random schedules.
+#[cfg(shuttle)]
+pub(crate) const ATTEMPTS: u32 = 2;
 #[cfg(loom)]
 pub(crate) const ATTEMPTS: u32 = 1;
 

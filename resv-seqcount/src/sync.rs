@@ -1,6 +1,6 @@
-//! The one place that decides whether this crate runs on real primitives or on loom's.
+//! The one place that decides whether this crate runs on real primitives, on loom's or on shuttle's.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::hint::spin_loop;
@@ -64,6 +64,35 @@ mod imp {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap_or_else(|e| e.into_inner())
         }
+    }
+}
+
+#[cfg(shuttle)]
+mod imp {
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use std::cell::UnsafeCell;
+
+    pub(crate) type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
+
+    /// shuttle's mutex without poison.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+    }
+
+    pub(crate) fn load_own(atomic: &AtomicUsize) -> usize {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
+        atomic.load(Ordering::Relaxed)
     }
 }
 

@@ -25,10 +25,10 @@ pub(crate) struct Writer {
     room: Option<Room>,
 }
 
-/// The smallest table; under loom small, so that growth is in reach of a model.
-#[cfg(not(loom))]
+/// The smallest table; in models small, so that growth is in reach of a model.
+#[cfg(not(any(loom, shuttle)))]
 const MIN_CAPACITY: usize = 4;
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const MIN_CAPACITY: usize = 1;
 
 impl Writer {

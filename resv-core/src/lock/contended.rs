@@ -144,7 +144,7 @@ impl Sleep {
 
     fn is_impatient(&self) -> bool {
         // A model has no clock: there, one loss is enough.
-        self.lost && (cfg!(loom) || self.since.elapsed() >= PATIENCE)
+        self.lost && (cfg!(any(loom, shuttle)) || self.since.elapsed() >= PATIENCE)
     }
 }
 
@@ -274,7 +274,7 @@ fn serve(lock: &ObjectLock) {
 
 /// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.
 /// Bounded: a few microseconds.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 fn spin(lock: &ObjectLock, me: Claim) -> bool {
     const PAUSES: u32 = 4;
     const YIELDS: u32 = 6;
@@ -291,7 +291,7 @@ fn spin(lock: &ObjectLock, me: Claim) -> bool {
 }
 
 /// Spinning shows a model nothing that trying once does not.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 fn spin(_lock: &ObjectLock, _me: Claim) -> bool {
     false
 }

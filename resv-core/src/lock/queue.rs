@@ -246,10 +246,10 @@ impl Queue {
 #[repr(align(128))]
 struct Bucket(Mutex<Queue>);
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const BUCKET_BITS: u32 = 7;
 /// Which bucket an address falls into is chance, and a model must not depend on it.
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 const BUCKET_BITS: u32 = 0;
 
 const BUCKETS: usize = 1 << BUCKET_BITS;

@@ -1,0 +1,12 @@
+//! The one place that decides whether this crate runs on real primitives or on shuttle's.
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+#[cfg(not(shuttle))]
+pub(crate) use std::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
