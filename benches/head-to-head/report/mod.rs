@@ -1,0 +1,7 @@
+//! What comes out: rows, and three ways to show them.
+
+pub(crate) mod json;
+pub(crate) mod markdown;
+mod row;
+
+pub(crate) use row::{Head, Row, rows};

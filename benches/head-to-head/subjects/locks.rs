@@ -1,0 +1,108 @@
+//! A vector of entries under a lock: what most programs do.
+
+use super::{Entries, Subject, count_pending, is_idle, put, visit};
+use resv_core::{Access, Entry, Fence, Usage};
+
+/// `parking_lot::Mutex<Vec>`.
+pub(crate) struct MutexVec(parking_lot::Mutex<Entries>);
+/// `parking_lot::RwLock<Vec>`.
+pub(crate) struct RwLockVec(parking_lot::RwLock<Entries>);
+/// `std::sync::RwLock<Vec>`.
+pub(crate) struct StdRwLockVec(std::sync::RwLock<Entries>);
+
+/// The three differ in how they are locked only.
+macro_rules! locked_vector {
+    ($subject:ident, $name:literal, $lock:ty, $read:expr, $write:expr) => {
+        impl Subject for $subject {
+            const NAME: &'static str = $name;
+
+            type Snapshot = Entries;
+
+            fn new() -> Self {
+                $subject(<$lock>::default())
+            }
+
+            #[inline]
+            fn is_idle(&self, access: Access) -> bool {
+                is_idle(&$read(&self.0), access)
+            }
+
+            #[inline]
+            fn visit(&self, access: Access) -> u64 {
+                visit(&$read(&self.0), access)
+            }
+
+            #[inline]
+            fn snapshot(&self) -> Entries {
+                $read(&self.0).clone()
+            }
+
+            #[inline]
+            fn waits_for(&self, access: Access) -> usize {
+                let entries = self.snapshot();
+                count_pending(&entries, access)
+            }
+
+            #[inline]
+            fn add_around(&self, fence: &Fence, usage: Usage, pause: impl FnOnce()) {
+                let mut entries = $write(&self.0);
+                pause();
+                let old = put(
+                    &mut entries,
+                    Entry {
+                        fence: fence.clone(),
+                        usage,
+                    },
+                );
+                drop(entries);
+                drop(old);
+            }
+
+            fn transaction(objects: &[&Self], fence: &Fence, usage: Usage) {
+                let mut guards = Vec::with_capacity(objects.len());
+                for object in objects {
+                    guards.push($write(&object.0));
+                }
+                for entries in &mut guards {
+                    put(
+                        entries,
+                        Entry {
+                            fence: fence.clone(),
+                            usage,
+                        },
+                    );
+                }
+            }
+        }
+    };
+}
+
+locked_vector!(
+    MutexVec,
+    "mutex-vec",
+    parking_lot::Mutex<Entries>,
+    parking_lot::Mutex::lock,
+    parking_lot::Mutex::lock
+);
+locked_vector!(
+    RwLockVec,
+    "rwlock-vec",
+    parking_lot::RwLock<Entries>,
+    parking_lot::RwLock::read,
+    parking_lot::RwLock::write
+);
+locked_vector!(
+    StdRwLockVec,
+    "std-rwlock-vec",
+    std::sync::RwLock<Entries>,
+    read_std,
+    write_std
+);
+
+fn read_std(lock: &std::sync::RwLock<Entries>) -> std::sync::RwLockReadGuard<'_, Entries> {
+    lock.read().expect("no writer panics")
+}
+
+fn write_std(lock: &std::sync::RwLock<Entries>) -> std::sync::RwLockWriteGuard<'_, Entries> {
+    lock.write().expect("no writer panics")
+}

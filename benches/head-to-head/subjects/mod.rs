@@ -1,0 +1,108 @@
+//! What is compared: reservation objects of this project, and what people put in their place.
+//!
+//! | subject | what it is |
+//! |---|---|
+//! | `seqcount`, `rcu-array`, `rcu-array/arc-swap`, `locked` | this project's back ends, behind `Resv` |
+//! | `mutex-vec`, `rwlock-vec`, `std-rwlock-vec` | a vector of entries under a lock of parking_lot or std |
+//! | `arc-swap-vec`, `epoch-vec` | a vector replaced as a whole, behind arc-swap or crossbeam-epoch |
+//! | `seqlock-crate` | an array of plain words in the `seqlock` crate |
+//! | `liburcu-seq`, `liburcu-list` | the two algorithms of Linux, in C over liburcu (feature `liburcu`) |
+//!
+//! All of them keep the same fences under the same rule ([`UsageLevels`]), so that it is the
+//! containers that are compared. They do not all promise the same: `arc-swap-vec`, `epoch-vec`,
+//! `seqlock-crate` and `liburcu-list` may answer "idle" when that was true at no instant (B2), and
+//! nobody but this project's back ends separates reserving from adding (B3).
+//!
+//! `seqlock-crate` can only hold plain data, so it holds the *cell* of a fence, whose memory is never
+//! given back, and takes a reference where a snapshot needs one. Its readers copy the whole array
+//! while a writer may write, which the crate's authors know to be outside of the Rust memory model.
+//! liburcu's fences are C structures: a reference count, a state word and a key.
+
+mod locks;
+mod product;
+mod seqlock;
+mod swap;
+mod vector;
+
+pub(crate) use locks::{MutexVec, RwLockVec, StdRwLockVec};
+pub(crate) use product::Product;
+pub(crate) use seqlock::SeqlockArray;
+pub(crate) use swap::{ArcSwapVec, copy_with_room};
+pub(crate) use vector::{Entries, count_pending, is_idle, put, visit};
+
+use resv_core::{Access, Fence, Usage};
+
+/// The subject that `vs_mutex` is about, unless a case says otherwise.
+pub(crate) const MUTEX: &str = MutexVec::NAME;
+
+/// A container of fences.
+pub(crate) trait Subject: Send + Sync + Sized + 'static {
+    /// Its name in reports.
+    const NAME: &'static str;
+
+    /// The fences of one instant, owned.
+    type Snapshot;
+
+    /// An empty one.
+    fn new() -> Self;
+
+    /// Whether `access` has nothing to wait for.
+    fn is_idle(&self, access: Access) -> bool;
+
+    /// The sum of the seqnos that `access` must wait for.
+    fn visit(&self, access: Access) -> u64;
+
+    /// All fences, owned.
+    fn snapshot(&self) -> Self::Snapshot;
+
+    /// Gets what `access` must wait for, owned, and counts what of it is pending.
+    fn waits_for(&self, access: Access) -> usize;
+
+    /// A whole write of one fence. `pause` is called with the write begun and not visible yet.
+    fn add_around(&self, fence: &Fence, usage: Usage, pause: impl FnOnce());
+
+    /// A whole write of one fence.
+    fn add(&self, fence: &Fence, usage: Usage) {
+        self.add_around(fence, usage, || {});
+    }
+
+    /// Locks all objects, adds the fence to each, unlocks them. Sorted by address: peers take their
+    /// locks in this order.
+    fn transaction(objects: &[&Self], fence: &Fence, usage: Usage);
+}
+
+/// Evaluates to `vec![$bench::<S>($args), ...]` for every subject; the `seqlock` crate's array has
+/// room for `$n` fences.
+macro_rules! each_subject {
+    ($n:expr, $bench:ident ( $($arg:expr),* )) => {{
+        use $crate::subjects as s;
+        use resv_api::{rcu_array as r, seqcount::Seqcount};
+        let mut all = vec![
+            $bench::<s::Product<Seqcount>>($($arg),*),
+            $bench::<s::Product<r::RcuArray<r::Epoch>>>($($arg),*),
+            $bench::<s::Product<r::RcuArray<r::ArcSwapped>>>($($arg),*),
+            $bench::<s::Product<resv_core::Locked>>($($arg),*),
+            $bench::<s::MutexVec>($($arg),*),
+            $bench::<s::RwLockVec>($($arg),*),
+            $bench::<s::StdRwLockVec>($($arg),*),
+            $bench::<s::ArcSwapVec>($($arg),*),
+            $bench::<$crate::raw::epoch_vec::EpochVec>($($arg),*),
+        ];
+        all.push(match $n {
+            0..=8 => $bench::<s::SeqlockArray<8>>($($arg),*),
+            9..=16 => $bench::<s::SeqlockArray<16>>($($arg),*),
+            17..=64 => $bench::<s::SeqlockArray<64>>($($arg),*),
+            _ => $bench::<s::SeqlockArray<256>>($($arg),*),
+        });
+        all
+    }};
+}
+pub(crate) use each_subject;
+
+/// Whether this is one of this project's back ends.
+pub(crate) fn is_ours(subject: &str) -> bool {
+    matches!(
+        subject,
+        "seqcount" | "rcu-array" | "rcu-array/arc-swap" | "locked" | "exec" | "lock_all" | "fence"
+    )
+}
