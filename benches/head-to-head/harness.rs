@@ -46,6 +46,8 @@ pub(crate) struct Series {
     pub(crate) samples: Vec<u32>,
     /// Bytes an object, where that was counted.
     pub(crate) bytes: Option<f64>,
+    /// The rounds of others that this one took turns with, where they are not those of the case.
+    pub(crate) beside: Vec<(&'static str, Vec<f64>)>,
 }
 
 impl Series {

@@ -8,9 +8,11 @@
 //! | module | idea |
 //! |---|---|
 //! | [`harness`] | subjects take turns, ratios are taken within a round |
+//! | [`crowd`] | the same with several threads |
 //! | [`subjects`], [`raw`] | what is compared |
 //! | [`cases`] | what is done to it |
 //! | [`report`] | rows, JSON, Markdown, plots |
+//! | [`instructions`] | figures of callgrind, merged in |
 //! | [`options`], [`machine`], [`failure`] | command line, provenance, errors |
 //!
 //! Every row is about one subject in one case: `ns` is the median over the rounds; `vs_load`,
@@ -21,8 +23,10 @@
 #![deny(unsafe_code)] // `raw` alone allows it
 
 mod cases;
+mod crowd;
 mod failure;
 mod harness;
+mod instructions;
 mod machine;
 mod options;
 mod raw;
@@ -32,6 +36,7 @@ mod subjects;
 use clap::Parser;
 use failure::Failure;
 use harness::Effort;
+use instructions::Instructions;
 use machine::Machine;
 use options::{One, Options};
 use report::Row;
@@ -66,6 +71,11 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let mut json = options.json.as_deref().map(Output::open).transpose()?;
     let mut markdown = options.markdown.as_deref().map(Output::open).transpose()?;
+    let instructions = options.instructions.as_deref().map(Instructions::read);
+    let instructions = instructions.transpose()?.unwrap_or_default();
+    if let Some(dir) = &options.plots {
+        report::plots::prepare(dir)?;
+    }
     if cfg!(debug_assertions) {
         eprintln!("head-to-head: this is not a release build: its figures mean nothing");
     }
@@ -96,6 +106,7 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
                 eprintln!("head-to-head: {} n={} failed; going on", head.case, head.n);
             }
         }
+        instructions.merge(&mut rows);
         if let Some(json) = &mut json {
             json.put(&to_text(&machine, &rows))?;
         }
@@ -104,6 +115,9 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
     match &mut markdown {
         Some(markdown) => markdown.put(&text)?,
         None => print!("{text}"),
+    }
+    if let Some(dir) = &options.plots {
+        report::plots::draw(dir, &rows)?;
     }
     if failed > 0 {
         eprintln!("head-to-head: {failed} cases failed; the others are reported");
@@ -114,6 +128,13 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
 /// The cases that the options ask for.
 fn wanted(options: &Options) -> Result<Vec<cases::Case>, Failure> {
     let mut cases = cases::all();
+    match &options.recording {
+        Some(path) => cases.extend(cases::recording::cases(path)?),
+        None if options.filter.is_empty() && !options.list => eprintln!(
+            "head-to-head: replay_recording is left out: --recording or RESV_RECORDING names the file"
+        ),
+        None => {}
+    }
     cases.retain(|case| options.wants(&case.head.case));
     if cases.is_empty() {
         let filter = options.filter.join("' or '");

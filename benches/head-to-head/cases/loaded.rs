@@ -20,9 +20,14 @@ impl Jobs {
         let timelines: Vec<Timeline> = (0..count)
             .map(|at| Timeline::new(&format!("t{at}")))
             .collect();
+        Jobs::of(&timelines)
+    }
+
+    /// A pending fence of each of these.
+    pub(crate) fn of(timelines: &[Timeline]) -> Jobs {
         Jobs {
             signalers: timelines.iter().map(issue).collect(),
-            timelines,
+            timelines: timelines.to_vec(),
             turn: 0,
         }
     }

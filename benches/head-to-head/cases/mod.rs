@@ -13,7 +13,13 @@
 //! What `n` means is said where the case is.
 
 mod loaded;
+mod locking;
+mod objects;
+mod readers;
+pub(crate) mod recording;
+mod signaling;
 mod single;
+mod waiting;
 
 use crate::harness::{Bench, Effort, Series, paired};
 use crate::report::Head;
@@ -60,7 +66,13 @@ impl Case {
     }
 }
 
-/// All cases, in the order of the report.
+/// All cases that need no recording, in the order of the report.
 pub(crate) fn all() -> Vec<Case> {
-    single::cases()
+    let mut cases = single::cases();
+    cases.extend(readers::cases());
+    cases.extend(objects::cases());
+    cases.extend(locking::cases());
+    cases.extend(signaling::cases());
+    cases.extend(waiting::cases());
+    cases
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 pub(crate) mod markdown;
+pub(crate) mod plots;
 mod row;
 
 pub(crate) use row::{Head, Row, rows};

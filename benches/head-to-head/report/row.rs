@@ -39,12 +39,10 @@ pub(crate) struct Row {
 
 /// The rows of a case.
 pub(crate) fn rows(head: &Head, series: &[Series]) -> Vec<Row> {
-    let named = |name: &str| series.iter().find(|s| s.subject == name);
-    let (load, arc, reference) = (named(LOAD), named(ARC_CLONE), named(head.reference));
     series
         .iter()
         .map(|one| {
-            let ratio = |to: Option<&Series>| to.and_then(|to| paired_ratio(&one.ns, &to.ns));
+            let ratio = |to: &str| paired_ratio(&one.ns, rounds_of(to, one, series)?);
             let mut samples = one.samples.clone();
             samples.sort_unstable();
             Row {
@@ -54,9 +52,9 @@ pub(crate) fn rows(head: &Head, series: &[Series]) -> Vec<Row> {
                 subject: one.subject,
                 ns: median(one.ns.clone()),
                 p99_ns: percentile(&samples, 0.99),
-                vs_load: ratio(load),
-                vs_arc_clone: ratio(arc),
-                vs_mutex: ratio(reference),
+                vs_load: ratio(LOAD),
+                vs_arc_clone: ratio(ARC_CLONE),
+                vs_mutex: ratio(head.reference),
                 instructions: None,
                 bytes: one.bytes,
                 p50_ns: percentile(&samples, 0.5),
@@ -64,6 +62,16 @@ pub(crate) fn rows(head: &Head, series: &[Series]) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// The rounds of `name` that `one` took turns with.
+fn rounds_of<'a>(name: &str, one: &'a Series, series: &'a [Series]) -> Option<&'a [f64]> {
+    let beside = one.beside.iter().find(|(subject, _)| *subject == name);
+    let of_case = || series.iter().find(|s| s.subject == name);
+    Some(match beside {
+        Some((_, ns)) => ns,
+        None => &of_case()?.ns,
+    })
 }
 
 /// The median over the rounds of the ratio within a round.

@@ -1,0 +1,167 @@
+//! Several threads at one subject.
+//!
+//! Readers run without pause and time one operation in a batch: a batch is as long as makes the
+//! clock's own time small beside it. What is reported is the time of an operation as a reader sees it:
+//! the time of all readers, through their operations.
+
+use crate::harness::{ARC_CLONE, Effort, LOAD, Series};
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, atomic::AtomicU64};
+use std::time::{Duration, Instant};
+
+/// The least time of a batch, of which one operation is timed by itself.
+const BATCH: Duration = Duration::from_micros(10);
+/// Samples that one reader keeps in one round.
+const SAMPLES: usize = 20_000;
+
+/// One subject, set up: runs one round with a number of readers, for a while.
+pub(crate) type Round = Box<dyn FnMut(usize, Duration) -> Outcome>;
+
+/// What a round gave.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// The time of all readers.
+    took: Duration,
+    operations: u64,
+    samples: Vec<u32>,
+}
+
+impl Outcome {
+    fn ns(&self) -> f64 {
+        crate::harness::per_op(self.took, self.operations.max(1))
+    }
+}
+
+/// Runs `readers` threads of `read`, and one of `write` until they are through, if there is one.
+pub(crate) fn round(
+    readers: usize,
+    span: Duration,
+    read: impl Fn() + Sync,
+    write: Option<&mut (dyn FnMut() + Send)>,
+) -> Outcome {
+    let start = Barrier::new(readers + usize::from(write.is_some()));
+    // Relaxed: it only ends loops; what they did is joined.
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..readers)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    reader(span, &read)
+                })
+            })
+            .collect();
+        if let Some(write) = write {
+            let (start, stop) = (&start, &stop);
+            scope.spawn(move || {
+                start.wait();
+                while !stop.load(Ordering::Relaxed) {
+                    write();
+                }
+            });
+        }
+        let mut sum = Outcome::default();
+        for reader in readers {
+            let one = reader.join().expect("a reader does not panic");
+            sum.took += one.took;
+            sum.operations += one.operations;
+            sum.samples.extend(one.samples);
+        }
+        stop.store(true, Ordering::Relaxed);
+        sum
+    })
+}
+
+fn reader(span: Duration, read: &impl Fn()) -> Outcome {
+    let start = Instant::now();
+    let mut outcome = Outcome::default();
+    let mut batch = 1_u64;
+    let mut last = start;
+    loop {
+        for _ in 0..batch {
+            read();
+        }
+        let before = Instant::now();
+        read();
+        let now = Instant::now();
+        outcome.operations += batch + 1;
+        if outcome.samples.len() < SAMPLES {
+            let ns = (now - before).as_nanos();
+            outcome.samples.push(u32::try_from(ns).unwrap_or(u32::MAX));
+        }
+        if before - last < BATCH {
+            batch = (batch * 2).min(1 << 16);
+        } else if before - last > 8 * BATCH {
+            batch = (batch / 2).max(1);
+        }
+        last = now;
+        if now - start >= span {
+            outcome.took = now - start;
+            return outcome;
+        }
+    }
+}
+
+/// Measures the subjects against each other and against the floors, which have as many readers and
+/// no writer.
+pub(crate) fn paired(
+    readers: usize,
+    subjects: Vec<(&'static str, Round)>,
+    effort: &Effort,
+) -> Vec<Series> {
+    let mut all: Vec<(Series, Round)> = floors()
+        .into_iter()
+        .chain(subjects)
+        .map(|(name, round)| (Series::new(name), round))
+        .collect();
+    let count = all.len();
+    for round in 0..effort.few_rounds() {
+        for turn in 0..count {
+            let (series, run) = &mut all[(turn + round) % count];
+            let outcome = run(readers, effort.crowd_span);
+            series.ns.push(outcome.ns());
+            series.samples.extend(outcome.samples);
+        }
+    }
+    all.into_iter().map(|(series, _)| series).collect()
+}
+
+fn floors() -> [(&'static str, Round); 2] {
+    let word = AtomicU64::new(1);
+    let shared = Arc::new(1_u64);
+    // Acquire: as readers of the subjects load; there is no store that it pairs with.
+    let load = move || {
+        black_box(word.load(Ordering::Acquire));
+    };
+    let clone = move || drop(black_box(Arc::clone(&shared)));
+    [
+        (
+            LOAD,
+            Box::new(move |readers, span| round(readers, span, &load, None)),
+        ),
+        (
+            ARC_CLONE,
+            Box::new(move |readers, span| round(readers, span, &clone, None)),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_run_beside_a_writer_and_all_of_them_end() {
+        let (reads, writes) = (AtomicU64::new(0), AtomicU64::new(0));
+        let read = || {
+            reads.fetch_add(1, Ordering::Relaxed);
+        };
+        let mut write = || {
+            writes.fetch_add(1, Ordering::Relaxed);
+        };
+        let outcome = round(2, Duration::from_millis(2), read, Some(&mut write));
+        assert_eq!(outcome.operations, reads.load(Ordering::Relaxed));
+        assert!(!outcome.samples.is_empty() && outcome.ns() > 0.0);
+    }
+}
