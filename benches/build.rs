@@ -19,10 +19,18 @@ fn main() {
 fn liburcu() {
     const SOURCE: &str = "head-to-head/raw/liburcu.c";
     println!("cargo::rerun-if-changed={SOURCE}");
+    // Linked by the attributes in `raw/liburcu.rs`: what a build script links goes to the library of
+    // the package, and it is the binary that needs it.
     cc::Build::new()
         .file(SOURCE)
         .opt_level(3)
+        // As a C program would have it: thread-locals without a call, read sections inline.
+        .pic(false)
+        .flag("-fPIE")
+        .define("_LGPL_SOURCE", None)
         .warnings_into_errors(true)
+        .cargo_metadata(false)
         .compile("head_to_head_liburcu");
-    println!("cargo::rustc-link-lib=urcu-memb");
+    let dir = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
+    println!("cargo::rustc-link-search=native={dir}");
 }

@@ -18,6 +18,16 @@ const SAMPLES: usize = 20_000;
 /// One subject, set up: runs one round with a number of readers, for a while.
 pub(crate) type Round = Box<dyn FnMut(usize, Duration) -> Outcome>;
 
+/// When readers read.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// Without pause; one operation in a batch is timed by itself.
+    Flat,
+    /// At fixed moments. Each operation is timed from the moment at which it was due, so that a reader
+    /// that was kept waiting counts for all the reads that it missed. The clock is in it.
+    Every(Duration),
+}
+
 /// What a round gave.
 #[derive(Default)]
 pub(crate) struct Outcome {
@@ -36,6 +46,7 @@ impl Outcome {
 /// Runs `readers` threads of `read`, and one of `write` until they are through, if there is one.
 pub(crate) fn round(
     readers: usize,
+    pace: Pace,
     span: Duration,
     read: impl Fn() + Sync,
     write: Option<&mut (dyn FnMut() + Send)>,
@@ -48,7 +59,10 @@ pub(crate) fn round(
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
-                    reader(span, &read)
+                    match pace {
+                        Pace::Flat => reader(span, &read),
+                        Pace::Every(step) => paced_reader(step, span, &read),
+                    }
                 })
             })
             .collect();
@@ -103,14 +117,35 @@ fn reader(span: Duration, read: &impl Fn()) -> Outcome {
     }
 }
 
+fn paced_reader(step: Duration, span: Duration, read: &impl Fn()) -> Outcome {
+    let start = Instant::now();
+    let mut outcome = Outcome::default();
+    let mut due = start;
+    while due - start < span {
+        while Instant::now() < due {
+            std::hint::spin_loop();
+        }
+        read();
+        let took = due.elapsed();
+        outcome.operations += 1;
+        outcome.took += took;
+        outcome
+            .samples
+            .push(u32::try_from(took.as_nanos()).unwrap_or(u32::MAX));
+        due += step;
+    }
+    outcome
+}
+
 /// Measures the subjects against each other and against the floors, which have as many readers and
 /// no writer.
 pub(crate) fn paired(
     readers: usize,
+    pace: Pace,
     subjects: Vec<(&'static str, Round)>,
     effort: &Effort,
 ) -> Vec<Series> {
-    let mut all: Vec<(Series, Round)> = floors()
+    let mut all: Vec<(Series, Round)> = floors(pace)
         .into_iter()
         .chain(subjects)
         .map(|(name, round)| (Series::new(name), round))
@@ -127,7 +162,7 @@ pub(crate) fn paired(
     all.into_iter().map(|(series, _)| series).collect()
 }
 
-fn floors() -> [(&'static str, Round); 2] {
+fn floors(pace: Pace) -> [(&'static str, Round); 2] {
     let word = AtomicU64::new(1);
     let shared = Arc::new(1_u64);
     // Acquire: as readers of the subjects load; there is no store that it pairs with.
@@ -138,11 +173,11 @@ fn floors() -> [(&'static str, Round); 2] {
     [
         (
             LOAD,
-            Box::new(move |readers, span| round(readers, span, &load, None)),
+            Box::new(move |readers, span| round(readers, pace, span, &load, None)),
         ),
         (
             ARC_CLONE,
-            Box::new(move |readers, span| round(readers, span, &clone, None)),
+            Box::new(move |readers, span| round(readers, pace, span, &clone, None)),
         ),
     ]
 }
@@ -160,8 +195,30 @@ mod tests {
         let mut write = || {
             writes.fetch_add(1, Ordering::Relaxed);
         };
-        let outcome = round(2, Duration::from_millis(2), read, Some(&mut write));
+        let outcome = round(
+            2,
+            Pace::Flat,
+            Duration::from_millis(2),
+            read,
+            Some(&mut write),
+        );
         assert_eq!(outcome.operations, reads.load(Ordering::Relaxed));
         assert!(!outcome.samples.is_empty() && outcome.ns() > 0.0);
+    }
+
+    #[test]
+    fn a_paced_reader_that_is_kept_waiting_counts_the_reads_it_missed() {
+        let first = AtomicBool::new(true);
+        let step = Duration::from_millis(1);
+        let read = || {
+            if first.swap(false, Ordering::Relaxed) {
+                std::thread::sleep(10 * step);
+            }
+        };
+        let outcome = round(1, Pace::Every(step), 20 * step, read, None);
+        assert_eq!(outcome.samples.len(), 20);
+        // Late by 10, 9, 8 and so on.
+        let late = outcome.samples.iter().filter(|&&ns| ns > 1_000_000);
+        assert!(late.count() >= 9);
     }
 }

@@ -127,14 +127,13 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 /// The cases that the options ask for.
 fn wanted(options: &Options) -> Result<Vec<cases::Case>, Failure> {
-    let mut cases = cases::all();
-    match &options.recording {
-        Some(path) => cases.extend(cases::recording::cases(path)?),
-        None if options.filter.is_empty() && !options.list => eprintln!(
+    let recording = options.recording.as_deref();
+    if recording.is_none() && options.filter.is_empty() && !options.list {
+        eprintln!(
             "head-to-head: replay_recording is left out: --recording or RESV_RECORDING names the file"
-        ),
-        None => {}
+        );
     }
+    let mut cases = cases::all(recording)?;
     cases.retain(|case| options.wants(&case.head.case));
     if cases.is_empty() {
         let filter = options.filter.join("' or '");
@@ -147,7 +146,7 @@ fn wanted(options: &Options) -> Result<Vec<cases::Case>, Failure> {
 
 /// Runs one operation, for callgrind.
 fn run_one(one: &One) -> Result<(), Failure> {
-    let mut cases = cases::all().into_iter();
+    let mut cases = cases::all(None)?.into_iter();
     let is_meant = |case: &cases::Case| case.head.case == one.case && case.head.n == one.n;
     let Some(case) = cases.find(is_meant) else {
         return Err(Failure::new(format!(

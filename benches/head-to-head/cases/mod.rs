@@ -16,13 +16,15 @@ mod loaded;
 mod locking;
 mod objects;
 mod readers;
-pub(crate) mod recording;
+mod recording;
 mod signaling;
 mod single;
 mod waiting;
 
+use crate::failure::Failure;
 use crate::harness::{Bench, Effort, Series, paired};
 use crate::report::Head;
+use std::path::Path;
 
 /// One case with one `n` and a number of threads.
 pub(crate) struct Case {
@@ -30,13 +32,16 @@ pub(crate) struct Case {
     pub(crate) kind: Kind,
 }
 
+/// A measurement that makes its rounds itself.
+type Measure = Box<dyn Fn(&Effort) -> Vec<Series>>;
+
 /// How a case is measured.
 pub(crate) enum Kind {
     /// One thread; the harness runs the subjects in turn. Only such a case can be run one subject
     /// at a time, to count instructions.
     Paired(Box<dyn Fn() -> Vec<Bench>>),
     /// It has a way of its own.
-    Own(Box<dyn Fn(&Effort) -> Vec<Series>>),
+    Own(Measure),
 }
 
 impl Case {
@@ -66,13 +71,19 @@ impl Case {
     }
 }
 
-/// All cases that need no recording, in the order of the report.
-pub(crate) fn all() -> Vec<Case> {
+/// All cases, in the order of the report; those of a recording if there is one.
+///
+/// What sends many threads to sleep comes last: arc-swap keeps a node for every thread that ever was,
+/// and visits all of them at each store.
+pub(crate) fn all(recording: Option<&Path>) -> Result<Vec<Case>, Failure> {
     let mut cases = single::cases();
     cases.extend(readers::cases());
     cases.extend(objects::cases());
+    if let Some(path) = recording {
+        cases.extend(recording::cases(path)?);
+    }
     cases.extend(locking::cases());
     cases.extend(signaling::cases());
     cases.extend(waiting::cases());
-    cases
+    Ok(cases)
 }

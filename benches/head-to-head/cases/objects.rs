@@ -10,12 +10,13 @@
 //! order: the floor of the memory. A million objects of every subject do not fit into memory at once,
 //! so subjects come one after the other, each in turns with a floor and a mutex of its own rounds.
 
-use super::loaded::{ACCESS, Jobs, USAGE};
+use super::loaded::{ACCESS, Jobs, Loaded, USAGE};
 use super::{Case, Kind};
 use crate::harness::{ARC_CLONE, Effort, LOAD, Series, per_op, timed};
 use crate::raw::counting::counted;
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Subject, each_subject};
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,6 +85,13 @@ impl<S: Subject> Many<S> {
             _jobs: all_jobs,
         }
     }
+
+    /// Tests every object once, so that what a first test writes down is written down.
+    fn test_each(&self) {
+        for object in &self.objects {
+            black_box(object.is_idle(ACCESS));
+        }
+    }
 }
 
 /// The numbers below `count` in random order, the same every time.
@@ -101,15 +109,13 @@ fn shuffled(count: usize) -> Vec<u32> {
 }
 
 /// Tests the next `count` objects.
-fn walk<T>(order: &[u32], place: &mut usize, count: u64, test: impl Fn(usize) -> T) -> f64 {
+fn walk<T>(order: &[u32], place: &Cell<usize>, count: u64, test: impl Fn(usize) -> T) -> f64 {
+    let mut at = place.get();
     let took = timed(count, || {
-        *place = if *place + 1 < order.len() {
-            *place + 1
-        } else {
-            0
-        };
-        test(order[*place] as usize)
+        at = if at + 1 < order.len() { at + 1 } else { 0 };
+        test(order[at] as usize)
     });
+    place.set(at);
     per_op(took, count)
 }
 
@@ -117,14 +123,17 @@ fn many(count: usize, n: usize, is_pending: bool, effort: &Effort) -> Vec<Series
     let order = shuffled(count);
     let lines: Vec<Line> = (0..count).map(|_| Line(AtomicU64::new(1))).collect();
     let mutexes = Many::<MutexVec>::new(count, n, is_pending);
+    mutexes.test_each();
     let beside = Beside {
         order: &order,
         lines: &lines,
         mutexes: &mutexes,
         setting: (n, is_pending),
+        places: Default::default(),
         rounds: effort.few_rounds(),
-        // As much of it as there is time for, from another place each time.
-        walk: (effort.span.as_nanos() as u64 / 50).clamp(1, 1 << 20),
+        // A part of the way, which goes on from where it ended: nothing is still in the caches from
+        // the part before, except where all of it fits into them.
+        walk: (effort.span.as_nanos() as u64 / 15).clamp(1, 1 << 20),
     };
     let together = each_subject!(n, one(&beside));
     let mut all = Vec::new();
@@ -145,6 +154,8 @@ struct Beside<'a> {
     lines: &'a [Line],
     mutexes: &'a Many<MutexVec>,
     setting: (usize, bool),
+    /// How far the walks over the lines and the mutexes have come.
+    places: [Cell<usize>; 2],
     rounds: usize,
     walk: u64,
 }
@@ -155,26 +166,41 @@ fn one<S: Subject>(beside: &Beside<'_>) -> (Series, Vec<Series>) {
     let shared = Arc::new(1_u64);
     let mut own = Series::new(S::NAME);
     let mut floors = [LOAD, ARC_CLONE, MUTEX].map(Series::new);
-    let mut places = [0; 3];
+    let place = Cell::new(0);
+    subject.test_each();
     for _ in 0..beside.rounds {
         let (order, count) = (beside.order, beside.walk);
         // Acquire: as readers of the subjects load; there is no store that it pairs with.
         let load = |at: usize| beside.lines[at].0.load(Ordering::Acquire);
-        floors[0].ns.push(walk(order, &mut places[0], count, load));
+        floors[0]
+            .ns
+            .push(walk(order, &beside.places[0], count, load));
         let took = timed(count, || drop(black_box(Arc::clone(&shared))));
         floors[1].ns.push(per_op(took, count));
         let mutex = |at: usize| beside.mutexes.objects[at].is_idle(ACCESS);
-        floors[2].ns.push(walk(order, &mut places[1], count, mutex));
+        floors[2]
+            .ns
+            .push(walk(order, &beside.places[1], count, mutex));
         let test = |at: usize| subject.objects[at].is_idle(ACCESS);
-        own.ns.push(walk(order, &mut places[2], count, test));
+        own.ns.push(walk(order, &place, count, test));
     }
     own.beside = floors.iter().map(|f| (f.subject, f.ns.clone())).collect();
     (own, floors.into())
 }
 
+/// Writes to another object for so long that nothing is retired any more but what its last writes
+/// left, and the memory of fences has grown as far as it does.
+fn settle<S: Subject>() {
+    let mut other = Loaded::<S>::pending(4);
+    for _ in 0..20_000 {
+        other.turn();
+    }
+}
+
 fn bytes<S: Subject>(n: usize) -> Series {
-    const OBJECTS: usize = 1000;
+    const OBJECTS: usize = 10_000;
     let jobs = Jobs::new(n);
+    settle::<S>();
     let (objects, heap) = counted(|| {
         let objects: Vec<S> = (0..OBJECTS).map(|_| S::new()).collect();
         for object in &objects {
@@ -182,6 +208,7 @@ fn bytes<S: Subject>(n: usize) -> Series {
                 object.add(job.fence(), USAGE);
             }
         }
+        settle::<S>();
         objects
     });
     let mut series = Series::new(S::NAME);

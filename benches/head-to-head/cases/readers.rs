@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `readers_test`, `readers_snapshot` | nobody writes |
 //! | `hot_writer_test`, `hot_writer_snapshot` | a writer adds without pause, each time over the fence of the same timeline |
-//! | `descheduled_writer_test`, `_snapshot` | a writer sleeps with its write begun: with the lock held, and for the `seqlock` crate with the sequence odd |
+//! | `descheduled_writer_test`, `_snapshot` | a writer sleeps with its write begun: with the lock held, and for the `seqlock` crate with the sequence odd; readers read every 5 us |
 //!
 //! A thread cannot be made to sleep within the few instructions in which `seqcount` has its sequence
 //! odd; there the machine has to take the processor away, which it does with more threads than
@@ -12,7 +12,7 @@
 
 use super::loaded::{ACCESS, Loaded, USAGE};
 use super::{Case, Kind};
-use crate::crowd::{Round, paired, round};
+use crate::crowd::{Pace, Round, paired, round};
 use crate::report::Head;
 use crate::subjects::{MUTEX, Subject, each_subject};
 use std::hint::black_box;
@@ -36,6 +36,16 @@ enum Writer {
     Descheduled,
 }
 
+impl Writer {
+    /// A reader without pause would do nearly all of its reads while nobody is in its way.
+    fn pace(self) -> Pace {
+        match self {
+            Writer::None | Writer::Hot => Pace::Flat,
+            Writer::Descheduled => Pace::Every(Duration::from_micros(5)),
+        }
+    }
+}
+
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -55,7 +65,12 @@ pub(super) fn cases() -> Vec<Case> {
                     },
                     kind: Kind::Own(Box::new(move |effort| {
                         let subjects = each_subject!(FENCES, subject(read, writer));
-                        paired(readers, with_c(read, writer, subjects), effort)
+                        paired(
+                            readers,
+                            writer.pace(),
+                            with_c(read, writer, subjects),
+                            effort,
+                        )
                     })),
                 });
             }
@@ -113,13 +128,13 @@ fn subject<S: Subject>(read: Read, writer: Writer) -> (&'static str, Round) {
                 let test = || {
                     black_box(object.is_idle(ACCESS));
                 };
-                round(readers, span, test, write)
+                round(readers, writer.pace(), span, test, write)
             }
             Read::Snapshot => {
                 let snapshot = || {
                     black_box(&object.snapshot());
                 };
-                round(readers, span, snapshot, write)
+                round(readers, writer.pace(), span, snapshot, write)
             }
         }
     };

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 const DEPTH: usize = 3;
 
 /// The cases of this file.
-pub(crate) fn cases(path: &Path) -> Result<Vec<Case>, Failure> {
+pub(super) fn cases(path: &Path) -> Result<Vec<Case>, Failure> {
     let workload = Arc::new(read(path)?);
     let n = workload.recorded().jobs().len();
     Ok([1, 2]

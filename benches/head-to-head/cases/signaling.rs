@@ -175,8 +175,10 @@ fn register(job: &Signaler, k: usize) {
     }
 }
 
-/// What a program without fences has.
-struct Boxes(Mutex<(bool, Vec<Box<dyn FnOnce() + Send>>)>);
+type Callback = Box<dyn FnOnce() + Send>;
+
+/// What a program without fences has: whether it is over, and whom to tell.
+struct Boxes(Mutex<(bool, Vec<Callback>)>);
 
 impl Boxes {
     fn register(&self, k: usize) {

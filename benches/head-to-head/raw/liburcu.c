@@ -9,7 +9,6 @@
  * A fence is a reference count, a state and a key. Its memory is given back after a grace period.
  * Each function runs its operation `count` times, so that no call between languages is measured.
  */
-#define URCU_INLINE_SMALL_FUNCTIONS
 #include <urcu/urcu-memb.h>
 
 #include <pthread.h>

@@ -5,7 +5,7 @@
 //! There is no idle test that takes references, as Linux had one until 5.13: reads take none but
 //! `snapshot`, which is the stronger form to be compared with.
 
-use crate::crowd::{Round, round};
+use crate::crowd::{Pace, Round, round};
 use crate::harness::Bench;
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -19,6 +19,8 @@ struct RawObject {
     _pinned: PhantomData<(*mut u8, PhantomPinned)>,
 }
 
+#[link(name = "head_to_head_liburcu", kind = "static")]
+#[link(name = "urcu-memb")]
 unsafe extern "C" {
     fn h2h_new(in_place: bool) -> *mut RawObject;
     fn h2h_free(object: *mut RawObject);
@@ -152,6 +154,7 @@ pub(crate) fn rounds(n: usize, snapshot: bool, hot: bool) -> Vec<(&'static str, 
             let mut write = || object.add_fresh(1);
             round(
                 readers,
+                Pace::Flat,
                 span,
                 read,
                 hot.then_some(&mut write as &mut (dyn FnMut() + Send)),
