@@ -3,7 +3,7 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray};
+use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
 use resv_api::seqcount::Seqcount;
 use resv_benches::Fixture;
 use resv_core::{Access, Backend, Locked};
@@ -19,6 +19,7 @@ macro_rules! for_each_backend {
         let mut group = $criterion.benchmark_group($name);
         for n in SIZES {
             $bench::<Seqcount>(&mut group, n);
+            $bench::<RcuArray<Stable>>(&mut group, n);
             $bench::<RcuArray<Epoch>>(&mut group, n);
             $bench::<RcuArray<ArcSwapped>>(&mut group, n);
             $bench::<Locked>(&mut group, n);

@@ -155,6 +155,7 @@ fn of_semantics<S: Semantics>() -> Vec<Box<dyn World>> {
         Objects::<S, Locked>::boxed(),
         Objects::<S, seqcount::Seqcount>::boxed(),
         Objects::<S, rcu_array::RcuArray>::boxed(),
+        Objects::<S, rcu_array::RcuArray<rcu_array::Epoch>>::boxed(),
         Objects::<S, rcu_array::RcuArray<rcu_array::ArcSwapped>>::boxed(),
     ]
 }

@@ -177,6 +177,11 @@ macro_rules! with_backend {
             }
             #[cfg(feature = "rcu-array")]
             BackendKind::RcuArray => {
+                type $B = resv_rcu_array::RcuArray;
+                $body
+            }
+            #[cfg(feature = "epoch")]
+            BackendKind::RcuArrayEpoch => {
                 type $B = resv_rcu_array::RcuArray<resv_rcu_array::Epoch>;
                 $body
             }

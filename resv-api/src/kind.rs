@@ -9,11 +9,17 @@ use std::str::FromStr;
 pub type DefaultBackend = resv_seqcount::Seqcount;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
 #[cfg(all(feature = "rcu-array", not(feature = "prefer-seqcount")))]
+pub type DefaultBackend = resv_rcu_array::RcuArray;
+/// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
+#[cfg(all(
+    feature = "epoch",
+    not(any(feature = "rcu-array", feature = "prefer-seqcount"))
+))]
 pub type DefaultBackend = resv_rcu_array::RcuArray<resv_rcu_array::Epoch>;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
 #[cfg(all(
     feature = "arc-swap",
-    not(any(feature = "rcu-array", feature = "prefer-seqcount"))
+    not(any(feature = "rcu-array", feature = "epoch", feature = "prefer-seqcount"))
 ))]
 pub type DefaultBackend = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
@@ -21,13 +27,19 @@ pub type DefaultBackend = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;
     feature = "seqcount",
     not(any(
         feature = "arc-swap",
+        feature = "epoch",
         feature = "rcu-array",
         feature = "prefer-seqcount"
     ))
 ))]
 pub type DefaultBackend = resv_seqcount::Seqcount;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
-#[cfg(not(any(feature = "seqcount", feature = "arc-swap", feature = "rcu-array")))]
+#[cfg(not(any(
+    feature = "seqcount",
+    feature = "arc-swap",
+    feature = "epoch",
+    feature = "rcu-array"
+)))]
 pub type DefaultBackend = resv_core::Locked;
 
 /// A back end as a value, for programs that choose at run time.
@@ -36,8 +48,10 @@ pub type DefaultBackend = resv_core::Locked;
 pub enum BackendKind {
     /// Slots in place under a sequence counter: the legacy design (feature `seqcount`).
     Seqcount,
-    /// An immutable array, reclaimed by crossbeam-epoch (feature `rcu-array`).
+    /// An immutable array in type-stable memory (feature `rcu-array`).
     RcuArray,
+    /// An immutable array, reclaimed by crossbeam-epoch (feature `epoch`).
+    RcuArrayEpoch,
     /// An immutable array, reclaimed by arc-swap (feature `arc-swap`).
     RcuArrayArcSwap,
     /// A mutex around a vector: the reference.
@@ -46,9 +60,10 @@ pub enum BackendKind {
 
 impl BackendKind {
     /// All of them, compiled in or not.
-    pub const ALL: [BackendKind; 4] = [
+    pub const ALL: [BackendKind; 5] = [
         BackendKind::Seqcount,
         BackendKind::RcuArray,
+        BackendKind::RcuArrayEpoch,
         BackendKind::RcuArrayArcSwap,
         BackendKind::Locked,
     ];
@@ -58,6 +73,7 @@ impl BackendKind {
         match self {
             BackendKind::Seqcount => "seqcount",
             BackendKind::RcuArray => "rcu-array",
+            BackendKind::RcuArrayEpoch => "rcu-array/epoch",
             BackendKind::RcuArrayArcSwap => "rcu-array/arc-swap",
             BackendKind::Locked => "locked",
         }
@@ -80,7 +96,7 @@ impl FromStr for BackendKind {
             .ok_or_else(|| {
                 ParseWordError::new(
                     word,
-                    "the back ends seqcount, rcu-array, rcu-array/arc-swap, locked",
+                    "the back ends seqcount, rcu-array, rcu-array/epoch, rcu-array/arc-swap, locked",
                 )
             })
     }
@@ -93,6 +109,7 @@ pub struct NotCompiledIn(pub BackendKind);
 impl fmt::Display for NotCompiledIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let feature = match self.0 {
+            BackendKind::RcuArrayEpoch => "epoch",
             BackendKind::RcuArrayArcSwap => "arc-swap",
             kind => kind.name(),
         };

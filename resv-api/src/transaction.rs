@@ -83,7 +83,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             let new = add.key();
             self.edit(|old| removes(first, new, old), add);
         };
-        if go_apart::<S>(fence, usage) {
+        if fence.is_composed() && go_apart::<S>(fence, usage) {
             for (at, leaf) in fence.leaves().enumerate() {
                 edit(at == 0, leaf);
             }
@@ -313,8 +313,9 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
 }
 
 /// How many slots an add of `fence`, or a replacement by it, uses.
+#[inline]
 pub(crate) fn slots_for<S: Semantics>(fence: &Fence, usage: Usage) -> usize {
-    if go_apart::<S>(fence, S::class(usage)) {
+    if fence.is_composed() && go_apart::<S>(fence, S::class(usage)) {
         fence.leaves().count_left()
     } else {
         1

@@ -99,6 +99,12 @@ impl UsageSet {
         UsageSet(bits)
     }
 
+    /// The set as bits: bit `usage as u8` for each member.
+    #[inline]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether `usage` is in the set.
     #[inline]
     pub const fn contains(self, usage: Usage) -> bool {

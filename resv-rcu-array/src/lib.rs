@@ -164,18 +164,17 @@
 #![deny(unsafe_code)]
 
 mod array;
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+mod counted;
 mod marks;
 mod raw;
 mod reclaim;
+mod stable;
 mod sync;
-#[cfg(all(
-    test,
-    not(loom),
-    any(feature = "arc-swap", feature = "crossbeam-epoch")
-))]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
-pub use array::{RcuArray, Snapshot};
+pub use array::RcuArray;
 #[cfg(feature = "arc-swap")]
 pub use reclaim::ArcSwapped;
 #[cfg(feature = "crossbeam-epoch")]
@@ -184,3 +183,9 @@ pub use reclaim::Reclaim;
 #[cfg(all(loom, feature = "crossbeam-epoch"))]
 #[doc(hidden)]
 pub use reclaim::{NoGrace, RelaxedPublish};
+pub use stable::Stable;
+#[doc(hidden)]
+pub use {
+    raw::stable::{Protocol, Sound},
+    stable::StableWith,
+};

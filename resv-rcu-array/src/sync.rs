@@ -3,15 +3,37 @@
 //! Under `--cfg loom` every atomic that takes part in the protocol is loom's, and what epoch
 //! reclamation keeps for a thread and for the process is made anew in each execution of a model.
 //! Counters that are only reported stay real.
+//!
+//! The mutex is the standard one, which on Linux is a futex and never allocates (B3).
 
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
-    pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use std::{sync::atomic::AtomicPtr, thread::yield_now};
+    pub(crate) use std::thread::yield_now;
+
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::{Mutex as InnerMutex, MutexGuard, PoisonError};
+
+    /// Loads what only the calling thread may store at present: its own latest store.
+    #[inline]
+    pub(crate) fn load_own(atomic: &AtomicU64) -> u64 {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    /// [`load_own`] for a pointer to which others only add marks.
+    #[inline]
+    pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    /// Stores to a word that others may exchange at the same time, and whose exchange may be lost.
+    #[inline]
+    pub(crate) fn store_over<T>(atomic: &AtomicPtr<T>, value: *mut T, order: Ordering) {
+        atomic.store(value, order);
+    }
 
     /// A value for the process, made at its first use.
-    #[cfg(feature = "crossbeam-epoch")]
     macro_rules! process_wide {
         ($name:ident: $type:ty = $value:expr) => {
             static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
@@ -28,17 +50,38 @@ mod imp {
         };
     }
 
+    pub(crate) use process_wide;
     #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use {process_wide, thread_wide};
+    pub(crate) use thread_wide;
 }
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::{Mutex as InnerMutex, MutexGuard};
     #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use loom::{sync::atomic::AtomicPtr, thread::yield_now};
+    pub(crate) use loom::thread::yield_now;
+    pub(crate) use std::sync::PoisonError;
 
-    #[cfg(feature = "crossbeam-epoch")]
+    // loom 0.7 decides where to preempt by the *last* access to each atomic. A writer that loads a word
+    // before it stores to it so hides a reader's load that came earlier, and the race between that load
+    // and the store is never explored. The writer's own load is a read-modify-write here.
+    pub(crate) fn load_own(atomic: &AtomicU64) -> u64 {
+        atomic.fetch_add(0, Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
+        match atomic.fetch_update(Ordering::Relaxed, Ordering::Relaxed, Some) {
+            Ok(own) | Err(own) => own,
+        }
+    }
+
+    // loom takes a plain store that races with an exchange for a failure, which C11 does not.
+    pub(crate) fn store_over<T>(atomic: &AtomicPtr<T>, value: *mut T, order: Ordering) {
+        atomic.swap(value, order);
+    }
+
     macro_rules! process_wide {
         ($name:ident: $type:ty = $value:expr) => {
             loom::lazy_static! {
@@ -56,23 +99,21 @@ mod imp {
         };
     }
 
+    pub(crate) use process_wide;
     #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use {process_wide, thread_wide};
+    pub(crate) use thread_wide;
 
     /// A value that is dropped when an execution ends orderly. When a model fails, loom drops its
     /// statics outside any execution, where no primitive of loom's works; the value is forgotten
     /// then, so that the failure is reported and not another one.
-    #[cfg(feature = "crossbeam-epoch")]
     pub(crate) struct Orderly<T>(std::mem::ManuallyDrop<Option<T>>);
 
-    #[cfg(feature = "crossbeam-epoch")]
     impl<T> Orderly<T> {
         pub(crate) fn new(value: T) -> Self {
             Orderly(std::mem::ManuallyDrop::new(Some(value)))
         }
     }
 
-    #[cfg(feature = "crossbeam-epoch")]
     impl<T> std::ops::Deref for Orderly<T> {
         type Target = T;
 
@@ -81,7 +122,6 @@ mod imp {
         }
     }
 
-    #[cfg(feature = "crossbeam-epoch")]
     impl<T> Drop for Orderly<T> {
         fn drop(&mut self) {
             if !std::thread::panicking() {
@@ -93,12 +133,28 @@ mod imp {
 
 #[cfg(shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+    };
+    pub(crate) use shuttle::sync::{Mutex as InnerMutex, MutexGuard};
     #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use shuttle::{sync::atomic::AtomicPtr, thread::yield_now};
+    pub(crate) use shuttle::thread::yield_now;
+    pub(crate) use std::sync::PoisonError;
+
+    pub(crate) fn load_own(atomic: &AtomicU64) -> u64 {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
+        atomic.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn store_over<T>(atomic: &AtomicPtr<T>, value: *mut T, order: Ordering) {
+        atomic.store(value, order);
+    }
 
     /// Real, and not made anew: what is in it does not depend on which executions came before.
-    #[cfg(feature = "crossbeam-epoch")]
     macro_rules! process_wide {
         ($name:ident: $type:ty = $value:expr) => {
             static $name: std::sync::LazyLock<$type> = std::sync::LazyLock::new(|| $value);
@@ -114,8 +170,19 @@ mod imp {
         };
     }
 
+    pub(crate) use process_wide;
     #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use {process_wide, thread_wide};
+    pub(crate) use thread_wide;
 }
 
 pub(crate) use imp::*;
+
+/// A mutex without poison.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(InnerMutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

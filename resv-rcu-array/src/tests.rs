@@ -1,7 +1,7 @@
 //! What is promised, on each flavour, by one thread or with steps in a fixed order. Races are in
 //! `tests/stress.rs` and `tests/loom.rs`, memory in `tests/no_alloc.rs` and `tests/alloc_failure.rs`.
 
-use crate::{RcuArray, Reclaim, Snapshot};
+use crate::{RcuArray, Reclaim};
 use resv_core::{Backend, Entry, Held, Key, Room, Signaler, Timeline, Usage, UsageSet};
 use std::sync::mpsc;
 
@@ -38,7 +38,7 @@ fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, add: 
     object.unreserve(&mut held);
 }
 
-fn keys(snapshot: &Snapshot) -> Vec<Key> {
+fn keys(snapshot: &impl AsRef<[Entry]>) -> Vec<Key> {
     snapshot.as_ref().iter().map(Entry::key).collect()
 }
 
@@ -315,6 +315,9 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
 
 macro_rules! on_each_flavour {
     ($($test:ident)*) => {
+        mod stable {
+            $(#[test] fn $test() { super::$test::<crate::Stable>(); })*
+        }
         #[cfg(feature = "crossbeam-epoch")]
         mod epoch {
             $(#[test] fn $test() { super::$test::<crate::Epoch>(); })*

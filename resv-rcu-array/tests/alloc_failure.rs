@@ -3,7 +3,7 @@
 //!
 //! What `crossbeam-epoch` and `arc-swap` allocate themselves cannot fail softly (they abort), so
 //! each scene begins with the thread registered and nothing to hand over.
-#![cfg(all(not(loom), any(feature = "arc-swap", feature = "crossbeam-epoch")))]
+#![cfg(not(loom))]
 
 mod common;
 
@@ -169,6 +169,58 @@ fn all_fences_are_gone_after_the_last_object<R: Reclaim>() {
     assert_eq!(pool_stats().live, before);
 }
 
+/// Cells of arrays are kept in a pool, so each case is about a size that nobody has used yet, of which
+/// the pool has `free` cells when the fifth, the fourth, ... the first of five is missing.
+#[test]
+fn stable_every_cell_of_a_reservation_may_be_missing() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    type Object = RcuArray<resv_rcu_array::Stable>;
+    let before = pool_stats().live;
+    let jobs: Vec<_> = (0..3)
+        .map(|_| Timeline::new("t").issue().expect("seqnos are left"))
+        .collect();
+    for free in 0..5 {
+        // Larger than a chunk of the pool: cells are got one by one.
+        let adds = 10_000 << free;
+        {
+            let other = Object::default();
+            let mut held = other.object_lock().lock();
+            other.reserve(&mut held, room(adds, free)).expect("memory");
+        }
+        let object = Object::default();
+        let mut held = object.object_lock().lock();
+        object.reserve(&mut held, room(3, 2)).expect("memory");
+        object.edit(&mut held, |_| false, Some(entry(&jobs[0])));
+        object.publish(&mut held);
+        object.edit(&mut held, |_| false, Some(entry(&jobs[1])));
+
+        // What is staged takes one of them, and the other publishes take four.
+        let reserve = |held: &mut Held<'_>| object.reserve(held, room(adds, 5));
+        let ((result, failed), ..) = counted(|| failing(0, || reserve(&mut held)));
+        assert!(failed, "{free} cells are not enough");
+        assert_eq!(result.expect_err("an allocation failed").entries(), adds);
+        assert_eq!(seen_by_holder(&object, &held).len(), 2);
+        assert_eq!(seen_by_readers(&object).len(), 1);
+        // What was reserved before can still be used, without memory.
+        let ((), allocated, _) = counted(|| {
+            object.edit(&mut held, |_| false, Some(entry(&jobs[2])));
+            object.publish(&mut held);
+        });
+        assert_eq!(allocated, 0);
+        assert_eq!(seen_by_readers(&object).len(), 3);
+        // Nothing was lost: now all but the missing cells come from the pool.
+        object
+            .reserve(&mut held, room(0, 0))
+            .expect("nothing to get");
+        let (result, allocated, _) = counted(|| reserve(&mut held));
+        result.expect("memory");
+        assert_eq!(allocated, 5 - free);
+    }
+    assert_eq!(pool_stats().live, before + jobs.len(), "leaked fences");
+}
+
 macro_rules! on_each_flavour {
     ($($test:ident)*) => {
         #[cfg(feature = "crossbeam-epoch")]
@@ -180,6 +232,11 @@ macro_rules! on_each_flavour {
             $(#[test] fn $test() { super::$test::<resv_rcu_array::ArcSwapped>(); })*
         }
     };
+}
+
+#[test]
+fn stable_all_fences_are_gone_after_the_last_object() {
+    all_fences_are_gone_after_the_last_object::<resv_rcu_array::Stable>();
 }
 
 on_each_flavour! {

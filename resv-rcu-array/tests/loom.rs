@@ -1,18 +1,18 @@
-//! Models of publish, read and retire, on the code of the epoch flavour. Run with
+//! Models of publish, read and retire, on the code of the stable and of the epoch flavour. Run with
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom --cfg crossbeam_loom" LOOM_MAX_PREEMPTIONS=2 \
-//!     cargo test -p resv-rcu-array --release --lib --test loom
+//!     cargo test -p resv-rcu-array --features crossbeam-epoch --release --lib --test loom
 //! ```
 //!
 //! A model explores every order of the steps of its threads, with at most two preemptions, and every
 //! value that a load may see under the C11 model as loom has it. Models whose name begins with
 //! `must_find` contain a defect; they show that the ones without can fail.
-#![cfg(all(loom, feature = "crossbeam-epoch"))]
+#![cfg(loom)]
 
 use loom::sync::Arc;
 use resv_core::{Backend, Entry, Key, Room, Signaler, Timeline, Usage, UsageSet};
-use resv_rcu_array::{Epoch, NoGrace, RcuArray, Reclaim, RelaxedPublish};
+use resv_rcu_array::{RcuArray, Reclaim, Stable};
 
 fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, job: Option<&Signaler>) {
     let mut held = object.object_lock().lock();
@@ -32,6 +32,15 @@ fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, job: 
 
 fn issue() -> Signaler {
     Timeline::new("t").issue().expect("seqnos are left")
+}
+
+/// An object with one pending fence and one that has signalled, which readers have to look behind.
+fn object_with_two<R: Reclaim>(job: &Signaler) -> Arc<RcuArray<R>> {
+    let other = issue();
+    let object = object_with(&other);
+    commit(&object, |_| false, Some(job));
+    other.signal();
+    object
 }
 
 /// An object with one pending fence.
@@ -101,8 +110,15 @@ fn publish_and_snapshot<R: Reclaim>() {
 /// A reader tests while a writer adds a fence before it signals the one that is there: something is
 /// pending at every instant.
 fn always_pending<R: Reclaim>(idle: impl Fn(&RcuArray<R>) -> bool + Copy + 'static) {
+    handed_on(object_with::<R>, idle);
+}
+
+fn handed_on<R: Reclaim>(
+    begin: impl FnOnce(&Signaler) -> Arc<RcuArray<R>>,
+    idle: impl Fn(&RcuArray<R>) -> bool + Copy + 'static,
+) {
     let (a, b) = (issue(), issue());
-    let object = object_with::<R>(&a);
+    let object = begin(&a);
     let reader = loom::thread::spawn({
         let object = Arc::clone(&object);
         move || assert!(!idle(&object), "idle was never true")
@@ -161,6 +177,31 @@ fn idle_is_after_the_signal<R: Reclaim>() {
     end(object);
 }
 
+/// The same, where the reader has begun the model, and the object was empty before.
+fn empty_is_after_the_signal<R: Reclaim>() {
+    let object = Arc::new(RcuArray::<R>::default());
+    let work = Arc::new(loom::cell::UnsafeCell::new(0));
+    let a = issue();
+    let watch = a.fence().clone();
+    let writer = loom::thread::spawn({
+        let (object, work) = (Arc::clone(&object), Arc::clone(&work));
+        move || {
+            commit(&object, |_| false, Some(&a));
+            work.with_mut(|_| ());
+            a.signal();
+            commit(&object, |_| false, None);
+        }
+    });
+    // Before the commit the object is idle, too; then the fence is pending.
+    let was_busy = !object.is_idle(UsageSet::ALL);
+    if was_busy && object.is_idle(UsageSet::ALL) {
+        work.with(|_| ());
+    }
+    writer.join().expect("no panic");
+    drop(watch);
+    end(object);
+}
+
 /// Two writers and a reader: each writer's fence is there in the end.
 fn two_writers<R: Reclaim>() {
     let (a, b) = (issue(), issue());
@@ -181,79 +222,292 @@ fn two_writers<R: Reclaim>() {
     end(object);
 }
 
-#[test]
-fn b6_a_snapshot_is_whole_and_alive() {
-    loom::model(publish_snapshot_retire::<Epoch>);
+/// A reader tests while the work is handed on: with one fence to look at, and with two.
+fn idle_in_a_race<R: Reclaim>() {
+    always_pending::<R>(|object| object.is_idle(UsageSet::ALL));
 }
 
-#[test]
-fn b6_a_first_snapshot_is_whole() {
-    loom::model(publish_and_snapshot::<Epoch>);
+fn idle_of_two_in_a_race<R: Reclaim>() {
+    handed_on(object_with_two::<R>, |object| object.is_idle(UsageSet::ALL));
 }
 
-#[test]
-fn b2_idle_is_never_a_lie() {
-    loom::model(|| always_pending::<Epoch>(|object| object.is_idle(UsageSet::ALL)));
-}
-
-#[test]
-fn b1_a_visit_is_of_one_instant() {
-    loom::model(always_pending_visit::<Epoch>);
-}
-
-#[test]
-fn b1_a_visit_shows_what_was_pending_together() {
-    loom::model(|| {
-        signals_in_order::<Epoch>(|object| {
-            object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
-                keys.push(key);
-                keys
-            })
-        });
+/// The cell of an array comes round while a reader looks at it: {A}, then {A, B} elsewhere, A signals,
+/// then {B} where {A} was (H-09, H-29).
+fn a_cell_comes_round<R: Reclaim>() {
+    let (a, b) = (issue(), issue());
+    let object = object_with_two::<R>(&a);
+    let reader = loom::thread::spawn({
+        let object = Arc::clone(&object);
+        move || assert!(!object.is_idle(UsageSet::ALL), "idle was never true")
     });
+    commit(&object, |_| false, Some(&b));
+    a.signal();
+    commit(&object, |_| false, None);
+    reader.join().expect("no panic");
+    end(object);
 }
 
-#[test]
-fn f05_idle_shows_what_was_before_the_signal() {
-    loom::model(idle_is_after_the_signal::<Epoch>);
+/// A reader finds {A} done, and says so for later readers, while {B} and {B, C} are published, the latter
+/// where {A} was.
+fn a_mark_is_of_its_array<R: Reclaim>() {
+    let (a, b, c) = (issue(), issue(), issue());
+    let object = object_with::<R>(&a);
+    a.signal();
+    let reader = loom::thread::spawn({
+        let object = Arc::clone(&object);
+        move || {
+            object.is_idle(UsageSet::ALL);
+        }
+    });
+    commit(&object, |_| false, Some(&b));
+    commit(&object, |_| false, Some(&c));
+    reader.join().expect("no panic");
+    assert!(!object.is_idle(UsageSet::ALL), "a newer array was marked");
+    end(object);
 }
 
-#[test]
-fn b9_two_writers_lose_nothing() {
-    loom::model(two_writers::<Epoch>);
+/// What was before a signal is visible to a reader who finds the object idle because another one has
+/// marked it.
+fn a_mark_is_after_the_signal<R: Reclaim>() {
+    let a = issue();
+    let object = object_with::<R>(&a);
+    let work = Arc::new(loom::cell::UnsafeCell::new(0));
+    let readers = [0, 1].map(|_| {
+        let (object, work) = (Arc::clone(&object), Arc::clone(&work));
+        loom::thread::spawn(move || {
+            if object.is_idle(UsageSet::ALL) {
+                work.with(|_| ());
+            }
+        })
+    });
+    work.with_mut(|_| ());
+    a.signal();
+    for reader in readers {
+        reader.join().expect("no panic");
+    }
+    end(object);
 }
 
-#[test]
-#[should_panic(expected = "Causality violation")]
-fn must_find_a_publish_without_release() {
-    loom::model(publish_and_snapshot::<RelaxedPublish>);
-}
-
-#[test]
-#[should_panic(expected = "Causality violation")]
-fn must_find_a_retire_without_grace_period() {
-    loom::model(publish_snapshot_retire::<NoGrace>);
-}
-
-#[test]
-#[should_panic(expected = "idle was never true")]
-fn must_find_a_test_without_the_second_look() {
-    loom::model(|| {
-        always_pending::<Epoch>(|object| {
+/// A reader takes a snapshot while two arrays are published, the second perhaps where the first was.
+/// Every fence has as many owners in the end as it should have: none but the signalers.
+fn references_balance<R: Reclaim>() {
+    let (a, b) = (issue(), issue());
+    let object = object_with::<R>(&a);
+    let reader = loom::thread::spawn({
+        let object = Arc::clone(&object);
+        move || {
             let snapshot = object.snapshot().expect("no memory needed");
-            snapshot.as_ref().iter().all(|e| e.fence.is_signaled())
-        });
+            assert!(!snapshot.as_ref().is_empty(), "never empty");
+            assert!(timelines(snapshot.as_ref()).iter().all(|&t| t > 0));
+        }
     });
+    commit(&object, |_| false, Some(&b));
+    commit(&object, |_| false, None);
+    reader.join().expect("no panic");
+    end(object);
+    drop((a, b));
+    assert_eq!(resv_core::fence::pool_stats().live, 0, "leaked a fence");
 }
 
-#[test]
-#[should_panic(expected = "no instant was like this")]
-fn must_find_a_visit_that_tests_each_fence_once() {
-    loom::model(|| {
-        signals_in_order::<Epoch>(|object| {
-            let snapshot = object.snapshot().expect("no memory needed");
-            let pending = snapshot.as_ref().iter().filter(|e| !e.fence.is_signaled());
-            pending.map(Entry::key).collect()
+mod stable {
+    use super::*;
+    use loom::sync::atomic::Ordering;
+    use resv_rcu_array::{Protocol, StableWith};
+
+    type F = Stable;
+
+    #[test]
+    fn b6_a_snapshot_is_whole_and_alive() {
+        loom::model(publish_snapshot_retire::<F>);
+    }
+
+    #[test]
+    fn b6_a_first_snapshot_is_whole() {
+        loom::model(publish_and_snapshot::<F>);
+    }
+
+    #[test]
+    fn b2_idle_is_never_a_lie() {
+        loom::model(idle_in_a_race::<F>);
+    }
+
+    #[test]
+    fn b1_a_visit_is_of_one_instant() {
+        loom::model(always_pending_visit::<F>);
+    }
+
+    #[test]
+    fn f05_idle_shows_what_was_before_the_signal() {
+        loom::model(idle_is_after_the_signal::<F>);
+    }
+
+    #[test]
+    fn b9_two_writers_lose_nothing() {
+        loom::model(two_writers::<F>);
+    }
+
+    #[test]
+    fn h_29_a_cell_that_comes_round_is_not_mistaken() {
+        loom::model(a_cell_comes_round::<F>);
+    }
+
+    #[test]
+    fn b6_references_balance() {
+        loom::model(references_balance::<F>);
+    }
+
+    #[test]
+    fn f05_empty_shows_what_was_before_the_signal() {
+        loom::model(empty_is_after_the_signal::<F>);
+    }
+
+    #[test]
+    fn b2_idle_of_two_is_never_a_lie() {
+        loom::model(idle_of_two_in_a_race::<F>);
+    }
+
+    #[test]
+    fn b2_a_mark_is_of_its_array() {
+        long_model(a_mark_is_of_its_array::<F>);
+    }
+
+    #[test]
+    fn f05_a_mark_shows_what_was_before_the_signal() {
+        loom::model(a_mark_is_after_the_signal::<F>);
+    }
+
+    /// Evaluates to a flavour whose protocol differs in one constant.
+    macro_rules! broken {
+        ($constant:ident: $type:ty = $value:expr) => {{
+            struct Broken;
+            impl Protocol for Broken {
+                const $constant: $type = $value;
+            }
+            std::marker::PhantomData::<StableWith<Broken>>
+        }};
+    }
+
+    /// A model with more steps than loom expects of one.
+    fn long_model(model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.max_branches = 5_000;
+        builder.check(model);
+    }
+
+    fn run<R: Reclaim>(_: std::marker::PhantomData<R>, model: fn()) {
+        long_model(model);
+    }
+
+    macro_rules! must_find {
+        ($($test:ident, $expected:literal: $constant:ident: $type:ty = $value:expr, $model:ident;)*) => {$(
+            #[test]
+            #[should_panic(expected = $expected)]
+            fn $test() {
+                fn model_of<R: Reclaim>(_: &std::marker::PhantomData<R>) -> fn() {
+                    super::$model::<R>
+                }
+                let flavour = broken!($constant: $type = $value);
+                let model = model_of(&flavour);
+                run(flavour, model);
+            }
+        )*};
+    }
+
+    must_find! {
+        must_find_a_publish_without_release, "Causality violation":
+            PUBLISH: Ordering = Ordering::Relaxed, empty_is_after_the_signal;
+        must_find_a_mark_without_release, "Causality violation":
+            MARK: Ordering = Ordering::Relaxed, a_mark_is_after_the_signal;
+        must_find_a_test_without_the_second_look, "idle was never true":
+            SECOND_LOOK: bool = false, idle_of_two_in_a_race;
+        must_find_a_look_at_the_address_alone, "idle was never true":
+            LIFE: bool = false, a_cell_comes_round;
+        must_find_a_mark_by_a_reader_without_a_reference, "a newer array was marked":
+            MARKS_OWN: bool = false, a_mark_is_of_its_array;
+        must_find_references_moved_from_under_a_snapshot, "Causality violation":
+            CLAIMS: bool = false, references_balance;
+    }
+}
+
+#[cfg(feature = "crossbeam-epoch")]
+mod epoch {
+    use super::*;
+    use resv_rcu_array::{Epoch, NoGrace, RelaxedPublish};
+
+    #[test]
+    fn b6_a_snapshot_is_whole_and_alive() {
+        loom::model(publish_snapshot_retire::<Epoch>);
+    }
+
+    #[test]
+    fn b6_a_first_snapshot_is_whole() {
+        loom::model(publish_and_snapshot::<Epoch>);
+    }
+
+    #[test]
+    fn b2_idle_is_never_a_lie() {
+        loom::model(|| always_pending::<Epoch>(|object| object.is_idle(UsageSet::ALL)));
+    }
+
+    #[test]
+    fn b1_a_visit_is_of_one_instant() {
+        loom::model(always_pending_visit::<Epoch>);
+    }
+
+    #[test]
+    fn b1_a_visit_shows_what_was_pending_together() {
+        loom::model(|| {
+            signals_in_order::<Epoch>(|object| {
+                object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+                    keys.push(key);
+                    keys
+                })
+            });
         });
-    });
+    }
+
+    #[test]
+    fn f05_idle_shows_what_was_before_the_signal() {
+        loom::model(idle_is_after_the_signal::<Epoch>);
+    }
+
+    #[test]
+    fn b9_two_writers_lose_nothing() {
+        loom::model(two_writers::<Epoch>);
+    }
+
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn must_find_a_publish_without_release() {
+        loom::model(publish_and_snapshot::<RelaxedPublish>);
+    }
+
+    #[test]
+    #[should_panic(expected = "Causality violation")]
+    fn must_find_a_retire_without_grace_period() {
+        loom::model(publish_snapshot_retire::<NoGrace>);
+    }
+
+    #[test]
+    #[should_panic(expected = "idle was never true")]
+    fn must_find_a_test_without_the_second_look() {
+        loom::model(|| {
+            always_pending::<Epoch>(|object| {
+                let snapshot = object.snapshot().expect("no memory needed");
+                snapshot.as_ref().iter().all(|e| e.fence.is_signaled())
+            });
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "no instant was like this")]
+    fn must_find_a_visit_that_tests_each_fence_once() {
+        loom::model(|| {
+            signals_in_order::<Epoch>(|object| {
+                let snapshot = object.snapshot().expect("no memory needed");
+                let pending = snapshot.as_ref().iter().filter(|e| !e.fence.is_signaled());
+                pending.map(Entry::key).collect()
+            });
+        });
+    }
 }

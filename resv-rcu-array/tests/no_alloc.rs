@@ -2,7 +2,7 @@
 //!
 //! One test runs at a time: a lock that threads meet at may allocate when it makes one wait, and what
 //! is measured here is the back end.
-#![cfg(all(not(loom), any(feature = "arc-swap", feature = "crossbeam-epoch")))]
+#![cfg(not(loom))]
 
 mod common;
 
@@ -89,6 +89,11 @@ fn no_edit_and_no_publish_allocates<R: Reclaim>(objects: usize, adds: usize, eac
 
 macro_rules! on_each_flavour {
     ($($test:ident($($arg:expr),*);)*) => {
+        mod stable {
+            $(#[test] fn $test() {
+                super::no_edit_and_no_publish_allocates::<resv_rcu_array::Stable>($($arg),*);
+            })*
+        }
         #[cfg(feature = "crossbeam-epoch")]
         mod epoch {
             $(#[test] fn $test() {

@@ -1,6 +1,6 @@
 //! Real threads against the promises to readers: H-02 (something is pending at every instant, so no
 //! reader may find nothing), B1 (a set is one that was published), B8 (garbage stays bounded).
-#![cfg(all(not(loom), any(feature = "arc-swap", feature = "crossbeam-epoch")))]
+#![cfg(not(loom))]
 
 use resv_core::{Backend, Entry, Key, Room, Signaler, Timeline, Usage, UsageSet};
 use resv_rcu_array::{RcuArray, Reclaim};
@@ -200,15 +200,30 @@ fn most_garbage() -> usize {
     }
 }
 
+/// In type-stable memory nothing is retired: an array that is over is free.
+#[test]
+fn b8_stable_has_no_garbage() {
+    race::<resv_rcu_array::Stable>(STEPS, |object| {
+        object.is_idle(UsageSet::ALL);
+        false
+    });
+    assert_eq!(RcuArray::<resv_rcu_array::Stable>::garbage().peak, 0);
+}
+
 macro_rules! on_each_flavour {
-    ($($test:ident)*) => {
+    ($($test:ident)*; that retires: $($retires:ident)*) => {
+        mod stable {
+            $(#[test] fn $test() { super::$test::<resv_rcu_array::Stable>(); })*
+        }
         #[cfg(feature = "crossbeam-epoch")]
         mod epoch {
             $(#[test] fn $test() { super::$test::<resv_rcu_array::Epoch>(); })*
+            $(#[test] fn $retires() { super::$retires::<resv_rcu_array::Epoch>(); })*
         }
         #[cfg(feature = "arc-swap")]
         mod arc_swap {
             $(#[test] fn $test() { super::$test::<resv_rcu_array::ArcSwapped>(); })*
+            $(#[test] fn $retires() { super::$retires::<resv_rcu_array::ArcSwapped>(); })*
         }
     };
 }
@@ -216,6 +231,7 @@ macro_rules! on_each_flavour {
 on_each_flavour! {
     h02_no_reader_ever_finds_nothing_pending
     h25_without_the_second_look_idle_is_a_lie
-    h25_the_race_catches_a_test_without_the_second_look
+    h25_the_race_catches_a_test_without_the_second_look;
+    that retires:
     b8_garbage_is_bounded_under_readers_that_never_pause
 }

@@ -2,7 +2,7 @@
 //!
 //! | subject | what it is |
 //! |---|---|
-//! | `seqcount`, `rcu-array`, `rcu-array/arc-swap`, `locked` | this project's back ends, behind `Resv` |
+//! | `seqcount`, `rcu-array`, `rcu-array/epoch`, `rcu-array/arc-swap`, `locked` | this project's back ends, behind `Resv` |
 //! | `mutex-vec`, `rwlock-vec`, `std-rwlock-vec` | a vector of entries under a lock of parking_lot or std |
 //! | `arc-swap-vec`, `epoch-vec` | a vector replaced as a whole, behind arc-swap or crossbeam-epoch |
 //! | `seqlock-crate` | an array of plain words in the `seqlock` crate |
@@ -79,6 +79,7 @@ macro_rules! each_subject {
         use resv_api::{rcu_array as r, seqcount::Seqcount};
         let mut all = vec![
             $bench::<s::Product<Seqcount>>($($arg),*),
+            $bench::<s::Product<r::RcuArray>>($($arg),*),
             $bench::<s::Product<r::RcuArray<r::Epoch>>>($($arg),*),
             $bench::<s::Product<r::RcuArray<r::ArcSwapped>>>($($arg),*),
             $bench::<s::Product<resv_core::Locked>>($($arg),*),
@@ -103,6 +104,13 @@ pub(crate) use each_subject;
 pub(crate) fn is_ours(subject: &str) -> bool {
     matches!(
         subject,
-        "seqcount" | "rcu-array" | "rcu-array/arc-swap" | "locked" | "exec" | "lock_all" | "fence"
+        "seqcount"
+            | "rcu-array"
+            | "rcu-array/epoch"
+            | "rcu-array/arc-swap"
+            | "locked"
+            | "exec"
+            | "lock_all"
+            | "fence"
     )
 }

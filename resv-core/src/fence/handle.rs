@@ -99,6 +99,14 @@ impl Fence {
         self.cell.status()
     }
 
+    /// Whether the fence was made of others: by [`all`](Fence::all), [`any`](Fence::any) or
+    /// [`merge`](crate::fence::merge). One load, and no more than a hint at what there is to take apart: the
+    /// fence may have signalled.
+    #[inline]
+    pub fn is_composed(&self) -> bool {
+        self.cell.is_composed()
+    }
+
     /// Whether this fence is later than `other` on the same timeline; `None` for different
     /// timelines, between which there is no order.
     pub fn is_later_than(&self, other: &Fence) -> Option<bool> {

@@ -6,6 +6,7 @@
 //! | [`list`] | lists of such arrays that need no memory of their own | whoever owns an element may write its link |
 //! | [`holder`] | a cell that only the holder of an object's lock can open | [`Held`](resv_core::Held) exists once |
 //! | `epoch` | a pointer that is read without owning what it points to | epochs of `crossbeam-epoch` |
+//! | [`stable`] | arrays in memory that is never given back, and the pointer to one | type-stable memory; counts |
 //! | `ref_cnt` | the array as a pointer that arc-swap can keep | the count |
 //!
 //! Each is sound by itself: no use of its safe functions, however wrong, breaks memory safety.
@@ -19,3 +20,4 @@ pub(crate) mod holder;
 pub(crate) mod list;
 #[cfg(feature = "arc-swap")]
 mod ref_cnt;
+pub(crate) mod stable;

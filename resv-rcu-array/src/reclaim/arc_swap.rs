@@ -23,8 +23,9 @@
 //! * The check that an array is still published is a second full load, as the crate has no way to
 //!   look at the pointer alone.
 
-use super::sealed::PublishedCell;
+use super::sealed::{Flavour, PublishedCell};
 use super::{Reclaim, Tally};
+use crate::counted::Counted;
 use crate::raw::array::{ArrayBuilder, ArrayRef};
 use arc_swap::ArcSwapAny;
 use resv_core::Garbage;
@@ -43,11 +44,17 @@ pub struct ArcSwapped {
     head: ArcSwapAny<Option<ArrayRef>>,
 }
 
-impl Reclaim for ArcSwapped {
-    const NAME: &'static str = "rcu-array/arc-swap";
+impl Reclaim for ArcSwapped {}
+
+impl Flavour for ArcSwapped {
+    type Object = Counted<ArcSwapped>;
+
+    fn collect() {}
 }
 
 impl PublishedCell for ArcSwapped {
+    const NAME: &'static str = "rcu-array/arc-swap";
+
     fn prepare(&self, _publishes: usize) {
         drop(self.head.load());
     }
@@ -73,8 +80,6 @@ impl PublishedCell for ArcSwapped {
             .as_ref()
             .is_some_and(|now| now.is_same(array))
     }
-
-    fn collect() {}
 
     fn garbage() -> Garbage {
         RETIRED.report()

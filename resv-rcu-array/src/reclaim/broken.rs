@@ -1,7 +1,8 @@
 //! Flavours with one defect each, for the models only: loom must find every one.
 
-use super::sealed::PublishedCell;
+use super::sealed::{Flavour, PublishedCell};
 use super::{Epoch, Reclaim, epoch};
+use crate::counted::Counted;
 use crate::raw::array::{ArrayBuilder, ArrayRef};
 use crate::raw::epoch::EpochCell;
 use resv_core::Garbage;
@@ -14,11 +15,19 @@ macro_rules! broken {
             cell: EpochCell,
         }
 
-        impl Reclaim for $name {
-            const NAME: &'static str = stringify!($name);
+        impl Reclaim for $name {}
+
+        impl Flavour for $name {
+            type Object = Counted<$name>;
+
+            fn collect() {
+                epoch::collect();
+            }
         }
 
         impl PublishedCell for $name {
+            const NAME: &'static str = stringify!($name);
+
             fn prepare(&self, publishes: usize) {
                 epoch::prepare(publishes);
             }
@@ -33,10 +42,6 @@ macro_rules! broken {
 
             fn is_current(&self, array: &ArrayRef) -> bool {
                 self.cell.is_current(array)
-            }
-
-            fn collect() {
-                epoch::collect();
             }
 
             fn garbage() -> Garbage {

@@ -40,7 +40,8 @@
 //!   until some thread reserves or collects.
 
 use super::Reclaim;
-use super::sealed::PublishedCell;
+use super::sealed::{Flavour, PublishedCell};
+use crate::counted::Counted;
 use crate::raw::array::{ArrayBuilder, ArrayRef};
 use crate::raw::epoch::{self, EpochCell};
 use crate::sync::yield_now;
@@ -51,7 +52,7 @@ use resv_core::Garbage;
 /// ```
 /// use resv_core::Backend;
 /// use resv_rcu_array::{Epoch, RcuArray};
-/// assert_eq!(RcuArray::<Epoch>::NAME, "rcu-array");
+/// assert_eq!(RcuArray::<Epoch>::NAME, "rcu-array/epoch");
 /// ```
 #[derive(Default)]
 pub struct Epoch {
@@ -66,8 +67,14 @@ impl Epoch {
     pub const LIMIT: usize = 4096;
 }
 
-impl Reclaim for Epoch {
-    const NAME: &'static str = "rcu-array";
+impl Reclaim for Epoch {}
+
+impl Flavour for Epoch {
+    type Object = Counted<Epoch>;
+
+    fn collect() {
+        collect();
+    }
 }
 
 pub(super) fn prepare(publishes: usize) {
@@ -98,6 +105,8 @@ pub(super) fn collect() {
 }
 
 impl PublishedCell for Epoch {
+    const NAME: &'static str = "rcu-array/epoch";
+
     fn prepare(&self, publishes: usize) {
         prepare(publishes);
     }
@@ -114,10 +123,6 @@ impl PublishedCell for Epoch {
     #[inline]
     fn is_current(&self, array: &ArrayRef) -> bool {
         self.cell.is_current(array)
-    }
-
-    fn collect() {
-        collect();
     }
 
     fn garbage() -> Garbage {

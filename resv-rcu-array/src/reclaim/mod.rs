@@ -27,20 +27,29 @@ pub use self::broken::{NoGrace, RelaxedPublish};
 #[cfg(feature = "crossbeam-epoch")]
 pub use self::epoch::Epoch;
 
-use resv_core::Garbage;
+use resv_core::{Backend, Garbage};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A flavour of reclamation. Sealed: the members are in this crate.
 ///
 /// A value is the published pointer of one object.
-pub trait Reclaim: sealed::PublishedCell {
+pub trait Reclaim: sealed::Flavour {
     /// The name of the back end with this flavour.
-    const NAME: &'static str;
+    const NAME: &'static str = <Self::Object as Backend>::NAME;
 }
 
 pub(crate) mod sealed {
     use crate::raw::array::{ArrayBuilder, ArrayRef};
-    use resv_core::Garbage;
+    use resv_core::{Backend, Garbage};
+
+    /// What a flavour is made of.
+    pub trait Flavour: 'static {
+        /// The object.
+        type Object: Backend;
+
+        /// Frees what this thread has retired and what else can be freed now.
+        fn collect();
+    }
 
     /// The pointer through which readers reach the array of one object.
     ///
@@ -48,6 +57,9 @@ pub(crate) mod sealed {
     /// a reader looks at it or owns a reference. So a reader that finds the same array published
     /// twice knows that nothing else was published between: there is no ABA.
     pub trait PublishedCell: Default + Send + Sync + 'static {
+        /// The name of the back end.
+        const NAME: &'static str;
+
         /// Gets everything that the next `publishes` calls of [`publish`](Self::publish) on this
         /// thread need, so that they do not allocate.
         fn prepare(&self, publishes: usize);
@@ -63,9 +75,6 @@ pub(crate) mod sealed {
         /// Whether `array`, to which the caller has a reference or which it is being shown, is
         /// published now.
         fn is_current(&self, array: &ArrayRef) -> bool;
-
-        /// Frees what this thread has retired and what else can be freed now.
-        fn collect();
 
         /// Arrays that are retired and not yet dropped.
         fn garbage() -> Garbage;
