@@ -99,6 +99,11 @@ impl UsageSet {
         UsageSet(bits)
     }
 
+    /// The set as bits: bit `usage as u8` says whether `usage` is in it.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether `usage` is in the set.
     #[inline]
     pub const fn contains(self, usage: Usage) -> bool {

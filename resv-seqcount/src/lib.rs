@@ -78,6 +78,8 @@ pub use counter::{Protocol, Sound};
 pub use object::{Seqcount, SeqcountWith};
 
 #[cfg(all(test, loom))]
+mod loom_marks;
+#[cfg(all(test, loom))]
 mod loom_models;
 #[cfg(all(test, not(loom)))]
 mod tests;
