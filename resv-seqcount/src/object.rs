@@ -1,6 +1,6 @@
 //! The back end: what readers do, and what the holder of the object's lock does.
 
-use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Section, Sound, Word};
+use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
 use crate::garbage;
 use crate::raw::{Content, HolderCell, NewTable, OnceBox, Slot, Tables, try_with_capacity};
 use crate::sync::Mutex;
@@ -191,17 +191,25 @@ impl<P: Protocol> SeqcountWith<P> {
         self.side.get_held()
     }
 
-    /// The known-bad variant: readers may come in between two entries.
-    fn publish_in_many_sections(&self, side: &Side, writer: &mut Writer, first: Section<'_, P>) {
-        let mut section = Some(first);
-        writer.apply::<P>(self.tables.current_held(), || {
-            drop(section.take());
-            section = Some(self.counter.open(&side.section, Present::ALL));
+    /// Publishes what is more than one change.
+    #[inline(never)]
+    fn publish_many(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+        let table = self.tables.current_held();
+        let mut section = Some(self.counter.open::<P>(&side.section, leaves));
+        writer.apply::<P>(table, || {
+            if !P::ONE_SECTION {
+                // The known-bad variant: readers may come in between two entries.
+                drop(section.take());
+                section = Some(self.counter.open(&side.section, Present::ALL));
+            }
         });
+        drop(section);
+        writer.drop_removed();
     }
 
     /// Makes the table larger, for `adds` more entries.
     #[cold]
+    #[inline(never)]
     fn grow(&self, side: &Side, writer: &mut Writer, adds: usize) -> Result<(), ReserveError> {
         let table = self.tables.current_held();
         let capacity = writer.prepare(table, adds)?;
@@ -240,6 +248,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         &self.lock
     }
 
+    #[inline]
     fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
         let side = match self.side_held(held) {
             Some(side) => side,
@@ -259,6 +268,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         writer.edit(self.tables.current_held(), removes, add);
     }
 
+    #[inline]
     fn publish(&self, held: &mut Held<'_>) {
         let Some(side) = self.side_held(held) else {
             return;
@@ -267,9 +277,8 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         let Some(leaves) = writer.staged() else {
             return;
         };
-        let table = self.tables.current_held();
         if P::ONE_SECTION
-            && let Some(table) = table
+            && let Some(table) = self.tables.current_held()
             && let Some((change, slot, old)) = writer.take_one_change(table)
         {
             let section = self.counter.open::<P>(&side.section, leaves);
@@ -278,18 +287,12 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
             if let Some((cell, _)) = old {
                 drop(Fence::from_cell(cell));
             }
-            return;
-        }
-        let section = self.counter.open::<P>(&side.section, leaves);
-        if P::ONE_SECTION {
-            writer.apply::<P>(table, || ());
-            drop(section);
         } else {
-            self.publish_in_many_sections(side, writer, section);
+            self.publish_many(side, writer, leaves);
         }
-        writer.drop_removed();
     }
 
+    #[inline]
     fn unreserve(&self, held: &mut Held<'_>) {
         if let Some(side) = self.side_held(held) {
             side.writer.get_mut(&self.lock, held).unreserve();

@@ -189,12 +189,10 @@ impl Writer {
         let mut leaves = Present::default();
         (self.goes.first, leaves) = edit_word(self.goes.first, leaves, first, &mut removes);
         if !more.is_empty() {
-            for (word, slots) in self.goes.more.iter_mut().zip(more.chunks(WORD)) {
-                (*word, leaves) = edit_word(*word, leaves, slots, &mut removes);
-            }
+            leaves = self.edit_more(leaves, more, &mut removes);
         }
-        for (_, usage) in &self.list {
-            leaves.insert(*usage);
+        if !self.list.is_empty() {
+            leaves = self.list_and(leaves);
         }
         if let Some(Entry { fence, usage }) = add {
             leaves.insert(usage);
@@ -203,8 +201,23 @@ impl Writer {
         self.leaves = leaves;
     }
 
+    /// Stages an edit of the slots behind the first 64.
+    #[inline(never)]
+    fn edit_more(
+        &mut self,
+        mut leaves: Present,
+        more: &[Slot],
+        removes: &mut impl FnMut(Key) -> bool,
+    ) -> Present {
+        for (word, slots) in self.goes.more.iter_mut().zip(more.chunks(WORD)) {
+            (*word, leaves) = edit_word(*word, leaves, slots, removes);
+        }
+        leaves
+    }
+
     /// Removes from what the staged edits add.
     #[cold]
+    #[inline(never)]
     fn edit_list(&mut self, removes: &mut impl FnMut(Key) -> bool) {
         // Left over, if dropping one of them panicked.
         self.drop_removed();
@@ -217,6 +230,15 @@ impl Writer {
                 at += 1;
             }
         }
+    }
+
+    /// `present`, and what the staged edits add.
+    #[inline(never)]
+    fn list_and(&self, mut present: Present) -> Present {
+        for &(_, usage) in &self.list {
+            present.insert(usage);
+        }
+        present
     }
 
     /// The staged edits, if they are one change: a slot of `table` gets another entry, or one more
