@@ -200,6 +200,9 @@ impl<P: Protocol> SeqcountWith<P> {
             if !P::ONE_SECTION {
                 // The known-bad variant: readers may come in between two entries.
                 drop(section.take());
+                // Long enough for them on a machine that does a lot else, too.
+                #[cfg(not(any(loom, shuttle)))]
+                std::thread::yield_now();
                 section = Some(self.counter.open(&side.section, Present::ALL));
             }
         });
