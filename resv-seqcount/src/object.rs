@@ -164,21 +164,28 @@ impl<P: Protocol> SeqcountWith<P> {
     /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
     #[inline(never)]
     fn scan(&self, first: Word, usages: UsageSet) -> bool {
-        let (is_idle, word) = self.read(
-            first,
-            &mut (),
-            |(), slots| {
-                !slots
-                    .iter()
-                    .filter_map(Slot::load)
-                    .any(|(cell, usage)| usages.contains(usage) && cell.is_pending())
-            },
-            |()| (),
-        );
-        if is_idle {
+        // The first attempt of `read`, by itself: with no call in it, it saves no registers.
+        if self.counter.may_read(first) {
+            let is_busy = has_pending(self.tables.used(), usages);
+            if self.counter.is_current::<P>(first) {
+                if !is_busy {
+                    self.counter.mark::<P>(first, usages);
+                }
+                return !is_busy;
+            }
+        }
+        self.scan_again(usages)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn scan_again(&self, usages: UsageSet) -> bool {
+        let attempt = &mut |(): &mut (), slots: &[Slot]| has_pending(slots, usages);
+        let (is_busy, word) = self.read_again(&mut (), attempt, &|()| ());
+        if !is_busy {
             self.counter.mark::<P>(word, usages);
         }
-        is_idle
+        !is_busy
     }
 
     /// The side, for the holder of the lock.
@@ -228,6 +235,13 @@ impl<P: Protocol> SeqcountWith<P> {
         writer.drop_removed();
         Ok(())
     }
+}
+
+/// Whether an entry with one of the usages is pending.
+#[inline]
+fn has_pending(slots: &[Slot], usages: UsageSet) -> bool {
+    let mut contents = slots.iter().filter_map(Slot::load);
+    contents.any(|(cell, usage)| usages.contains(usage) && cell.is_pending())
 }
 
 /// The key of an entry that is pending and has one of the usages.
@@ -341,7 +355,8 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
             ArrayVec::clear,
         );
         if fits {
-            return keys.into_iter().fold(init, f);
+            // Not `into_iter`, which moves the whole buffer.
+            return keys.iter().copied().fold(init, f);
         }
         match self.collect(self.word(), |content| pending_key(content, usages)) {
             Ok(keys) => keys.into_iter().fold(init, f),
