@@ -1,29 +1,68 @@
-//! The sequence counter: even while the data rest, odd while they change.
+//! The sequence word: a version, whether a write section is open, and marks of what is known to have
+//! signalled.
+//!
+//! # The word
+//!
+//! | bits | what |
+//! |---|---|
+//! | 0 to 3 | a *mark* for each usage: every entry of the published set with this usage has signalled, or there is none. The mark is a zero, so that testing it leaves the word as it is |
+//! | 4 | odd: a write section is open |
+//! | 5 and up | the version: how many sections have been closed |
 //!
 //! # Protocol
 //!
-//! A *write section* makes the counter odd, changes the data, makes it even again. A reader notes an
-//! even value, reads the data, and looks again: the same value means that no write section touched
-//! the data in between, so all that was read is of one instant. Any other value means that what was
-//! read is to be thrown away.
+//! A *write section* makes the word odd, changes the data, makes it even again. A reader notes an
+//! even word, reads the data, and looks again: the same word, marks aside, means that no write
+//! section touched the data in between, so all that was read is of one instant. Any other word means
+//! that what was read is to be thrown away.
 //!
 //! The data are atomics, so a reader that overlaps a write section reads some mixture of old and new
 //! values but never races.
+//!
+//! A reader that is asked whether usages are idle and finds all their marks answers at once. A
+//! reader that had to look, and whose answer is "idle", sets their marks: with one compare-and-swap
+//! on exactly the word that it noted. If it fails, nothing is lost but the mark.
+//!
+//! A section opens without marks. It closes with the marks of the usages of which there is no entry.
+//!
+//! # Why a mark is true
+//!
+//! *When it is set.* The compare-and-swap found the noted word, so no section had been opened: the
+//! set was the one that was scanned. All matching fences of it had been found signalled, and fences
+//! signal once. At this instant "idle" is true (B2), and it stays true until a section opens. The
+//! compare-and-swap is a second look in itself: a scan that was overtaken never sets a mark.
+//!
+//! *When it is seen.* A later section replaces the word as a whole, so whoever sees a mark sees it
+//! together with the version that it is about; and whoever can know of the later section, because
+//! its close happened before the call, cannot read the older word. A mark set between the writer's
+//! look at the word and its store is overwritten, which is harmless. The other way round, a mark on
+//! top of a newer version, cannot happen with a compare-and-swap.
+//!
+//! *What comes with it (F-05).* The marker's loads of the states are Acquire, the compare-and-swap
+//! is Release, the load of the fast path is Acquire; further marks are read-modify-writes and so
+//! continue the release sequence. What happened before the signals is visible to whoever is told
+//! "idle" by a mark. The same holds for the marks of a close: the writer loaded the states of the
+//! fences that it left out with Acquire, and closes with Release.
 //!
 //! # Orderings
 //!
 //! | who | what | ordering | partner |
 //! |---|---|---|---|
-//! | writer | counter := odd | Relaxed | ordered before the data stores by their Release |
+//! | writer | word := odd | Release | (d); ordered before the data stores by *their* Release |
 //! | writer | data stores | Release | (b) |
-//! | writer | counter := even | Release | (a) |
-//! | reader | counter, first load | Acquire | (a) counter := even |
+//! | writer | word := even, marks | Release | (a), (c), (d) |
+//! | reader | word, first load | Acquire | (a) word := even, (c) a mark |
 //! | reader | data loads | Acquire | (b) data stores |
-//! | reader | counter, second load | Relaxed | ordered after the data loads by their Acquire |
+//! | reader | word, second load | Relaxed | ordered after the data loads by their Acquire |
+//! | reader | compare-and-swap of marks | Release | (c) |
+//! | reader | word, before it falls back | Acquire | (d) any store of a section |
 //!
-//! (a) A reader that notes the even value of a section sees all its stores. (b) A reader that has
-//! read any store of a section synchronises with that store, so "counter := odd" happens before its
-//! second look, which sees that value or a later one, and the check fails.
+//! (a) A reader that notes the even word of a section sees all its stores. (b) A reader that has
+//! read any store of a section synchronises with that store, so "word := odd" happens before its
+//! second look, which sees that word or a later one, and the check fails; and before its
+//! compare-and-swap, which fails for the same reason. (c) Whoever sees a mark sees what happened
+//! before the signals. (d) What a reader falls back to lies in memory that the writer gets before
+//! its first section; whoever knows of a section sees that memory.
 //!
 //! The *data* are the pointer to the table, its length, the slots, and the key and state of each
 //! fence cell. The cells belong here because they are recycled at once: the thread that makes a cell
@@ -36,8 +75,8 @@
 //!
 //! # ABA
 //!
-//! The counter has the width of a pointer and only grows. On 64 bit it does not wrap. On 32 bit a
-//! reader would have to sleep through exactly 2^31 sections between its two loads.
+//! The version has 59 bits on every platform and only grows: a section each nanosecond would wrap it
+//! after 18 years.
 //!
 //! # Progress
 //!
@@ -50,7 +89,8 @@
 //! object's lock, both would wait for ever. The section lock is only ever held for a bounded number
 //! of loads and stores.
 
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, load_own, spin_loop};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, load_word, spin_loop, store_word};
+use resv_core::{Usage, UsageSet};
 
 /// How often a reader tries before it shuts writers out.
 #[cfg(not(any(loom, shuttle)))]
@@ -61,15 +101,32 @@ pub(crate) const ATTEMPTS: u32 = 2;
 #[cfg(loom)]
 pub(crate) const ATTEMPTS: u32 = 1;
 
+/// The bits of the marks.
+const MARKS: u64 = UsageSet::ALL.bits() as u64;
+/// The bit that says that a section is open. Adding it twice is the next version.
+const ODD: u64 = MARKS + 1;
+
 /// The parts of the protocol that a defective variant leaves out, so that tests can show that
 /// leaving them out is caught. The product is [`Sound`].
 pub trait Protocol: Send + Sync + 'static {
-    /// Readers look at the counter again after reading.
+    /// Readers look at the word again after reading.
     const VALIDATES: bool = true;
     /// How the slots and the length are stored (b).
     const DATA_STORE: Ordering = Ordering::Release;
     /// A publish is one write section, and not one for each entry.
     const ONE_SECTION: bool = true;
+    /// How a section is opened (d).
+    const OPEN_STORE: Ordering = Ordering::Release;
+    /// How a section is closed (a, c).
+    const CLOSE_STORE: Ordering = Ordering::Release;
+    /// How the word is loaded first (a, c).
+    const FIRST_LOAD: Ordering = Ordering::Acquire;
+    /// How marks are set (c).
+    const MARK_STORE: Ordering = Ordering::Release;
+    /// Marks are set on the word that was noted only, and not on any.
+    const MARKS_WHAT_IT_SAW: bool = true;
+    /// A section begins without the marks that there were.
+    const CLEARS_MARKS: bool = true;
 }
 
 /// The protocol as documented.
@@ -78,67 +135,146 @@ pub struct Sound;
 
 impl Protocol for Sound {}
 
-/// A sequence counter with its section lock.
-#[derive(Debug, Default)]
-pub(crate) struct Counter {
-    sequence: AtomicUsize,
-    section: Mutex<()>,
+/// The usages of which a set has entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Present(u8);
+
+impl Present {
+    /// Of all usages, perhaps: what is always safe to say.
+    pub(crate) const ALL: Present = Present(UsageSet::ALL.bits());
+
+    #[inline]
+    pub(crate) fn insert(&mut self, usage: Usage) {
+        self.0 |= 1 << usage as u8;
+    }
+
+    /// The bits of a word that has the marks of all other usages.
+    #[inline]
+    fn bits(self) -> u64 {
+        u64::from(self.0)
+    }
 }
 
-/// The even value that a reader noted.
+/// A word that a reader has loaded.
 #[derive(Clone, Copy)]
-pub(crate) struct Ticket(usize);
+pub(crate) struct Word(u64);
+
+impl Word {
+    /// Whether no section was open.
+    #[inline]
+    fn is_even(self) -> bool {
+        self.0 & ODD == 0
+    }
+
+    /// Whether nothing with a usage in `usages` was pending, by the marks. An odd word has none.
+    #[inline]
+    pub(crate) fn says_idle(self, usages: UsageSet) -> bool {
+        self.0 & u64::from(usages.bits()) == 0
+    }
+}
+
+/// The sequence word.
+///
+/// At first that of an empty set, so with all marks: zero.
+#[derive(Debug, Default)]
+pub(crate) struct Counter {
+    word: AtomicU64,
+}
 
 /// An open write section; dropping it closes the section.
-pub(crate) struct Section<'a> {
+pub(crate) struct Section<'a, P: Protocol> {
     counter: &'a Counter,
-    odd: usize,
+    odd: u64,
+    leaves: Present,
     _lock: MutexGuard<'a, ()>,
+    protocol: std::marker::PhantomData<P>,
 }
 
 impl Counter {
-    /// Opens a write section. The caller holds the object's lock, so there is one writer at most.
-    pub(crate) fn open(&self) -> Section<'_> {
-        let lock = self.section.lock();
-        let odd = load_own(&self.sequence) + 1;
-        // Relaxed: the Release of each data store orders it before that store (b).
-        self.sequence.store(odd, Ordering::Relaxed);
+    /// Opens a write section that `leaves` entries of these usages. The caller holds the object's
+    /// lock, so there is one writer at most.
+    #[inline]
+    pub(crate) fn open<'a, P: Protocol>(
+        &'a self,
+        lock: &'a Mutex<()>,
+        leaves: Present,
+    ) -> Section<'a, P> {
+        let lock = lock.lock();
+        // Nobody else changes anything but marks.
+        let mut even = load_word(&self.word);
+        if P::CLEARS_MARKS {
+            even |= MARKS;
+        }
+        let odd = even + ODD;
+        // Release: pairs with the Acquire load in `see_the_first_section` (d). The Release of each data store
+        // orders it before that store (b).
+        store_word(&self.word, odd, P::OPEN_STORE);
         Section {
             counter: self,
             odd,
+            leaves,
             _lock: lock,
+            protocol: std::marker::PhantomData,
         }
     }
 
-    /// Notes the value before a read; `None` while a section is open.
+    /// The word before a read.
     #[inline]
-    pub(crate) fn note(&self) -> Option<Ticket> {
-        // Acquire: pairs with the Release store that closes a section (a).
-        let sequence = self.sequence.load(Ordering::Acquire);
-        if sequence & 1 == 0 {
-            Some(Ticket(sequence))
-        } else {
+    pub(crate) fn load<P: Protocol>(&self) -> Word {
+        // Acquire: pairs with the Release store that closes a section (a) and with the Release
+        // compare-and-swap that sets a mark (c).
+        Word(self.word.load(P::FIRST_LOAD))
+    }
+
+    /// Whether a read that began at `noted` can begin: no section was open.
+    #[inline]
+    pub(crate) fn may_read(&self, noted: Word) -> bool {
+        if !noted.is_even() {
             spin_loop();
-            None
+        }
+        noted.is_even()
+    }
+
+    /// Whether all that was read since `noted` is of one instant.
+    #[inline]
+    pub(crate) fn is_current<P: Protocol>(&self, noted: Word) -> bool {
+        // Relaxed: the Acquire of each data load orders it after that load (b).
+        !P::VALIDATES || self.word.load(Ordering::Relaxed) ^ noted.0 <= MARKS
+    }
+
+    /// Marks `usages` if the word is still the one that was noted. The caller has found everything
+    /// of the noted set with a usage in `usages` signalled.
+    pub(crate) fn mark<P: Protocol>(&self, noted: Word, usages: UsageSet) {
+        let marks = u64::from(usages.bits());
+        if P::MARKS_WHAT_IT_SAW {
+            // Release: pairs with the Acquire load in `load` (c). Relaxed if it fails: nothing is
+            // concluded from what is there instead.
+            let _ = self.word.compare_exchange(
+                noted.0,
+                noted.0 & !marks,
+                P::MARK_STORE,
+                Ordering::Relaxed,
+            );
+        } else {
+            self.word.fetch_and(!marks, P::MARK_STORE);
         }
     }
 
-    /// Whether all that was read since `ticket` is of one instant.
-    #[inline]
-    pub(crate) fn is_current<P: Protocol>(&self, ticket: Ticket) -> bool {
-        // Relaxed: the Acquire of each data load orders it after that load (b).
-        !P::VALIDATES || self.sequence.load(Ordering::Relaxed) == ticket.0
-    }
-
-    /// Shuts writers out for one read.
-    pub(crate) fn shut_out_writers(&self) -> MutexGuard<'_, ()> {
-        self.section.lock()
+    /// Makes what the first section was preceded by visible to a reader who has seen that there was
+    /// one.
+    pub(crate) fn see_the_first_section(&self) {
+        // Acquire: pairs with the Release stores that open and close sections (d). The caller has
+        // read such a store, so this load finds it, a later one, or marks on top of one, which are
+        // read-modify-writes and so continue its release sequence.
+        let _ = self.word.load(Ordering::Acquire);
     }
 }
 
-impl Drop for Section<'_> {
+impl<P: Protocol> Drop for Section<'_, P> {
+    #[inline]
     fn drop(&mut self) {
-        // Release: pairs with the Acquire load in `note` (a).
-        self.counter.sequence.store(self.odd + 1, Ordering::Release);
+        // Release: pairs with the Acquire loads in `load` (a, c) and `see_the_first_section` (d).
+        let even = (self.odd + ODD) & !(MARKS & !self.leaves.bits());
+        store_word(&self.counter.word, even, P::CLOSE_STORE);
     }
 }

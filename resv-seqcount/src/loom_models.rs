@@ -1,4 +1,5 @@
-//! loom models of the protocol, on the real code, each with variants that loom must reject.
+//! loom models of the protocol, on the real code, each with variants that loom must reject. Those of
+//! the marks are in `loom_marks.rs`.
 //!
 //! `scripts/loom` runs them. What loom does not see: it explores the C11 model without load
 //! buffering, and executions with at most as many preemptions as the script allows.
@@ -31,7 +32,7 @@ impl Protocol for ManySections {
     const ONE_SECTION: bool = false;
 }
 
-fn transact<P: Protocol>(
+pub(crate) fn transact<P: Protocol>(
     object: &SeqcountWith<P>,
     mut removes: impl FnMut(Key) -> bool,
     add: &[&Fence],

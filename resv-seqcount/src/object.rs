@@ -1,13 +1,16 @@
 //! The back end: what readers do, and what the holder of the object's lock does.
 
-use crate::counter::{ATTEMPTS, Counter, Protocol, Sound};
+use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
 use crate::garbage;
-use crate::raw::{Content, HolderCell, NewTable, Table, Tables};
+use crate::raw::{Content, HolderCell, NewTable, OnceBox, Slot, Tables, try_with_capacity};
+use crate::sync::Mutex;
 use crate::writer::Writer;
+use arrayvec::ArrayVec;
 use resv_core::{
     Backend, Counters, Entry, Fence, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
 };
 use std::alloc::{Layout, handle_alloc_error};
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The legacy back end. See the [crate](crate) for how it works.
@@ -17,14 +20,38 @@ pub type Seqcount = SeqcountWith<Sound>;
 #[derive(Debug)]
 pub struct SeqcountWith<P: Protocol> {
     lock: ObjectLock,
+    /// In the object itself: who asks about an idle object looks at nothing else.
     counter: Counter,
     tables: Tables,
+    side: OnceBox<Side>,
+    protocol: PhantomData<P>,
+}
+
+// An empty object is small and owns no memory. (The lock is larger with `resv-core`'s checks.)
+#[cfg(all(target_pointer_width = "64", not(any(loom, shuttle))))]
+const _: () = assert!(size_of::<Seqcount>() == size_of::<ObjectLock>() + 24);
+
+/// What an object that never had a reservation does without, and what readers touch only when they
+/// were overtaken.
+#[derive(Debug, Default)]
+struct Side {
+    /// Held around each write section, and by readers that shut writers out.
+    section: Mutex<()>,
     writer: HolderCell<Writer>,
     // Statistics of the slow paths; no protocol reads them.
     retries: AtomicU64,
     fallbacks: AtomicU64,
-    protocol: std::marker::PhantomData<P>,
 }
+
+/// How many keys a fold keeps on the stack.
+#[cfg(not(any(loom, shuttle)))]
+const KEYS: usize = 32;
+/// Few, so that more are in reach of random schedules.
+#[cfg(shuttle)]
+const KEYS: usize = 1;
+/// As many as the models have: what does not fit is read twice, which is too long for loom.
+#[cfg(loom)]
+const KEYS: usize = 2;
 
 impl<P: Protocol> Default for SeqcountWith<P> {
     fn default() -> Self {
@@ -32,10 +59,8 @@ impl<P: Protocol> Default for SeqcountWith<P> {
             lock: ObjectLock::default(),
             counter: Counter::default(),
             tables: Tables::new(),
-            writer: HolderCell::default(),
-            retries: AtomicU64::new(0),
-            fallbacks: AtomicU64::new(0),
-            protocol: std::marker::PhantomData,
+            side: OnceBox::default(),
+            protocol: PhantomData,
         }
     }
 }
@@ -44,60 +69,195 @@ impl<P: Protocol> SeqcountWith<P> {
     /// How many slots the object has.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn capacity(&self) -> usize {
-        self.tables.current().map_or(0, Table::capacity)
+        self.tables.current().map_or(0, |table| table.capacity())
     }
 
-    /// Reads with `read` until what it read is of one instant.
+    #[inline]
+    pub(crate) fn word(&self) -> Word {
+        self.counter.load::<P>()
+    }
+
+    /// Reads with `attempt` until what it read is of one instant; says also at which word it was.
+    /// The first attempt begins at `first`.
     ///
-    /// `read` sees a table whose slots may change under it. It must not wait, and what it returns
-    /// from an overtaken attempt is dropped.
-    pub(crate) fn read<T>(&self, mut read: impl FnMut(Option<&Table>) -> T) -> T {
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                self.retries.fetch_add(1, Ordering::Relaxed);
+    /// `attempt` sees slots that may change under it. It must not wait, and what it returns when it
+    /// was overtaken is dropped. What it collects goes to `state`, which is empty when an attempt
+    /// begins: `discard` empties it, with no lock held, so that it may drop fences.
+    #[inline]
+    pub(crate) fn read<S, T>(
+        &self,
+        first: Word,
+        state: &mut S,
+        mut attempt: impl FnMut(&mut S, &[Slot]) -> T,
+        discard: impl Fn(&mut S),
+    ) -> (T, Word) {
+        if self.counter.may_read(first) {
+            let answer = attempt(state, self.tables.used());
+            if self.counter.is_current::<P>(first) {
+                return (answer, first);
             }
-            let Some(ticket) = self.counter.note() else {
-                continue;
-            };
-            let result = read(self.tables.current());
-            if self.counter.is_current::<P>(ticket) {
-                return result;
-            }
+            discard(state);
         }
-        self.fallbacks.fetch_add(1, Ordering::Relaxed);
-        let _no_writer = self.counter.shut_out_writers();
-        read(self.tables.current())
+        self.read_again(state, &mut attempt, &discard)
     }
 
-    /// Collects with `pick` from every slot in use, at one instant. Memory is got between attempts,
-    /// never inside one.
+    /// The attempts after the first.
+    #[cold]
+    #[inline(never)]
+    fn read_again<S, T>(
+        &self,
+        state: &mut S,
+        attempt: &mut impl FnMut(&mut S, &[Slot]) -> T,
+        discard: &impl Fn(&mut S),
+    ) -> (T, Word) {
+        self.counter.see_the_first_section();
+        let side = self.side.get();
+        let side = side.expect("the side is there before the first section is opened");
+        for _ in 1..ATTEMPTS {
+            side.retries.fetch_add(1, Ordering::Relaxed);
+            let word = self.word();
+            if !self.counter.may_read(word) {
+                continue;
+            }
+            let answer = attempt(state, self.tables.used());
+            if self.counter.is_current::<P>(word) {
+                return (answer, word);
+            }
+            discard(state);
+        }
+        side.fallbacks.fetch_add(1, Ordering::Relaxed);
+        let _no_writer = side.section.lock();
+        let word = self.word();
+        (attempt(state, self.tables.used()), word)
+    }
+
+    /// Collects with `pick` from every slot in use, at one instant, beginning at `first`. Memory is
+    /// got between attempts, never inside one.
     pub(crate) fn collect<T>(
         &self,
+        first: Word,
         mut pick: impl FnMut(Content) -> Option<T>,
     ) -> Result<Vec<T>, ReserveError> {
-        let mut found = Vec::new();
+        let mut word = first;
+        // A hint, which is right if nobody edits the object.
+        let mut wanted = self.tables.used().len();
         loop {
-            let missing = self.read(|table| {
-                found.clear();
-                let used = table.map_or(&[][..], Table::used);
-                if used.len() > found.capacity() {
-                    return used.len();
-                }
-                found.extend(
-                    used.iter()
-                        .filter_map(|slot| slot.load())
-                        .filter_map(&mut pick),
-                );
-                0
-            });
-            if missing == 0 {
+            let mut found = try_with_capacity(wanted)?;
+            let room = found.capacity();
+            let (used, _) = self.read(
+                word,
+                &mut found,
+                |found, slots| {
+                    if slots.len() <= room {
+                        let contents = slots.iter().filter_map(Slot::load);
+                        contents.filter_map(&mut pick).for_each(|t| found.push(t));
+                    }
+                    slots.len()
+                },
+                Vec::clear,
+            );
+            if used <= room {
                 return Ok(found);
             }
-            found
-                .try_reserve_exact(missing)
-                .map_err(|_| ReserveError::new(missing))?;
+            wanted = used;
+            word = self.word();
         }
     }
+
+    /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
+    #[inline(never)]
+    fn scan(&self, first: Word, usages: UsageSet) -> bool {
+        // The first attempt of `read`, by itself: with no call in it, it saves no registers.
+        if self.counter.may_read(first) {
+            let is_busy = has_pending(self.tables.used(), usages);
+            if self.counter.is_current::<P>(first) {
+                if !is_busy {
+                    self.counter.mark::<P>(first, usages);
+                }
+                return !is_busy;
+            }
+        }
+        self.scan_again(usages)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn scan_again(&self, usages: UsageSet) -> bool {
+        let attempt = &mut |(): &mut (), slots: &[Slot]| has_pending(slots, usages);
+        let (is_busy, word) = self.read_again(&mut (), attempt, &|()| ());
+        if !is_busy {
+            self.counter.mark::<P>(word, usages);
+        }
+        !is_busy
+    }
+
+    /// The side, for the holder of the lock.
+    #[inline]
+    fn side_held(&self, held: &Held<'_>) -> Option<&Side> {
+        assert!(
+            held.is_for(&self.lock),
+            "the lock of another object is held"
+        );
+        self.side.get_held()
+    }
+
+    /// Publishes what is more than one change.
+    #[inline(never)]
+    fn publish_many(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+        let table = self.tables.current_held();
+        let mut section = Some(self.counter.open::<P>(&side.section, leaves));
+        writer.apply::<P>(table, || {
+            if !P::ONE_SECTION {
+                // The known-bad variant: readers may come in between two entries.
+                drop(section.take());
+                // Long enough for them on a machine that does a lot else, too.
+                #[cfg(not(any(loom, shuttle)))]
+                std::thread::yield_now();
+                section = Some(self.counter.open(&side.section, Present::ALL));
+            }
+        });
+        drop(section);
+        writer.drop_removed();
+    }
+
+    /// Makes the table larger, for `adds` more entries.
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, side: &Side, writer: &mut Writer, adds: usize) -> Result<(), ReserveError> {
+        let table = self.tables.current_held();
+        let capacity = writer.prepare(table, adds)?;
+        let new = NewTable::with_capacity(capacity)?;
+        let present = writer.fill::<P>(new.table(), table);
+        if table.is_some() {
+            garbage::retire();
+        }
+        let section = self.counter.open::<P>(&side.section, present);
+        self.tables.push(new);
+        drop(section);
+        // Signalled fences that the new table left behind, dropped with no section open (B5).
+        writer.drop_removed();
+        Ok(())
+    }
+}
+
+/// Whether an entry with one of the usages is pending.
+#[inline]
+fn has_pending(slots: &[Slot], usages: UsageSet) -> bool {
+    let mut contents = slots.iter().filter_map(Slot::load);
+    contents.any(|(cell, usage)| usages.contains(usage) && cell.is_pending())
+}
+
+/// The key of an entry that is pending and has one of the usages.
+#[inline]
+fn pending_key((cell, usage): Content, usages: UsageSet) -> Option<Key> {
+    (usages.contains(usage) && cell.is_pending()).then(|| {
+        let (timeline, seqno) = cell.key_parts();
+        Key {
+            timeline,
+            seqno,
+            usage,
+        }
+    })
 }
 
 impl<P: Protocol> Backend for SeqcountWith<P> {
@@ -108,81 +268,101 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         &self.lock
     }
 
+    #[inline]
     fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
-        let writer = self.writer.get_mut(&self.lock, held);
-        let table = self.tables.current_held();
-        let capacity = writer.prepare(table, room)?;
-        if capacity > table.map_or(0, Table::capacity) {
-            let new = NewTable::with_capacity(capacity)?;
-            writer.fill::<P>(new.table(), table);
-            if table.is_some() {
-                garbage::retire();
-            }
-            let section = self.counter.open();
-            self.tables.push(new);
-            drop(section);
+        let side = match self.side_held(held) {
+            Some(side) => side,
+            None => self.side.init(Side::default())?,
+        };
+        let writer = side.writer.get_mut(&self.lock, held);
+        if !writer.has_memory(self.tables.current_held(), room.adds) {
+            self.grow(side, writer, room.adds)?;
         }
         writer.admit(room);
-        // Signalled fences that the new table left behind, dropped with no section open (B5).
-        writer.drop_removed();
         Ok(())
     }
 
     fn edit(&self, held: &mut Held<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
-        let writer = self.writer.get_mut(&self.lock, held);
+        let side = self.side_held(held).expect("an edit needs a reservation");
+        let writer = side.writer.get_mut(&self.lock, held);
         writer.edit(self.tables.current_held(), removes, add);
     }
 
+    #[inline]
     fn publish(&self, held: &mut Held<'_>) {
-        let writer = self.writer.get_mut(&self.lock, held);
-        if !writer.is_staged() {
+        let Some(side) = self.side_held(held) else {
             return;
-        }
-        let mut section = Some(self.counter.open());
-        writer.apply::<P>(self.tables.current_held(), || {
-            if !P::ONE_SECTION {
-                // The known-bad variant: readers may come in between two entries.
-                drop(section.take());
-                section = Some(self.counter.open());
+        };
+        let writer = side.writer.get_mut(&self.lock, held);
+        let Some(leaves) = writer.staged() else {
+            return;
+        };
+        if P::ONE_SECTION
+            && let Some(table) = self.tables.current_held()
+            && let Some((change, slot, old)) = writer.take_one_change(table)
+        {
+            let section = self.counter.open::<P>(&side.section, leaves);
+            change.apply::<P>(table, slot);
+            drop(section);
+            if let Some((cell, _)) = old {
+                drop(Fence::from_cell(cell));
             }
-        });
-        drop(section);
-        writer.drop_removed();
+        } else {
+            self.publish_many(side, writer, leaves);
+        }
     }
 
+    #[inline]
     fn unreserve(&self, held: &mut Held<'_>) {
-        self.writer.get_mut(&self.lock, held).unreserve();
+        if let Some(side) = self.side_held(held) {
+            side.writer.get_mut(&self.lock, held).unreserve();
+        }
     }
 
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, mut f: impl FnMut(A, &Entry) -> A) -> A {
-        let writer = self.writer.get(&self.lock, held);
-        writer
-            .entries(self.tables.current_held())
-            .filter(|entry| !entry.fence.is_signaled())
-            .fold(init, |acc, entry| f(acc, &entry))
+    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+        match self.side_held(held) {
+            None => init,
+            Some(side) => {
+                let writer = side.writer.get(&self.lock, held);
+                writer.fold(self.tables.current_held(), init, f)
+            }
+        }
     }
 
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
-        self.collect(|(cell, usage)| {
+        let word = self.word();
+        if word.says_idle(UsageSet::ALL) {
+            return Ok(Vec::new());
+        }
+        self.collect(word, |(cell, usage)| {
             // A fence whose references are gone is in no slot any more: the attempt is overtaken.
             let fence = cell.is_pending().then(|| Fence::try_acquire(cell))??;
             Some(Entry { fence, usage })
         })
     }
 
-    fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
-        let keys = self.collect(|(cell, usage)| {
-            (usages.contains(usage) && cell.is_pending()).then(|| {
-                let (timeline, seqno) = cell.key_parts();
-                Key {
-                    timeline,
-                    seqno,
-                    usage,
-                }
-            })
-        });
-        match keys {
-            Ok(keys) => keys.into_iter().fold(init, &mut f),
+    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
+        let word = self.word();
+        if word.says_idle(usages) {
+            return init;
+        }
+        let mut keys = ArrayVec::<Key, KEYS>::new();
+        let (fits, _) = self.read(
+            word,
+            &mut keys,
+            |keys, slots| {
+                let contents = slots.iter().filter_map(Slot::load);
+                let mut pending = contents.filter_map(|content| pending_key(content, usages));
+                pending.all(|key| keys.try_push(key).is_ok())
+            },
+            ArrayVec::clear,
+        );
+        if fits {
+            // Not `into_iter`, which moves the whole buffer.
+            return keys.iter().copied().fold(init, f);
+        }
+        match self.collect(self.word(), |content| pending_key(content, usages)) {
+            Ok(keys) => keys.into_iter().fold(init, f),
             Err(error) => match Layout::array::<Key>(error.entries()) {
                 Ok(layout) => handle_alloc_error(layout),
                 Err(_) => handle_alloc_error(Layout::new::<Key>()),
@@ -190,20 +370,19 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         }
     }
 
+    #[inline]
     fn is_idle(&self, usages: UsageSet) -> bool {
-        self.read(|table| {
-            !table.map_or(&[][..], Table::used).iter().any(|slot| {
-                slot.load()
-                    .is_some_and(|(cell, usage)| usages.contains(usage) && cell.is_pending())
-            })
-        })
+        let word = self.word();
+        word.says_idle(usages) || self.scan(word, usages)
     }
 
     fn counters(&self) -> Counters {
-        Counters {
-            retries: self.retries.load(Ordering::Relaxed),
-            fallbacks: self.fallbacks.load(Ordering::Relaxed),
-        }
+        self.side
+            .get()
+            .map_or(Counters::default(), |side| Counters {
+                retries: side.retries.load(Ordering::Relaxed),
+                fallbacks: side.fallbacks.load(Ordering::Relaxed),
+            })
     }
 
     fn garbage() -> Garbage {
@@ -218,11 +397,9 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
 impl<P: Protocol> Drop for SeqcountWith<P> {
     fn drop(&mut self) {
         garbage::free(self.tables.retired());
-        if let Some(table) = self.tables.current() {
-            for slot in table.used() {
-                if let Some((cell, _)) = slot.load() {
-                    drop(Fence::from_cell(cell));
-                }
+        for slot in self.tables.used() {
+            if let Some((cell, _)) = slot.load() {
+                drop(Fence::from_cell(cell));
             }
         }
     }

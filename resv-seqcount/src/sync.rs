@@ -4,7 +4,7 @@
 mod imp {
     pub(crate) use std::cell::UnsafeCell;
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
     pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
 
@@ -26,6 +26,18 @@ mod imp {
         atomic.load(Ordering::Relaxed)
     }
 
+    /// Loads the version of the sequence word, which only the calling thread may change at present.
+    #[inline]
+    pub(crate) fn load_word(word: &AtomicU64) -> u64 {
+        word.load(Ordering::Relaxed)
+    }
+
+    /// Stores the sequence word, over marks that others may be setting.
+    #[inline]
+    pub(crate) fn store_word(word: &AtomicU64, value: u64, ordering: Ordering) {
+        word.store(value, ordering);
+    }
+
     /// [`load_own`] for a pointer.
     #[inline]
     pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {
@@ -36,7 +48,7 @@ mod imp {
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::hint::spin_loop;
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use std::cell::UnsafeCell;
 
     // loom 0.7 decides where to preempt by the *last* access to each atomic. A writer that loads a
@@ -52,6 +64,17 @@ mod imp {
         match atomic.fetch_update(Ordering::Relaxed, Ordering::Relaxed, Some) {
             Ok(own) | Err(own) => own,
         }
+    }
+
+    pub(crate) fn load_word(word: &AtomicU64) -> u64 {
+        word.fetch_add(0, Ordering::Relaxed)
+    }
+
+    // loom also calls a plain store that races a compare-and-swap on one word a failure, which C11
+    // does not. So this one is a read-modify-write too. What the model then cannot show: a store
+    // ends the release sequence of what it overwrites, and a read-modify-write continues it.
+    pub(crate) fn store_word(word: &AtomicU64, value: u64, ordering: Ordering) {
+        word.swap(value, ordering);
     }
 
     /// loom's mutex without poison.
@@ -70,7 +93,7 @@ mod imp {
 #[cfg(shuttle)]
 mod imp {
     pub(crate) use shuttle::hint::spin_loop;
-    pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use std::cell::UnsafeCell;
 
     pub(crate) type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
@@ -89,6 +112,14 @@ mod imp {
 
     pub(crate) fn load_own(atomic: &AtomicUsize) -> usize {
         atomic.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn load_word(word: &AtomicU64) -> u64 {
+        word.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn store_word(word: &AtomicU64, value: u64, ordering: Ordering) {
+        word.store(value, ordering);
     }
 
     pub(crate) fn load_own_ptr<T>(atomic: &AtomicPtr<T>) -> *mut T {

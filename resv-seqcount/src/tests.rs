@@ -3,6 +3,7 @@
 
 use crate::counter::{ATTEMPTS, Protocol, Sound};
 use crate::object::{Seqcount, SeqcountWith};
+use crate::raw::Slot;
 use resv_core::{
     Backend, Entry, Fence, Held, Key, Room, Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
@@ -58,7 +59,7 @@ fn overtaken_reader_sees_something<P: Protocol>() -> bool {
     set(&object, e1.fence());
     let mut writer = Some(e1);
     let found = object
-        .collect(|(cell, _)| {
+        .collect(object.word(), |(cell, _)| {
             if let Some(e1) = writer.take() {
                 add(&object, s1.fence());
                 e1.signal();
@@ -85,7 +86,7 @@ fn overtaken_reader_sees_its_own_timeline<P: Protocol>() -> bool {
     let mut writer = Some(a);
     let mut strangers = Vec::new();
     let found: Vec<TimelineId> = object
-        .collect(|(cell, _)| {
+        .collect(object.word(), |(cell, _)| {
             if let Some(a) = writer.take() {
                 set(&object, b.fence());
                 a.signal();
@@ -116,7 +117,7 @@ fn b7_a_reader_that_is_always_overtaken_shuts_writers_out() {
     let object = Seqcount::default();
     set(&object, issue(&gfx).fence());
     let mut calls = 0;
-    let job = object.read(|_| {
+    let overtaken = |(): &mut (), _: &[Slot]| {
         calls += 1;
         if calls > ATTEMPTS {
             // Writers are shut out now; editing here would block for ever.
@@ -125,7 +126,8 @@ fn b7_a_reader_that_is_always_overtaken_shuts_writers_out() {
         let job = issue(&gfx);
         set(&object, job.fence());
         Some(job)
-    });
+    };
+    let (job, _) = object.read(object.word(), &mut (), overtaken, |()| ());
     assert!(job.is_none());
     assert_eq!(calls, ATTEMPTS + 1);
     assert_eq!(object.counters().retries, u64::from(ATTEMPTS) - 1);
@@ -255,4 +257,123 @@ fn the_proof_of_another_lock_is_refused() {
         publishes: 1,
     };
     let _ = a.reserve(&mut held, room);
+}
+
+#[test]
+fn b2_marks_are_set_by_who_looked_and_cleared_by_who_edits() {
+    let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
+    let object = Seqcount::default();
+    let says = |usages: &[Usage]| object.word().says_idle(UsageSet::of(usages));
+    assert!(says(&Usage::ALL), "nothing is pending in an empty object");
+    let (read, write) = (issue(&gfx), issue(&dma));
+    add(&object, read.fence());
+    // There is no entry with another usage than `Read`.
+    assert!(says(&[Usage::Kernel, Usage::Write, Usage::Bookkeep]));
+    assert!(!says(&[Usage::Read]));
+    assert!(!object.is_idle(UsageSet::ALL));
+    assert!(!says(&[Usage::Read]));
+    read.signal();
+    assert!(!says(&[Usage::Read]), "nobody has looked yet");
+    assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
+    assert!(says(&Usage::ALL));
+    set(&object, write.fence());
+    assert!(says(&[Usage::Kernel, Usage::Read, Usage::Bookkeep]));
+    assert!(!says(&[Usage::Write]));
+    write.signal();
+    // Only what was asked about is marked.
+    let other = issue(&gfx);
+    add(&object, other.fence());
+    assert!(!object.is_idle(UsageSet::ALL));
+    assert!(!says(&[Usage::Read]));
+    let mut held = object.object_lock().lock();
+    edit(&object, &mut held, |_| true, &[]);
+    drop(held);
+    assert!(says(&Usage::ALL), "an edit that leaves nothing marks");
+}
+
+/// The table grows while edits are staged: the bits that say what goes stay with their slots.
+#[test]
+fn b4_a_table_that_grows_under_staged_edits_keeps_them() {
+    let gfx = Timeline::new("gfx");
+    let object = Seqcount::default();
+    let jobs: Vec<Signaler> = (0..200).map(|_| issue(&gfx)).collect();
+    let entry = |job: &Signaler| Entry {
+        fence: job.fence().clone(),
+        usage: Usage::Write,
+    };
+    let room = Room {
+        adds: 1,
+        publishes: 1,
+    };
+    for job in &jobs[..100] {
+        add(&object, job.fence());
+    }
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room).expect("memory");
+    // The first and every third after it go, one replaces them.
+    object.edit(&mut held, |key| key.seqno % 3 == 1, Some(entry(&jobs[100])));
+    for job in &jobs[101..] {
+        let room = Room {
+            adds: 1,
+            publishes: 2,
+        };
+        object.reserve(&mut held, room).expect("memory");
+        object.edit(&mut held, |_| false, Some(entry(job)));
+    }
+    let fold = |mut seqnos: Vec<u64>, seqno| {
+        seqnos.push(seqno);
+        seqnos
+    };
+    let mut staged = object.fold_held(&held, Vec::new(), |all, entry| {
+        fold(all, entry.fence.seqno())
+    });
+    assert_eq!(object.fold(UsageSet::ALL, 0, |n, _| n + 1), 100);
+    object.publish(&mut held);
+    object.unreserve(&mut held);
+    drop(held);
+    let mut published = object.fold(UsageSet::ALL, Vec::new(), |all, key| fold(all, key.seqno));
+    let expected: Vec<u64> = (1..=200).filter(|s| *s > 100 || s % 3 != 1).collect();
+    staged.sort_unstable();
+    published.sort_unstable();
+    assert_eq!(staged, expected);
+    assert_eq!(published, expected);
+}
+
+/// Something that edits the object when it is dropped, as what a dead fence owned may.
+struct EditsOnDrop<'a>(&'a Seqcount, Option<Fence>);
+
+impl Drop for EditsOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(fence) = &self.1 {
+            set(self.0, fence);
+        }
+    }
+}
+
+/// What an overtaken attempt has taken is given back before writers are shut out: were it later,
+/// this test would block for ever.
+#[test]
+fn b5_what_an_overtaken_attempt_took_goes_with_no_lock_held() {
+    let gfx = Timeline::new("gfx");
+    let object = Seqcount::default();
+    let mut current = issue(&gfx);
+    set(&object, current.fence());
+    let mut attempts = 0;
+    let found = object
+        .collect(object.word(), |(cell, _)| {
+            attempts += 1;
+            if attempts > ATTEMPTS {
+                assert!(std::ptr::eq(cell, current.fence().cell()));
+                return Some(EditsOnDrop(&object, None));
+            }
+            let next = issue(&gfx);
+            set(&object, next.fence());
+            let fence = next.fence().clone();
+            std::mem::replace(&mut current, next).signal();
+            Some(EditsOnDrop(&object, Some(fence)))
+        })
+        .expect("memory");
+    assert_eq!(found.len(), 1);
+    assert_eq!(attempts, ATTEMPTS + 1);
+    assert_eq!(object.counters().fallbacks, 1);
 }

@@ -1,28 +1,71 @@
 //! The holder's side: edits are staged here and applied to the slots in one write section.
 //!
-//! Staging costs no reference and no allocation: a mark for each slot that is to go, and a list of
+//! Staging costs no reference and no allocation: a bit for each slot that is to go, and a list of
 //! what is to come. Applying touches only slots that change: a new entry takes the place of a
 //! removed one (the legacy design's replacing in place), what is left over is appended, and holes
-//! that remain are filled from the end.
+//! that remain are filled from the end. What is removed takes the place in the list of what came.
 //!
 //! Everything that could be foreign happens here, outside the section (B5): the state of fences is
-//! looked at when staging begins, and removed fences are dropped after the section has closed.
+//! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
-use crate::counter::Protocol;
-use crate::raw::{Content, Table};
+use crate::counter::{Present, Protocol};
+use crate::raw::{Content, Slot, Table};
 use resv_core::{Entry, Fence, Key, ReserveError, Room};
+use std::mem::ManuallyDrop;
 
 /// The state of the holder of the object's lock.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    staged: bool,
-    /// For each slot in use: whether the staged edits remove it.
-    goes: Vec<bool>,
-    /// What the staged edits add.
-    comes: Vec<Entry>,
-    /// Fences on their way out.
-    removed: Vec<Fence>,
+    is_staged: bool,
+    /// The usages that the object has when the staged edits are applied.
+    leaves: Present,
+    /// Which slots the staged edits remove. None, if none are staged.
+    goes: Goes,
+    /// What the staged edits add, or, if none are staged, fences on their way out. Each owns a
+    /// reference. There is memory for as many as the table has slots.
+    list: Vec<Content>,
     room: Option<Room>,
+}
+
+/// Slots in a word.
+const WORD: usize = u64::BITS as usize;
+
+/// For each slot, a bit.
+#[derive(Debug, Default)]
+struct Goes {
+    first: u64,
+    /// Behind the first 64.
+    more: Vec<u64>,
+}
+
+impl Goes {
+    fn has(&self, at: usize) -> bool {
+        let word = match (at / WORD).checked_sub(1) {
+            None => self.first,
+            Some(word) => self.more[word],
+        };
+        word >> (at % WORD) & 1 != 0
+    }
+
+    /// Takes the last slot out of the set.
+    fn pop(&mut self) -> Option<usize> {
+        let more = self.more.iter_mut().enumerate().rev();
+        let last = more
+            .map(|(at, word)| (at + 1, word))
+            .find(|(_, word)| **word != 0);
+        let (at, word) = last.unwrap_or((0, &mut self.first));
+        let bit = word.checked_ilog2()?;
+        *word ^= 1 << bit;
+        Some(at * WORD + bit as usize)
+    }
+
+    /// The slot to change, if the set is that slot at most and there are few: of `len`, or the next.
+    #[inline]
+    fn one_of(&self, len: usize) -> Option<usize> {
+        let is_one = self.first & self.first.wrapping_sub(1) == 0 && len <= WORD;
+        // Zero has 64 trailing zeros.
+        is_one.then(|| len.min(self.first.trailing_zeros() as usize))
+    }
 }
 
 /// The smallest table; in models small, so that growth is in reach of a model.
@@ -31,161 +74,322 @@ const MIN_CAPACITY: usize = 4;
 #[cfg(any(loom, shuttle))]
 const MIN_CAPACITY: usize = 1;
 
+/// One change that is all there is to publish: a slot takes a new entry.
+pub(crate) struct OneChange {
+    content: Content,
+    /// How many slots are in use afterwards, if that changes.
+    len: Option<usize>,
+}
+
+impl OneChange {
+    /// Makes the change in a write section.
+    #[inline]
+    pub(crate) fn apply<P: Protocol>(self, table: Table<'_>, slot: &Slot) {
+        slot.store::<P>(Some(self.content));
+        if let Some(len) = self.len {
+            table.set_len::<P>(len);
+        }
+    }
+}
+
 impl Writer {
-    /// Gets memory for `room`, and says how many slots the table must have.
+    /// How many slots the table must have for `adds` more entries.
+    #[inline]
+    fn wanted(&self, table: Option<Table<'_>>, adds: usize) -> usize {
+        let comes = if self.is_staged { self.list.len() } else { 0 };
+        table
+            .map_or(0, |table| table.used_held().len())
+            .saturating_add(comes)
+            .saturating_add(adds)
+    }
+
+    /// Whether there is memory for `adds` more entries already.
+    #[inline]
+    pub(crate) fn has_memory(&self, table: Option<Table<'_>>, adds: usize) -> bool {
+        table.is_some_and(|table| self.wanted(Some(table), adds) <= table.capacity())
+    }
+
+    /// Gets memory for `adds` more entries, and says how many slots the table must have.
     pub(crate) fn prepare(
         &mut self,
-        table: Option<&Table>,
-        room: Room,
+        table: Option<Table<'_>>,
+        adds: usize,
     ) -> Result<usize, ReserveError> {
-        let error = |_| ReserveError::new(room.adds);
-        let used = table.map_or(&[][..], Table::used_held).len();
-        let wanted = used
-            .saturating_add(self.comes.len())
-            .saturating_add(room.adds);
+        let error = |_| ReserveError::new(adds);
+        let wanted = self.wanted(table, adds);
         let have = table.map_or(0, Table::capacity);
-        let capacity = if wanted <= have {
-            have
-        } else {
-            wanted.max(have.saturating_mul(2)).max(MIN_CAPACITY)
-        };
-        let more = |len: usize| capacity.saturating_sub(len);
-        self.goes
-            .try_reserve(more(self.goes.len()))
-            .map_err(error)?;
-        self.comes.try_reserve(room.adds).map_err(error)?;
-        self.removed
-            .try_reserve(more(self.removed.len()))
-            .map_err(error)?;
+        let capacity = wanted.max(have.saturating_mul(2)).max(MIN_CAPACITY);
+        let words = capacity.div_ceil(WORD) - 1;
+        let missing = words.saturating_sub(self.goes.more.len());
+        self.goes.more.try_reserve(missing).map_err(error)?;
+        let missing = capacity.saturating_sub(self.list.len());
+        self.list.try_reserve_exact(missing).map_err(error)?;
+        if self.goes.more.len() < words {
+            self.goes.more.resize(words, 0);
+        }
         Ok(capacity)
     }
 
-    /// Moves the references of `old` to `new`. Unless edits are staged, signalled fences are left
-    /// out and go to [`drop_removed`](Writer::drop_removed).
-    pub(crate) fn fill<P: Protocol>(&mut self, new: &Table, old: Option<&Table>) {
+    /// Moves the references of `old` to `new`, and says what is in there. Unless edits are staged,
+    /// signalled fences are left out and go to [`drop_removed`](Writer::drop_removed).
+    pub(crate) fn fill<P: Protocol>(&mut self, new: Table<'_>, old: Option<Table<'_>>) -> Present {
         let mut len = 0;
+        let mut present = Present::default();
         for slot in old.map_or(&[][..], Table::used_held) {
-            let Some((cell, usage)) = slot.load_held() else {
+            let Some(content) = slot.load_held() else {
                 continue;
             };
-            if self.staged || cell.is_pending() {
-                new.slot(len).store::<P>(Some((cell, usage)));
+            if self.is_staged || content.0.is_pending() {
+                new.all()[len].store::<P>(Some(content));
+                present.insert(content.1);
                 len += 1;
             } else {
-                self.removed.push(Fence::from_cell(cell));
+                self.list.push(content);
             }
         }
         new.set_len::<P>(len);
+        present
     }
 
     /// Permits what room was got for.
+    #[inline]
     pub(crate) fn admit(&mut self, room: Room) {
         self.room.get_or_insert_default().widen(room);
     }
 
+    #[inline]
     pub(crate) fn unreserve(&mut self) {
         self.room = None;
     }
 
-    pub(crate) fn is_staged(&self) -> bool {
-        self.staged
+    /// If edits are staged, the usages that the object has when they are applied.
+    #[inline]
+    pub(crate) fn staged(&self) -> Option<Present> {
+        self.is_staged.then_some(self.leaves)
     }
 
     /// Stages one edit.
+    #[inline]
     pub(crate) fn edit(
         &mut self,
-        table: Option<&Table>,
+        table: Option<Table<'_>>,
         mut removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
         let room = self.room.as_mut().expect("an edit needs a reservation");
         room.use_for_edit(add.is_some());
-        let used = table.map_or(&[][..], Table::used_held);
-        if !self.staged {
-            self.staged = true;
-            self.goes.clear();
-            self.goes
-                .extend(used.iter().map(|slot| !is_pending(slot.load_held())));
+        if !self.list.is_empty() {
+            self.edit_list(&mut removes);
         }
-        for (slot, goes) in used.iter().zip(&mut self.goes) {
-            if !*goes && let Some((cell, usage)) = slot.load_held() {
-                let (timeline, seqno) = cell.key_parts();
-                *goes = removes(Key {
-                    timeline,
-                    seqno,
-                    usage,
-                });
+        self.is_staged = true;
+        // What holds if the predicate panics.
+        self.leaves = Present::ALL;
+        let used = table.map_or(&[][..], Table::used_held);
+        let (first, more) = used.split_at(used.len().min(WORD));
+        let mut leaves = Present::default();
+        (self.goes.first, leaves) = edit_word(self.goes.first, leaves, first, &mut removes);
+        if !more.is_empty() {
+            leaves = self.edit_more(leaves, more, &mut removes);
+        }
+        if !self.list.is_empty() {
+            leaves = self.list_and(leaves);
+        }
+        if let Some(Entry { fence, usage }) = add {
+            leaves.insert(usage);
+            self.list.push((fence.into_cell(), usage));
+        }
+        self.leaves = leaves;
+    }
+
+    /// Stages an edit of the slots behind the first 64.
+    #[inline(never)]
+    fn edit_more(
+        &mut self,
+        mut leaves: Present,
+        more: &[Slot],
+        removes: &mut impl FnMut(Key) -> bool,
+    ) -> Present {
+        for (word, slots) in self.goes.more.iter_mut().zip(more.chunks(WORD)) {
+            (*word, leaves) = edit_word(*word, leaves, slots, removes);
+        }
+        leaves
+    }
+
+    /// Removes from what the staged edits add.
+    #[cold]
+    #[inline(never)]
+    fn edit_list(&mut self, removes: &mut impl FnMut(Key) -> bool) {
+        // Left over, if dropping one of them panicked.
+        self.drop_removed();
+        let mut at = 0;
+        while let Some(&content) = self.list.get(at) {
+            if removes(key(content)) {
+                self.list.remove(at);
+                drop(Fence::from_cell(content.0));
+            } else {
+                at += 1;
             }
         }
-        self.comes.retain(|entry| !removes(entry.key()));
-        self.comes.extend(add);
+    }
+
+    /// `present`, and what the staged edits add.
+    #[inline(never)]
+    fn list_and(&self, mut present: Present) -> Present {
+        for &(_, usage) in &self.list {
+            present.insert(usage);
+        }
+        present
+    }
+
+    /// The staged edits, if they are one change: a slot of `table` gets another entry, or one more
+    /// slot gets one. They are staged no more then; what the slot holds until the change is made is
+    /// returned too, and is the caller's.
+    #[inline]
+    pub(crate) fn take_one_change<'t>(
+        &mut self,
+        table: Table<'t>,
+    ) -> Option<(OneChange, &'t Slot, Option<Content>)> {
+        let len = table.used_held().len();
+        let [content] = self.list[..] else {
+            return None;
+        };
+        let at = self.goes.one_of(len)?;
+        let slot = table.all().get(at)?;
+        self.goes.first = 0;
+        self.list.clear();
+        self.applied();
+        let is_new = at == len;
+        let len = is_new.then_some(len + 1);
+        let change = OneChange { content, len };
+        Some((change, slot, if is_new { None } else { slot.load_held() }))
     }
 
     /// Applies the staged edits; the caller has opened a write section. `between` is called between
     /// two changes.
-    pub(crate) fn apply<P: Protocol>(&mut self, table: Option<&Table>, mut between: impl FnMut()) {
-        self.staged = false;
-        if let Some(room) = &mut self.room {
-            room.publishes = room.publishes.saturating_sub(1);
-        }
+    pub(crate) fn apply<P: Protocol>(
+        &mut self,
+        table: Option<Table<'_>>,
+        mut between: impl FnMut(),
+    ) {
+        self.applied();
         // An object without a table has had no room for an add, and has nothing to remove.
         let Some(table) = table else { return };
+        let slots = table.all();
         let mut len = table.used_held().len();
-        let mut comes = self.comes.drain(..);
+        let comes = self.list.len();
+        let mut gone = 0;
         // From the end, so that the last slot in use is never one that goes.
-        for index in (0..len).rev() {
-            if !self.goes[index] {
-                continue;
-            }
-            let slot = table.slot(index);
-            if let Some((cell, _)) = slot.load_held() {
-                self.removed.push(Fence::from_cell(cell));
-            }
-            if let Some(entry) = comes.next() {
-                slot.store::<P>(Some((entry.fence.into_cell(), entry.usage)));
+        while let Some(at) = self.goes.pop() {
+            let slot = &slots[at];
+            let old = slot.load_held();
+            if gone < comes {
+                slot.store::<P>(Some(self.list[gone]));
             } else {
                 len -= 1;
-                slot.store::<P>(table.slot(len).load_held());
-                table.slot(len).store::<P>(None);
+                slot.store::<P>(slots[len].load_held());
+                slots[len].store::<P>(None);
                 table.set_len::<P>(len);
+            }
+            if let Some(old) = old {
+                match self.list.get_mut(gone) {
+                    Some(came) => *came = old,
+                    None => self.list.push(old),
+                }
+                gone += 1;
             }
             between();
         }
-        for entry in comes {
-            table
-                .slot(len)
-                .store::<P>(Some((entry.fence.into_cell(), entry.usage)));
+        for at in gone..comes {
+            slots[len].store::<P>(Some(self.list[at]));
             len += 1;
             table.set_len::<P>(len);
             between();
         }
+        // The slots own those references now.
+        self.list.truncate(gone);
+    }
+
+    #[inline]
+    fn applied(&mut self) {
+        self.is_staged = false;
+        if let Some(room) = &mut self.room {
+            room.publishes = room.publishes.saturating_sub(1);
+        }
     }
 
     /// Drops the fences that edits and growth removed; no section is open.
+    #[inline]
     pub(crate) fn drop_removed(&mut self) {
-        self.removed.clear();
+        if !self.is_staged {
+            // One by one: dropping the last reference of a fence may panic.
+            while let Some((cell, _)) = self.list.pop() {
+                drop(Fence::from_cell(cell));
+            }
+        }
     }
 
-    /// The entries as the holder sees them, staged edits included.
-    pub(crate) fn entries<'a>(
-        &'a self,
-        table: Option<&'a Table>,
-    ) -> impl Iterator<Item = Entry> + 'a {
+    /// Folds the pending entries as the holder sees them, staged edits included.
+    pub(crate) fn fold<A>(
+        &self,
+        table: Option<Table<'_>>,
+        init: A,
+        mut f: impl FnMut(A, &Entry) -> A,
+    ) -> A {
         let used = table.map_or(&[][..], Table::used_held);
-        let stays = used
+        let stay = used
             .iter()
             .enumerate()
-            .filter(|(index, _)| !(self.staged && self.goes[*index]))
+            .filter(|(at, _)| !self.goes.has(*at));
+        let comes = if self.is_staged { &self.list[..] } else { &[] };
+        let pending = stay
             .filter_map(|(_, slot)| slot.load_held())
-            .filter_map(|(cell, usage)| {
-                // The slot owns a reference, so this never fails here.
-                let fence = Fence::try_acquire(cell)?;
-                Some(Entry { fence, usage })
-            });
-        stays.chain(self.comes.iter().cloned())
+            .chain(comes.iter().copied())
+            .filter(|(cell, _)| cell.is_pending());
+        pending.fold(init, |acc, (cell, usage)| {
+            // The slot, or the list, owns a reference as long as the lock is held, which is borrowed
+            // here; it is neither taken over nor dropped.
+            let fence = Fence::from_cell(cell);
+            f(acc, &ManuallyDrop::new(Entry { fence, usage }))
+        })
     }
 }
 
-fn is_pending(content: Option<Content>) -> bool {
-    content.is_some_and(|(cell, _)| cell.is_pending())
+impl Drop for Writer {
+    /// For edits that were never published.
+    fn drop(&mut self) {
+        self.is_staged = false;
+        self.drop_removed();
+    }
+}
+
+#[inline]
+fn key((cell, usage): Content) -> Key {
+    let (timeline, seqno) = cell.key_parts();
+    Key {
+        timeline,
+        seqno,
+        usage,
+    }
+}
+
+/// Adds to `goes` which of these slots are to go, and to `leaves` what stays.
+#[inline]
+fn edit_word(
+    mut goes: u64,
+    mut leaves: Present,
+    slots: &[Slot],
+    removes: &mut impl FnMut(Key) -> bool,
+) -> (u64, Present) {
+    let mut bit = 1;
+    for slot in slots {
+        if let Some(content) = slot.load_held() {
+            if goes & bit != 0 || !content.0.is_pending() || removes(key(content)) {
+                goes |= bit;
+            } else {
+                leaves.insert(content.1);
+            }
+        }
+        bit <<= 1;
+    }
+    (goes, leaves)
 }

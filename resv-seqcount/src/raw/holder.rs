@@ -15,7 +15,7 @@ pub(crate) struct HolderCell<T> {
 unsafe impl<T: Send> Sync for HolderCell<T> {}
 
 impl<T> HolderCell<T> {
-    /// The value. `lock` must always be the same for one cell; it is the field beside it.
+    /// The value. `lock` must always be the same for one cell; it is that of the object.
     ///
     /// # Panics
     ///

@@ -1,5 +1,8 @@
 //! Slot tables, and the list of all tables that an object has had.
 //!
+//! A table is one allocation, its head followed by its slots, so that a reader comes from the object
+//! to the slots in one step.
+//!
 //! # Reclamation
 //!
 //! An object that outgrows its table gets one of at least twice the size. A reader may still be in
@@ -8,24 +11,111 @@
 //! the garbage is bounded by the live memory, with no epochs and at no cost to readers.
 //!
 //! Slots of a retired table keep their words but own nothing. A reader that still reads them fails
-//! its check of the sequence counter, as the change of table is made in a write section.
+//! its check of the sequence word, as the change of table is made in a write section.
 
 use super::slot::Slot;
 use crate::counter::Protocol;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, load_own, load_own_ptr};
 use resv_core::ReserveError;
+use std::alloc::{Layout, alloc, dealloc};
 use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 
-/// A table of slots, of which the first [`len`](Table::len) are in use.
-pub(crate) struct Table {
-    slots: Box<[Slot]>,
+/// What stands before the slots of a table.
+struct Head {
+    /// How many slots are in use, never more than `capacity`.
     len: AtomicUsize,
+    capacity: usize,
     /// The table before this one; owned.
-    older: *mut Table,
+    older: *mut Head,
 }
 
-/// A table that is not in an object yet.
-pub(crate) struct NewTable(Vec<Table>);
+/// The layout of a table, and where in it the slots begin; `None` when it is too large.
+fn layout(capacity: usize) -> Option<(Layout, usize)> {
+    let slots = Layout::array::<Slot>(capacity).ok()?;
+    let (layout, offset) = Layout::new::<Head>().extend(slots).ok()?;
+    Some((layout.pad_to_align(), offset))
+}
+
+/// Where the slots begin: the same for every capacity.
+const SLOTS: usize = size_of::<Head>().next_multiple_of(align_of::<Slot>());
+
+/// A table of slots, of which the first [`len`](Table::len) are in use.
+///
+/// A pointer that is good for `'a`, and not a reference: it leads to the slots too, which are behind
+/// the head.
+#[derive(Clone, Copy)]
+pub(crate) struct Table<'a> {
+    head: NonNull<Head>,
+    lives: PhantomData<&'a Head>,
+}
+
+impl<'a> Table<'a> {
+    #[inline]
+    fn head(self) -> &'a Head {
+        // SAFETY: a `Table<'a>` is made only from a pointer to a table that is initialised, is not
+        // freed during `'a`, and is not changed except through atomics (`NewTable::table`,
+        // `Tables::current`).
+        unsafe { self.head.as_ref() }
+    }
+
+    /// The first `len` slots.
+    #[inline]
+    fn first(self, len: usize) -> &'a [Slot] {
+        // SAFETY: as in `head`; behind the head, in the same allocation, come `capacity` slots, all
+        // initialised. `len` is a value of the field, and those are never more than `capacity`
+        // (`set_len`).
+        unsafe {
+            let slots = self.head.byte_add(SLOTS).cast::<Slot>();
+            std::slice::from_raw_parts(slots.as_ptr(), len)
+        }
+    }
+
+    pub(crate) fn capacity(self) -> usize {
+        self.head().capacity
+    }
+
+    /// How many slots are in use; never more than there are.
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        // Acquire: pairs with the Release store in `set_len` (`counter.rs`, b).
+        self.head().len.load(Ordering::Acquire)
+    }
+
+    /// The slots in use.
+    #[inline]
+    pub(crate) fn used(self) -> &'a [Slot] {
+        self.first(self.len())
+    }
+
+    /// The slots in use, for the holder of the object's lock.
+    #[inline]
+    pub(crate) fn used_held(self) -> &'a [Slot] {
+        self.first(load_own(&self.head().len))
+    }
+
+    /// All slots, in use or not.
+    #[inline]
+    pub(crate) fn all(self) -> &'a [Slot] {
+        self.first(self.capacity())
+    }
+
+    /// Changes the number of slots in use.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many.
+    #[inline]
+    pub(crate) fn set_len<P: Protocol>(self, len: usize) {
+        assert!(len <= self.capacity(), "a table with that many slots");
+        // Release: pairs with the Acquire load in `len`.
+        self.head().len.store(len, P::DATA_STORE);
+    }
+}
+
+/// A table that is not in an object yet; owned.
+pub(crate) struct NewTable(NonNull<Head>);
 
 impl NewTable {
     /// An empty table with `capacity` slots.
@@ -34,64 +124,56 @@ impl NewTable {
     ///
     /// When memory cannot be had.
     pub(crate) fn with_capacity(capacity: usize) -> Result<NewTable, ReserveError> {
-        let error = |_| ReserveError::new(capacity);
-        // Vectors, because they are what can fail: a box of one table is a vector of one table.
-        let mut table = Vec::new();
-        table.try_reserve_exact(1).map_err(error)?;
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(capacity).map_err(error)?;
-        slots.resize_with(capacity, Slot::empty);
-        table.push(Table {
-            slots: slots.into_boxed_slice(),
-            len: AtomicUsize::new(0),
-            older: std::ptr::null_mut(),
-        });
-        Ok(NewTable(table))
+        let error = || ReserveError::new(capacity);
+        let (layout, offset) = layout(capacity).ok_or_else(error)?;
+        assert_eq!(offset, SLOTS, "slots begin where they are looked for");
+        // SAFETY: the layout has the size of the head at least, so it is not zero.
+        let memory = unsafe { alloc(layout) };
+        let head = NonNull::new(memory.cast::<Head>()).ok_or_else(error)?;
+        // SAFETY: the memory is fresh, and by its layout large enough and aligned for the head and,
+        // from `SLOTS` on, for `capacity` slots.
+        unsafe {
+            head.write(Head {
+                len: AtomicUsize::new(0),
+                capacity,
+                older: std::ptr::null_mut(),
+            });
+            let slots = head.byte_add(SLOTS).cast::<Slot>();
+            for index in 0..capacity {
+                slots.add(index).write(Slot::empty());
+            }
+        }
+        Ok(NewTable(head))
     }
 
-    pub(crate) fn table(&self) -> &Table {
-        &self.0[0]
+    pub(crate) fn table(&self) -> Table<'_> {
+        Table {
+            head: self.0,
+            lives: PhantomData,
+        }
     }
 }
 
-impl Table {
-    pub(crate) fn capacity(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// How many slots are in use; never more than there are.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        // Acquire: pairs with the Release store in `set_len` (`counter.rs`, b).
-        self.len.load(Ordering::Acquire)
-    }
-
-    /// The slots in use, for the holder of the object's lock.
-    pub(crate) fn used_held(&self) -> &[Slot] {
-        &self.slots[..load_own(&self.len)]
-    }
-
-    /// Changes the number of slots in use.
-    pub(crate) fn set_len<P: Protocol>(&self, len: usize) {
-        debug_assert!(len <= self.capacity());
-        // Release: pairs with the Acquire load in `len`.
-        self.len.store(len, P::DATA_STORE);
-    }
-
-    pub(crate) fn slot(&self, index: usize) -> &Slot {
-        &self.slots[index]
-    }
-
-    /// The slots in use.
-    #[inline]
-    pub(crate) fn used(&self) -> &[Slot] {
-        &self.slots[..self.len()]
+impl Drop for NewTable {
+    fn drop(&mut self) {
+        let capacity = self.table().capacity();
+        let (layout, _) = layout(capacity).expect("it was allocated with this layout");
+        // SAFETY: this owns the table, which `with_capacity` allocated with this layout, and nobody
+        // has a `Table` of it any more: those of `table` borrow from `self`, those of
+        // `Tables::current` from a `Tables` that is being dropped. Slots are dropped first, then the
+        // head, each once.
+        unsafe {
+            let slots = self.0.byte_add(SLOTS).cast::<Slot>();
+            std::ptr::slice_from_raw_parts_mut(slots.as_ptr(), capacity).drop_in_place();
+            self.0.drop_in_place();
+            dealloc(self.0.cast().as_ptr(), layout);
+        }
     }
 }
 
 /// The tables of one object: the current one, and behind it those it has outgrown.
 pub(crate) struct Tables {
-    current: AtomicPtr<Table>,
+    current: AtomicPtr<Head>,
 }
 
 // SAFETY: the raw pointers lead to tables that this list owns. Shared access reads atomics only;
@@ -108,54 +190,64 @@ impl Tables {
         }
     }
 
-    /// The current table, if there is one yet.
+    /// What is at a pointer of this list, for as long as the list is borrowed: tables are freed in
+    /// `drop` only, which has `&mut self`.
     #[inline]
-    pub(crate) fn current(&self) -> Option<&Table> {
-        // Acquire: pairs with the Release store in `push`: the table is initialised.
-        let table = self.current.load(Ordering::Acquire);
-        // SAFETY: a non-null pointer leads to a table that `push` made current. Tables are freed in
-        // `drop` only, which has `&mut self`, so not while the result is borrowed from `&self`.
-        unsafe { table.cast_const().as_ref() }
+    fn at(&self, table: *mut Head) -> Option<Table<'_>> {
+        NonNull::new(table).map(|head| Table {
+            head,
+            lives: PhantomData,
+        })
     }
 
-    /// The current table, for the holder of the object's lock.
-    pub(crate) fn current_held(&self) -> Option<&Table> {
-        // SAFETY: as in `current`; only the holder makes a table current.
-        unsafe { load_own_ptr(&self.current).cast_const().as_ref() }
+    /// The current table, if there is one yet.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<Table<'_>> {
+        // Acquire: pairs with the Release store in `push`: the table is initialised.
+        self.at(self.current.load(Ordering::Acquire))
+    }
+
+    /// The slots in use of the current table.
+    #[inline]
+    pub(crate) fn used(&self) -> &[Slot] {
+        self.current().map_or(&[], Table::used)
+    }
+
+    /// The current table, for the holder of the object's lock: only the holder makes one current.
+    #[inline]
+    pub(crate) fn current_held(&self) -> Option<Table<'_>> {
+        self.at(load_own_ptr(&self.current))
     }
 
     /// Makes `new` current and keeps the old one behind it. Called by the holder of the object's
     /// lock, in a write section, so there is one caller at a time.
     pub(crate) fn push(&self, new: NewTable) {
-        let mut boxed: Box<[Table]> = new.0.into_boxed_slice();
-        boxed[0].older = load_own_ptr(&self.current);
-        let table = Box::into_raw(boxed).cast::<Table>();
+        let mut head = std::mem::ManuallyDrop::new(new).0;
+        // SAFETY: `new` owned the table, so there is no other reference to it.
+        unsafe { head.as_mut() }.older = load_own_ptr(&self.current);
         // Release: pairs with the Acquire load in `current`.
-        self.current.store(table, Ordering::Release);
+        self.current.store(head.as_ptr(), Ordering::Release);
     }
 
     /// How many tables have been outgrown.
-    pub(crate) fn retired(&mut self) -> usize {
-        let mut retired = 0;
-        let mut table = self.current.load(Ordering::Relaxed);
-        // SAFETY: as in `current`.
-        while let Some(this) = unsafe { table.cast_const().as_ref() } {
-            table = this.older;
-            retired += usize::from(!table.is_null());
+    pub(crate) fn retired(&self) -> usize {
+        let mut table = self.current();
+        let mut tables = 0;
+        while let Some(this) = table {
+            tables += 1;
+            table = self.at(this.head().older);
         }
-        retired
+        usize::saturating_sub(tables, 1)
     }
 }
 
 impl Drop for Tables {
     fn drop(&mut self) {
         let mut table = self.current.load(Ordering::Relaxed);
-        while !table.is_null() {
-            let boxed = std::ptr::slice_from_raw_parts_mut(table, 1);
-            // SAFETY: `push` made this pointer from a box of a slice of one table, which this list
-            // owns and frees here once, with no reader left (`&mut self`).
-            let boxed = unsafe { Box::from_raw(boxed) };
-            table = boxed[0].older;
+        while let Some(head) = NonNull::new(table) {
+            // This list owns the table, and nobody has it any more (`&mut self`).
+            let owned = NewTable(head);
+            table = owned.table().head().older;
         }
     }
 }

@@ -1,0 +1,267 @@
+//! loom models of the marks in the sequence word, and of what readers fall back to; each with
+//! variants that loom must reject.
+
+use crate::counter::{Protocol, Sound};
+use crate::loom_models::transact;
+use crate::object::SeqcountWith;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use resv_core::{Backend, Room, Timeline, UsageSet};
+
+/// Marks are set on whatever word there is now.
+#[derive(Debug)]
+struct MarksAnyWord;
+impl Protocol for MarksAnyWord {
+    const MARKS_WHAT_IT_SAW: bool = false;
+}
+
+/// The same, by a reader that has not looked at the word again after its scan.
+#[derive(Debug)]
+struct MarksUnvalidated;
+impl Protocol for MarksUnvalidated {
+    const VALIDATES: bool = false;
+    const MARKS_WHAT_IT_SAW: bool = false;
+}
+
+/// The writer keeps the marks that it finds.
+#[derive(Debug)]
+struct KeepsMarks;
+impl Protocol for KeepsMarks {
+    const CLEARS_MARKS: bool = false;
+}
+
+/// Marks are set without an order.
+#[derive(Debug)]
+struct UnorderedMarks;
+impl Protocol for UnorderedMarks {
+    const MARK_STORE: Ordering = Ordering::Relaxed;
+}
+
+/// Sections are closed without an order. Opened too: under loom the close is a read-modify-write and
+/// continues the release sequence of the open, which a store does not.
+#[derive(Debug)]
+struct UnorderedClose;
+impl Protocol for UnorderedClose {
+    const OPEN_STORE: Ordering = Ordering::Relaxed;
+    const CLOSE_STORE: Ordering = Ordering::Relaxed;
+}
+
+/// The fast path loads without an order.
+#[derive(Debug)]
+struct UnorderedLoad;
+impl Protocol for UnorderedLoad {
+    const FIRST_LOAD: Ordering = Ordering::Relaxed;
+}
+
+/// Sections are opened without an order.
+#[derive(Debug)]
+struct UnorderedOpen;
+impl Protocol for UnorderedOpen {
+    const OPEN_STORE: Ordering = Ordering::Relaxed;
+}
+
+/// {E}, which has signalled; a reader finds that out and marks while S is added. Afterwards the
+/// object is not idle.
+fn a_mark_is_never_on_a_newer_set<P: Protocol>() {
+    loom::model(|| {
+        let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
+        let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
+        let object = Arc::new(SeqcountWith::<P>::default());
+        transact(&object, |_| false, &[e.fence()]);
+        e.signal();
+        let marker = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || object.is_idle(UsageSet::ALL))
+        };
+        transact(&object, |_| false, &[s.fence()]);
+        let mut lied = object.is_idle(UsageSet::ALL);
+        marker.join().expect("the marker ends");
+        lied |= object.is_idle(UsageSet::ALL);
+        // Asserted when nothing is left to be dropped: loom aborts on a drop while it unwinds.
+        drop((object, s));
+        assert!(!lied, "idle");
+    });
+}
+
+#[test]
+fn b2_a_mark_is_never_on_a_newer_set() {
+    a_mark_is_never_on_a_newer_set::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "idle")]
+fn b2_known_bad_marks_any_word() {
+    a_mark_is_never_on_a_newer_set::<MarksAnyWord>();
+}
+
+#[test]
+#[should_panic(expected = "idle")]
+fn b2_known_bad_marks_an_unvalidated_scan() {
+    a_mark_is_never_on_a_newer_set::<MarksUnvalidated>();
+}
+
+#[test]
+#[should_panic(expected = "idle")]
+fn b2_known_bad_writer_keeps_marks() {
+    a_mark_is_never_on_a_newer_set::<KeepsMarks>();
+}
+
+/// {E}, then S is added, then E signals: something is pending at every instant, for whoever is
+/// answered by the mark of another, too.
+fn idle_by_a_mark_was_true<P: Protocol>() {
+    loom::model(|| {
+        let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
+        let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
+        let object = Arc::new(SeqcountWith::<P>::default());
+        transact(&object, |_| false, &[e.fence()]);
+        let marker = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || object.is_idle(UsageSet::ALL))
+        };
+        transact(&object, |_| false, &[s.fence()]);
+        e.signal();
+        let mut lied = object.word().says_idle(UsageSet::ALL);
+        lied |= marker.join().expect("the marker ends");
+        drop((object, s));
+        assert!(!lied, "idle");
+    });
+}
+
+#[test]
+fn b2_idle_by_a_mark_was_true() {
+    idle_by_a_mark_was_true::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "idle")]
+fn b2_known_bad_idle_by_the_mark_of_an_unvalidated_scan() {
+    idle_by_a_mark_was_true::<MarksUnvalidated>();
+}
+
+/// A thread that is told "idle" by the marks, not by a scan of its own, and then looks for the result.
+fn reader_of_marks<P: Protocol>(
+    object: &Arc<SeqcountWith<P>>,
+    result: &Arc<AtomicUsize>,
+) -> thread::JoinHandle<bool> {
+    let (object, result) = (Arc::clone(object), Arc::clone(result));
+    thread::spawn(move || {
+        !object.word().says_idle(UsageSet::ALL) || result.load(Ordering::Relaxed) == 1
+    })
+}
+
+/// A job writes its result and signals E. Somebody looks and marks; a second reader, who is told
+/// "idle" by the mark, sees the result.
+fn a_mark_brings_what_was_before_the_signal<P: Protocol>() {
+    loom::model(|| {
+        let gfx = Timeline::new("gfx");
+        let e = gfx.issue().expect("seqno");
+        let object = Arc::new(SeqcountWith::<P>::default());
+        let result = Arc::new(AtomicUsize::new(0));
+        transact(&object, |_| false, &[e.fence()]);
+        let marker = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || object.is_idle(UsageSet::ALL))
+        };
+        let reader = reader_of_marks(&object, &result);
+        result.store(1, Ordering::Relaxed);
+        e.signal();
+        marker.join().expect("the marker ends");
+        let is_good = reader.join().expect("the reader ends");
+        drop(object);
+        assert!(is_good, "unseen");
+    });
+}
+
+#[test]
+fn f_05_a_mark_brings_what_was_before_the_signal() {
+    a_mark_brings_what_was_before_the_signal::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "unseen")]
+fn f_05_known_bad_unordered_marks() {
+    a_mark_brings_what_was_before_the_signal::<UnorderedMarks>();
+}
+
+#[test]
+#[should_panic(expected = "unseen")]
+fn f_05_known_bad_unordered_load() {
+    a_mark_brings_what_was_before_the_signal::<UnorderedLoad>();
+}
+
+/// The same, if it is a writer that finds E signalled, drops it, and closes with the marks of an
+/// empty set.
+fn a_close_brings_what_was_before_the_signal<P: Protocol>() {
+    loom::model(|| {
+        let gfx = Timeline::new("gfx");
+        let e = gfx.issue().expect("seqno");
+        let object = Arc::new(SeqcountWith::<P>::default());
+        let result = Arc::new(AtomicUsize::new(0));
+        transact(&object, |_| false, &[e.fence()]);
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                let mut held = object.object_lock().lock();
+                let room = Room {
+                    adds: 0,
+                    publishes: 1,
+                };
+                object.reserve(&mut held, room).expect("memory");
+                object.edit(&mut held, |_| false, None);
+                object.publish(&mut held);
+                object.unreserve(&mut held);
+            })
+        };
+        let reader = reader_of_marks(&object, &result);
+        result.store(1, Ordering::Relaxed);
+        e.signal();
+        writer.join().expect("the writer ends");
+        let is_good = reader.join().expect("the reader ends");
+        drop(object);
+        assert!(is_good, "unseen");
+    });
+}
+
+#[test]
+fn f_05_a_close_brings_what_was_before_the_signal() {
+    a_close_brings_what_was_before_the_signal::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "unseen")]
+fn f_05_known_bad_unordered_close() {
+    a_close_brings_what_was_before_the_signal::<UnorderedClose>();
+}
+
+/// An object gets its side, its table and its first fence under a reader, who falls back to the side
+/// when it is overtaken (after one attempt here).
+fn the_side_is_there_for_who_falls_back<P: Protocol>() {
+    loom::model(|| {
+        let gfx = Timeline::new("gfx");
+        let job = gfx.issue().expect("seqno");
+        let object = Arc::new(SeqcountWith::<P>::default());
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                transact(&object, |_| false, &[job.fence()]);
+                job
+            })
+        };
+        // Not `fold`: the marks of the empty object would answer at once.
+        let seen = object.collect(object.word(), Some).expect("memory");
+        assert!(seen.len() <= 1, "{} of one", seen.len());
+        drop(writer.join().expect("the writer ends"));
+    });
+}
+
+#[test]
+fn b7_the_side_is_there_for_who_falls_back() {
+    the_side_is_there_for_who_falls_back::<Sound>();
+}
+
+#[test]
+#[should_panic(expected = "the side is there")]
+fn b7_known_bad_unordered_open() {
+    the_side_is_there_for_who_falls_back::<UnorderedOpen>();
+}
