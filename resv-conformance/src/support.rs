@@ -29,6 +29,23 @@ pub(crate) fn lone_job() -> Signaler {
     job(&Timeline::new("lone"))
 }
 
+/// So many empty objects.
+pub(crate) fn objects<S: Semantics, B: Backend>(count: usize) -> Vec<Resv<S, B>> {
+    (0..count).map(|_| Resv::default()).collect()
+}
+
+/// So many objects with a fence of each usage, and the jobs of these, which are pending.
+pub(crate) fn occupied<S: Semantics, B: Backend>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
+    let (objects, mut jobs) = (objects(count), Vec::new());
+    for object in &objects {
+        for usage in Usage::ALL {
+            jobs.push(lone_job());
+            add(object, &jobs[jobs.len() - 1], usage);
+        }
+    }
+    (objects, jobs)
+}
+
 /// Locks, reserves one slot, adds and unlocks.
 pub(crate) fn add<S: Semantics, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
     add_fence(resv, job.fence(), usage);
