@@ -9,7 +9,7 @@
 //! A thread that has taken no lock before gets the youngest ticket of all. So where an age matters,
 //! threads are started in its order, and each begins its transaction when the one before has.
 
-use crate::support::{A_MOMENT, add, entries, is_busy, lone_job, objects};
+use crate::support::{A_MOMENT, Meeting, add, entries, is_busy, lone_job, objects};
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
     Access, Backend, ExecError, Receipt, ReserveError, Resv, Semantics, TimedOut, Tx, Usage,
@@ -17,7 +17,7 @@ use resv_api::{
 };
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Barrier, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 /// A class that only the caller uses, so that its back-offs can be counted.
@@ -134,7 +134,7 @@ fn crosswise<S: Semantics, B: Backend>(
     class: &'static Class,
     gives_up: bool,
 ) -> [Result<usize, &'static str>; 2] {
-    let both_hold = &Barrier::new(2);
+    let both_hold = &Meeting::of(2);
     let cross = |first: usize, second: usize| {
         let mut runs = 0;
         exec_in(class, |tx| {
@@ -180,7 +180,7 @@ pub fn l_04_cycles_come_apart<S: Semantics, B: Backend>() {
         for n in 2..=5 {
             let class = class(algorithm);
             let objects = &objects::<S, B>(n);
-            let all_hold = &Barrier::new(n);
+            let all_hold = &Meeting::of(n);
             let jobs: Vec<_> = (0..n).map(|_| lone_job()).collect();
             thread::scope(|scope| {
                 for (at, job) in jobs.iter().enumerate() {
@@ -272,7 +272,7 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
         let (a, b) = (&objects[0], &objects[1]);
         let (oldest_begins, middle_may_begin) = mpsc::channel();
         let (middle_is_back, youngest_may_begin) = mpsc::channel();
-        let (first_cross, second_cross) = (&Barrier::new(2), &Barrier::new(2));
+        let (first_cross, second_cross) = (&Meeting::of(2), &Meeting::of(2));
         let runs = thread::scope(|scope| {
             let oldest = scope.spawn(move || {
                 let mut runs = 0;
@@ -382,7 +382,7 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backe
         for at in 1..OBJECTS {
             let class = class(algorithm);
             let objects = &objects::<S, B>(OBJECTS);
-            let (jobs, backs_off) = ([lone_job(), lone_job()], &Barrier::new(2));
+            let (jobs, backs_off) = ([lone_job(), lone_job()], &Meeting::of(2));
             let (older_begins, younger_may_begin) = mpsc::channel();
             let jobs = &jobs;
             thread::scope(|scope| {
