@@ -4,7 +4,7 @@ use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::Guard;
 use crate::wait::Until;
-use resv_core::lock::{Class, Context, LockError, LockSet};
+use resv_core::lock::{Class, Context, LockError, LockSet, TrySet};
 use resv_core::{Backend, Semantics};
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -115,18 +115,45 @@ fn lock_each<'a, S: Semantics, B: Backend>(
 /// has to be taken away from a context afterwards.
 #[inline]
 fn try_each<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Option<Guards<'a, S, B>> {
-    let mut guards = Vec::with_capacity(resvs.len());
-    let mut places = Places::default();
+    let mut locks = TrySet::new();
     for (at, resv) in resvs.iter().enumerate() {
-        if let Some(held) = resv.backend().object_lock().try_lock() {
-            places.note(at, guards.len());
-            guards.push(Guard::new(resv, held));
-        } else {
-            let is_it = |guard: &Guard<'a, S, B>| guard.is_of(resv);
-            places.note(at, guards.iter().position(is_it)?);
+        if !locks.try_lock(resv.backend().object_lock()) {
+            return try_others(resvs, at, locks);
         }
     }
-    Some(Guards { guards, places })
+    // Put together after the last lock, not between two: a guard is four words.
+    let mut next = || locks.next().expect("one for each object");
+    let guards = resvs.iter().map(|resv| Guard::new(resv, next()));
+    Some(Guards {
+        guards: guards.collect(),
+        places: Places::default(),
+    })
+}
+
+/// The same from the place on whose lock is not free: if it is a repetition, the others are tried.
+#[cold]
+#[inline(never)]
+fn try_others<'a, S: Semantics, B: Backend>(
+    resvs: &[&'a Resv<S, B>],
+    first: usize,
+    mut locks: TrySet<'a>,
+) -> Option<Guards<'a, S, B>> {
+    let mut objects = resvs[..first].to_vec();
+    let mut places = Places::default();
+    for (at, &resv) in resvs.iter().enumerate().skip(first) {
+        let lock = resv.backend().object_lock();
+        if locks.try_lock(lock) {
+            places.note(at, objects.len());
+            objects.push(resv);
+        } else {
+            places.note(at, locks.position(lock)?);
+        }
+    }
+    let guards = objects.into_iter().zip(locks);
+    Some(Guards {
+        guards: guards.map(|(resv, held)| Guard::new(resv, held)).collect(),
+        places,
+    })
 }
 
 /// The guards, by a context, which waits and backs off as the others demand.

@@ -41,20 +41,6 @@ impl Patience {
         locks: &LockSet<'l>,
         lock: &'l ObjectLock,
     ) -> Result<usize, LockError> {
-        // In a closure of `exec` this is what is repeated: the others stay out of its way.
-        match self {
-            Patience::Unbounded => locks.lock(lock),
-            other => other.lock_with_limits(locks, lock),
-        }
-    }
-
-    #[inline(never)]
-    #[cfg_attr(feature = "checks", track_caller)]
-    fn lock_with_limits<'l>(
-        self,
-        locks: &LockSet<'l>,
-        lock: &'l ObjectLock,
-    ) -> Result<usize, LockError> {
         match self {
             Patience::Unbounded => locks.lock(lock),
             Patience::Until(deadline) => locks.lock_until(lock, deadline),

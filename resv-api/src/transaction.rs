@@ -184,11 +184,6 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         }
     }
 
-    /// Whether it is the guard of `resv`.
-    pub(crate) fn is_of(&self, resv: &Resv<S, B>) -> bool {
-        std::ptr::eq(self.resv, resv)
-    }
-
     /// Gets memory for `edits` adds or replacements, which then cannot fail.
     ///
     /// Under a semantics that publishes each add at once, an array back end gets one array for each
@@ -242,6 +237,12 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         fold(self.resv, &self.held, init, f)
     }
 
+    /// Publishes, and gives up the rest.
+    #[inline(never)]
+    fn finish(&mut self) {
+        finish(self.resv, &mut self.held);
+    }
+
     fn editor(&mut self) -> Editor<'_, 'a, S, B> {
         self.touched = true;
         Editor {
@@ -255,7 +256,7 @@ impl<S: Semantics, B: Backend> Drop for Guard<'_, S, B> {
     #[inline]
     fn drop(&mut self) {
         if self.touched {
-            finish(self.resv, &mut self.held);
+            self.finish();
         }
         // `held` is dropped after this and releases the lock.
     }
