@@ -199,6 +199,11 @@ const WHY_KEPT: &[(&str, &str)] = &[
          lock; loom: `known_bad_deadlocks_are_found`",
     ),
     (
+        "composed::f_",
+        "is about composing what an object holds, in `resv-core`; loom: \
+         `h_12_known_bad_without_looking_again`",
+    ),
+    (
         "composed::h_18",
         "is about taking compositions apart in `resv-api`, which no semantics or back end can break \
          alone",

@@ -11,9 +11,9 @@
 //! | `parking-lot-sorted` | parking_lot mutexes that the caller has sorted by address: the reference |
 //! | `happylock`, `cooptex` | crates that do the sorting or the backing off (feature `lock-peers`) |
 //!
-//! A program that calls `lock_all` has its references at hand; here they are made of numbers, on the
-//! stack, within what is timed. Sorting is not part of what is timed for `parking-lot-sorted`: it stands for a program that keeps
-//! its buffers in order all the time.
+//! Sorting is not part of what is timed for `parking-lot-sorted`: it stands for a program that keeps
+//! its buffers in order all the time. A program that calls `lock_all` has its references at hand; here
+//! they are made of numbers, on the stack, within what is timed.
 
 use super::{Case, Kind};
 use crate::harness::{Bench, Effort, Series, per_op, timed};
