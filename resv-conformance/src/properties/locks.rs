@@ -212,13 +212,16 @@ pub fn l_04_cycles_come_apart<S: Semantics, B: Backend>() {
     }
 }
 
+/// Holds something while it runs what it is given.
+type Holder<'a> = &'a dyn Fn(&dyn Fn());
+
 /// L-06: who holds nothing never backs off, whether the holder is older, younger, or has no context.
 pub fn l_06_who_holds_nothing_never_backs_off<S: Semantics, B: Backend>() {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
         let objects = &objects::<S, B>(1);
         let object = &objects[0];
-        let holders: [&dyn Fn(&dyn Fn()); 3] = [
+        let holders: [Holder<'_>; 3] = [
             &|inside| {
                 let _guard = object.lock();
                 inside();

@@ -304,8 +304,8 @@ pub fn a_timeout_leaves_every_object_as_it_was<S: Semantics, B: Backend>() {
             Ok::<_, ExecError<TimedOut>>(tx.held())
         })
     };
-    for held in 0..4 {
-        let somebody = objects[held].lock();
+    for (held, object) in objects.iter().enumerate() {
+        let somebody = object.lock();
         for time in [Duration::ZERO, Duration::from_micros(100)] {
             assert_eq!(lock(time), Err(TimedOut), "{held}");
             assert_eq!(lock_all_until(time, &slice).err(), Some(TimedOut), "{held}");

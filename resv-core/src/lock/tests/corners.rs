@@ -283,8 +283,8 @@ fn a_set_gives_up_at_its_deadline_with_what_it_holds_or_with_nothing() {
         let locks = locks(3);
         let mut set = LockSet::new(context(algorithm));
         let past = Instant::now();
-        for at in 0..2 {
-            assert_eq!(set.lock_until(&locks[at], past), Ok(at), "it is free");
+        for (at, lock) in locks[..2].iter().enumerate() {
+            assert_eq!(set.lock_until(lock, past), Ok(at), "it is free");
         }
         let held = locks[2].lock();
         let late = set.lock_until(&locks[2], Instant::now() + SOON);
