@@ -1,8 +1,10 @@
 //! A slice of objects, locked in one call.
 
 use crate::object::Resv;
+use crate::patience::{Patience, TimedOut};
 use crate::transaction::Guard;
-use resv_core::lock::{Class, Context, LockError, LockSet};
+use crate::wait::Until;
+use resv_core::lock::{Class, Context, LockError, LockSet, TrySet};
 use resv_core::{Backend, Semantics};
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -45,43 +47,159 @@ pub fn lock_all_in<'a, S: Semantics, B: Backend>(
     class: &'static Class,
     resvs: &[&'a Resv<S, B>],
 ) -> Guards<'a, S, B> {
+    let locked = lock_each(class, resvs, Patience::Unbounded);
+    locked.expect("only a batch with a deadline runs out of time")
+}
+
+/// [`lock_all`] that gives up when the locks cannot be had in time: after a
+/// [`Duration`](std::time::Duration), at an [`Instant`](std::time::Instant), or never with `None`.
+///
+/// Locks that are free are taken whatever the time, so a zero timeout tries and never sleeps.
+///
+/// # Errors
+///
+/// [`TimedOut`]: nothing is held then, and nothing has changed.
+///
+/// ```
+/// use resv_api::{Resv, TimedOut, lock_all_until};
+/// use std::time::Duration;
+///
+/// let (a, b) = (Resv::new(), Resv::new());
+/// let somebody = b.lock();
+/// assert_eq!(lock_all_until(Duration::ZERO, &[&a, &b]).err(), Some(TimedOut));
+/// assert!(a.try_lock().is_some());
+/// drop(somebody);
+/// assert!(lock_all_until(Duration::ZERO, &[&a, &b]).is_ok());
+/// ```
+#[cfg_attr(feature = "checks", track_caller)]
+pub fn lock_all_until<'a, S: Semantics, B: Backend>(
+    until: impl Into<Until>,
+    resvs: &[&'a Resv<S, B>],
+) -> Result<Guards<'a, S, B>, TimedOut> {
+    lock_all_until_in(<&Class>::default(), until, resvs)
+}
+
+/// [`lock_all_until`] in a class of one's own, which decides the algorithm and counts the back-offs.
+///
+/// # Errors
+///
+/// As [`lock_all_until`].
+#[cfg_attr(feature = "checks", track_caller)]
+pub fn lock_all_until_in<'a, S: Semantics, B: Backend>(
+    class: &'static Class,
+    until: impl Into<Until>,
+    resvs: &[&'a Resv<S, B>],
+) -> Result<Guards<'a, S, B>, TimedOut> {
+    lock_each(class, resvs, Patience::until(until))
+}
+
+/// Whether the locks are tried first. Not where that would leave out what the feature is for: what
+/// the checks are told when a lock is waited for, and the points at which back-offs are injected.
+const TRIES_FIRST: bool = !cfg!(any(feature = "checks", feature = "inject-backoff"));
+
+#[cfg_attr(feature = "checks", track_caller)]
+fn lock_each<'a, S: Semantics, B: Backend>(
+    class: &'static Class,
+    resvs: &[&'a Resv<S, B>],
+    patience: Patience,
+) -> Result<Guards<'a, S, B>, TimedOut> {
+    if TRIES_FIRST && let Some(guards) = try_each(resvs) {
+        return Ok(guards);
+    }
+    wait_for_each(class, resvs, patience)
+}
+
+/// The guards, if every lock can be had at once; otherwise nothing is held.
+///
+/// Who only tries waits for nobody, so it needs no context to keep out of a deadlock, and no lock
+/// has to be taken away from a context afterwards.
+#[inline]
+fn try_each<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Option<Guards<'a, S, B>> {
+    let mut locks = TrySet::new();
+    for (at, resv) in resvs.iter().enumerate() {
+        if !locks.try_lock(resv.backend().object_lock()) {
+            return try_others(resvs, at, locks);
+        }
+    }
+    // Put together after the last lock, not between two: a guard is four words.
+    let mut next = || locks.next().expect("one for each object");
+    let guards = resvs.iter().map(|resv| Guard::new(resv, next()));
+    Some(Guards {
+        guards: guards.collect(),
+        places: Places::default(),
+    })
+}
+
+/// The same from the place on whose lock is not free: if it is a repetition, the others are tried.
+#[cold]
+#[inline(never)]
+fn try_others<'a, S: Semantics, B: Backend>(
+    resvs: &[&'a Resv<S, B>],
+    first: usize,
+    mut locks: TrySet<'a>,
+) -> Option<Guards<'a, S, B>> {
+    let mut objects = resvs[..first].to_vec();
+    let mut places = Places::default();
+    for (at, &resv) in resvs.iter().enumerate().skip(first) {
+        let lock = resv.backend().object_lock();
+        if locks.try_lock(lock) {
+            places.note(at, objects.len());
+            objects.push(resv);
+        } else {
+            places.note(at, locks.position(lock)?);
+        }
+    }
+    let guards = objects.into_iter().zip(locks);
+    Some(Guards {
+        guards: guards.map(|(resv, held)| Guard::new(resv, held)).collect(),
+        places,
+    })
+}
+
+/// The guards, by a context, which waits and backs off as the others demand.
+#[cold]
+#[inline(never)]
+#[cfg_attr(feature = "checks", track_caller)]
+fn wait_for_each<'a, S: Semantics, B: Backend>(
+    class: &'static Class,
+    resvs: &[&'a Resv<S, B>],
+    patience: Patience,
+) -> Result<Guards<'a, S, B>, TimedOut> {
     let mut locks = LockSet::new(Context::in_class(class));
     let mut objects = Vec::with_capacity(resvs.len());
-    let mut places = Vec::with_capacity(resvs.len());
+    let mut places = Places::default();
     let mut next = 0;
     while let Some(&resv) = resvs.get(next) {
         let lock = resv.backend().object_lock();
-        match locks.lock(lock) {
+        match patience.lock(&locks, lock) {
             Ok(place) => {
+                places.note(next, place);
                 objects.push(resv);
-                places.push(place);
             }
             Err(LockError::AlreadyHeld) => {
                 let place = locks.position(lock);
-                places.push(place.expect("what the set holds has a place"));
+                places.note(next, place.expect("what the set holds has a place"));
             }
             Err(LockError::Deadlock) => {
-                locks.back_off(lock);
+                patience.back_off(&mut locks, lock)?;
+                // It comes first, and all others once more.
                 objects.clear();
                 objects.push(resv);
-                places.clear();
+                places = Places::default();
                 next = 0;
                 continue;
             }
-            Err(LockError::TimedOut) => unreachable!("no timeout was given"),
+            Err(LockError::TimedOut) => return Err(TimedOut),
         }
         next += 1;
     }
     // Nothing more is locked, so each lock can be held by itself.
     let held = locks.into_held();
-    Guards {
-        guards: objects
-            .into_iter()
-            .zip(held)
-            .map(|(resv, held)| Guard::new(resv, held))
-            .collect(),
+    let guards = objects.into_iter().zip(held);
+    Ok(Guards {
+        guards: guards.map(|(resv, held)| Guard::new(resv, held)).collect(),
         places,
-    }
+    })
 }
 
 /// The locks of a slice of objects, held. See [`lock_all`].
@@ -89,19 +207,46 @@ pub fn lock_all_in<'a, S: Semantics, B: Backend>(
 /// Indexed like the slice: places that named the same object have the same guard.
 pub struct Guards<'a, S: Semantics, B: Backend> {
     guards: Vec<Guard<'a, S, B>>,
-    /// Which guard each place of the slice has.
-    places: Vec<usize>,
+    places: Places,
+}
+
+/// Which guard each place of the slice has. Empty, and without memory, as long as each has the one
+/// of its own number.
+#[derive(Debug, Default)]
+struct Places(Vec<usize>);
+
+impl Places {
+    /// The next place, `at`, has this guard.
+    #[inline]
+    fn note(&mut self, at: usize, guard: usize) {
+        if at != guard || !self.0.is_empty() {
+            self.note_other(at, guard);
+        }
+    }
+
+    #[cold]
+    fn note_other(&mut self, at: usize, guard: usize) {
+        if self.0.is_empty() {
+            self.0.extend(0..at);
+        }
+        self.0.push(guard);
+    }
+
+    /// Which guard a place has.
+    fn get(&self, at: usize) -> usize {
+        if self.0.is_empty() { at } else { self.0[at] }
+    }
 }
 
 impl<'a, S: Semantics, B: Backend> Guards<'a, S, B> {
     /// The length of the slice.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.guards.len().max(self.places.0.len())
     }
 
     /// Whether the slice was empty.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.guards.is_empty()
     }
 
     /// One guard for each object, in the order in which they were locked.
@@ -119,21 +264,22 @@ impl<'a, S: Semantics, B: Backend> Index<usize> for Guards<'a, S, B> {
     type Output = Guard<'a, S, B>;
 
     fn index(&self, place: usize) -> &Self::Output {
-        &self.guards[self.places[place]]
+        &self.guards[self.places.get(place)]
     }
 }
 
 impl<S: Semantics, B: Backend> IndexMut<usize> for Guards<'_, S, B> {
     fn index_mut(&mut self, place: usize) -> &mut Self::Output {
-        &mut self.guards[self.places[place]]
+        &mut self.guards[self.places.get(place)]
     }
 }
 
-/// The places of the slice.
+/// Which guard each place of the slice has.
 impl<S: Semantics, B: Backend> fmt::Debug for Guards<'_, S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places: Vec<usize> = (0..self.len()).map(|at| self.places.get(at)).collect();
         f.debug_struct("Guards")
-            .field("places", &self.places)
+            .field("places", &places)
             .finish_non_exhaustive()
     }
 }

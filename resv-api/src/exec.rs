@@ -56,20 +56,24 @@
 //! });
 //! ```
 //!
-//! A task uses [`exec_async`](crate::exec_async()), with the same closure.
+//! A task uses [`exec_async`](crate::exec_async()), with the same closure. Who cannot wait for ever
+//! uses [`exec_until`], which gives up with everything as it was.
 //!
 //! While the closure runs, no other lock of an object may be waited for on this thread, such as
 //! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
 
 use crate::object::Resv;
+use crate::patience::{Patience, TimedOut};
 use crate::receipt::{Members, Receipt};
+use crate::wait::Until;
 use resv_core::lock::{Class, Context, LockError, Watch};
 use resv_core::{Backend, ObjectLock, ReserveError, Semantics};
 use std::cell::Cell;
 use std::fmt;
 use std::task::Waker;
 
-/// Locking on could deadlock: to be returned from the closure of [`exec`], which then runs it again.
+/// Locking on could deadlock, or the time of [`exec_until`] is up: to be returned from the closure,
+/// which is then run again, or not.
 #[derive(Debug)]
 #[must_use = "a back-off is to be returned from the closure"]
 pub struct Backoff(());
@@ -154,14 +158,80 @@ pub fn exec<'env, T, E>(
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn exec_in<'env, T, E>(
     class: &'static Class,
-    mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
+    f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 ) -> Result<T, E> {
-    let mut tx = Tx::new(class, true);
+    let ended = run(Tx::new(class, Patience::Unbounded), f);
+    ended.expect("only a transaction with a deadline runs out of time")
+}
+
+/// [`exec`] that gives up when the locks cannot be had in time: after a
+/// [`Duration`](std::time::Duration), at an [`Instant`](std::time::Instant), or never with `None`.
+///
+/// The time is for waiting, over all runs of the closure together. Locks that are free are taken
+/// whatever the time, so a zero timeout tries and never sleeps; and nothing interrupts the closure.
+///
+/// # Errors
+///
+/// What `f` failed with, or [`TimedOut`]. Everything is released then, and what was not added to is
+/// as it was; after a time-out that is everything.
+///
+/// # Panics
+///
+/// As [`exec`].
+///
+/// ```
+/// use resv_api::{Resv, TimedOut, exec_until};
+/// use std::time::Duration;
+///
+/// let (texture, target) = (Resv::new(), Resv::new());
+/// let somebody = target.lock();
+/// let both = exec_until(Duration::from_millis(1), |tx| {
+///     tx.lock(&texture)?;
+///     tx.lock(&target)?;
+///     Ok(())
+/// });
+/// assert_eq!(both, Err(TimedOut));
+/// assert!(texture.try_lock().is_some());
+/// # drop(somebody);
+/// ```
+#[cfg_attr(feature = "checks", track_caller)]
+pub fn exec_until<'env, T, E: From<TimedOut>>(
+    until: impl Into<Until>,
+    f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
+) -> Result<T, E> {
+    exec_until_in(<&Class>::default(), until, f)
+}
+
+/// [`exec_until`] in a class of one's own, which decides the algorithm and counts the back-offs.
+///
+/// # Errors
+///
+/// As [`exec_until`].
+///
+/// # Panics
+///
+/// As [`exec`].
+#[cfg_attr(feature = "checks", track_caller)]
+pub fn exec_until_in<'env, T, E: From<TimedOut>>(
+    class: &'static Class,
+    until: impl Into<Until>,
+    f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
+) -> Result<T, E> {
+    run(Tx::new(class, Patience::until(until)), f)?
+}
+
+/// Runs `f` until it holds everything, or until the time is up.
+#[inline]
+#[cfg_attr(feature = "checks", track_caller)]
+fn run<'env, T, E>(
+    mut tx: Tx<'env>,
+    mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
+) -> Result<Result<T, E>, TimedOut> {
     loop {
         match f(&tx) {
-            Ok(value) => return Ok(value),
-            Err(ExecError::Failed(error)) => return Err(error),
-            Err(ExecError::Backoff(_)) => tx.back_off(),
+            Ok(value) => return Ok(Ok(value)),
+            Err(ExecError::Failed(error)) => return Ok(Err(error)),
+            Err(ExecError::Backoff(_)) => tx.back_off()?,
         }
     }
 }
@@ -171,18 +241,17 @@ pub fn exec_in<'env, T, E>(
 /// `'env` is how long the objects live: longer than the call of [`exec`].
 pub struct Tx<'env> {
     members: Members<'env>,
-    /// Whether a lock is waited for: not by a task.
-    waits: bool,
-    /// The lock that the last back-off was about.
-    contended: Cell<Option<&'env ObjectLock>>,
+    patience: Patience,
+    /// The lock that the last back-off was about, and why.
+    contended: Cell<Option<(&'env ObjectLock, LockError)>>,
 }
 
 impl<'env> Tx<'env> {
     #[inline]
-    pub(crate) fn new(class: &'static Class, waits: bool) -> Self {
+    pub(crate) fn new(class: &'static Class, patience: Patience) -> Self {
         Tx {
             members: Members::new(Context::in_class(class)),
-            waits,
+            patience,
             contended: Cell::new(None),
         }
     }
@@ -208,12 +277,7 @@ impl<'env> Tx<'env> {
     ) -> Result<Receipt<'t, 'env, S, B>, Backoff> {
         let lock = resv.backend().object_lock();
         let locks = self.members.locks();
-        let taken = if self.waits {
-            locks.lock(lock)
-        } else {
-            locks.try_lock(lock)
-        };
-        let place = match taken {
+        let place = match self.patience.lock(locks, lock) {
             Ok(place) => place,
             Err(error) => self.not_taken(error, lock)?,
         };
@@ -255,25 +319,26 @@ impl<'env> Tx<'env> {
                 let place = self.members.locks().position(lock);
                 Ok(place.expect("what this context holds is a member"))
             }
-            LockError::Deadlock => {
-                self.contended.set(Some(lock));
+            LockError::Deadlock | LockError::TimedOut => {
+                self.contended.set(Some((lock, error)));
                 Err(Backoff(()))
             }
-            LockError::TimedOut => unreachable!("no timeout was given"),
         }
     }
 
     /// Releases everything, and takes the contended object first.
     #[cold]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn back_off(&mut self) {
-        let contended = self.give_up();
-        self.members.lock_first(contended);
+    fn back_off(&mut self) -> Result<(), TimedOut> {
+        match self.give_up() {
+            (_, LockError::TimedOut) => Err(TimedOut),
+            (contended, _) => self.members.lock_first(contended, self.patience),
+        }
     }
 
-    /// Releases everything, and answers which object was contended.
+    /// Releases everything, and answers which object was contended, and why its lock was not taken.
     #[cold]
-    pub(crate) fn give_up(&mut self) -> &'env ObjectLock {
+    pub(crate) fn give_up(&mut self) -> (&'env ObjectLock, LockError) {
         let contended = self.contended.take();
         let contended = contended.expect("a back-off of this transaction");
         assert!(

@@ -35,6 +35,7 @@
 //! ```
 
 use crate::exec::{ExecError, Tx};
+use crate::patience::Patience;
 use resv_core::lock::{Class, Watch};
 use std::fmt;
 use std::pin::Pin;
@@ -61,7 +62,7 @@ where
 {
     ExecFuture {
         f,
-        tx: Some(Tx::new(class, false)),
+        tx: Some(Tx::new(class, Patience::None)),
         watch: None,
     }
 }
@@ -106,7 +107,7 @@ where
                 Ok(value) => Ok(value),
                 Err(ExecError::Failed(error)) => Err(error),
                 Err(ExecError::Backoff(_)) => {
-                    let contended = tx.give_up();
+                    let (contended, _) = tx.give_up();
                     // After the locks: if it is about a lock that nobody has taken, it tells the
                     // next who watches that one.
                     this.watch = None;

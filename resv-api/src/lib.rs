@@ -12,7 +12,8 @@
 //! 5. leaves its own fence behind ([`Slots::add`], with a [`Usage`]), which cannot fail any more.
 //!
 //! A job that uses many buffers locks them in any order with [`exec`](exec()) or [`lock_all`],
-//! without deadlock; a task with [`exec_async`](exec_async()).
+//! without deadlock, [for ever or for a time](exec_until); a task with
+//! [`exec_async`](exec_async()).
 //!
 //! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
 //! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps, [`wait_async`](Resv::wait_async)
@@ -120,6 +121,7 @@ pub mod future;
 pub mod guide;
 mod kind;
 mod object;
+mod patience;
 mod receipt;
 mod recorded;
 mod snapshot;
@@ -129,18 +131,19 @@ pub mod trace;
 mod transaction;
 pub mod wait;
 
-pub use batch::{Guards, lock_all, lock_all_in};
+pub use batch::{Guards, lock_all, lock_all_in, lock_all_until, lock_all_until_in};
 #[cfg(feature = "calloop")]
 pub use calloop::FenceSource;
 pub use describe::{DRIVER, Description, FenceDescription, FenceLine, describe};
 pub use dynamic::{Edit, Reservation, new_reservation};
-pub use exec::{Backoff, ExecError, Tx, exec, exec_in};
+pub use exec::{Backoff, ExecError, Tx, exec, exec_in, exec_until, exec_until_in};
 pub use exec_async::{ExecFuture, exec_async, exec_async_in};
 #[cfg(feature = "fd")]
 pub use fd::{Readiness, ReadyFd};
 pub use future::WaitFuture;
 pub use kind::{BackendKind, DefaultBackend, NotCompiledIn};
 pub use object::Resv;
+pub use patience::TimedOut;
 pub use receipt::{Receipt, Reserved};
 pub use snapshot::Snapshot;
 pub use transaction::{Guard, Slots};

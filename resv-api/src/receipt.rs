@@ -5,6 +5,7 @@
 //! way, and slots reserved through several of them add up.
 
 use crate::object::Resv;
+use crate::patience::{Patience, TimedOut};
 use crate::transaction::{Editor, Promised, finish, fold, slots_for, take_slots};
 use resv_core::lock::{Context, LockSet};
 use resv_core::{
@@ -59,10 +60,14 @@ impl<'env> Members<'env> {
         self.locks.release_all();
     }
 
-    /// With nothing held: takes `lock`, and sleeps until it can.
+    /// With nothing held: takes `lock`, and sleeps until it can or the time is up.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub(crate) fn lock_first(&mut self, lock: &'env ObjectLock) {
-        self.locks.back_off(lock);
+    pub(crate) fn lock_first(
+        &mut self,
+        lock: &'env ObjectLock,
+        patience: Patience,
+    ) -> Result<(), TimedOut> {
+        patience.back_off(&mut self.locks, lock)
     }
 
     /// What is reserved for the member at a place, which is `object`.

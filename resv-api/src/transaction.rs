@@ -171,11 +171,17 @@ pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Hel
 pub struct Guard<'a, S: Semantics, B: Backend> {
     resv: &'a Resv<S, B>,
     held: Held<'a>,
+    /// Whether there may be something to publish or to give up.
+    touched: bool,
 }
 
 impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     pub(crate) fn new(resv: &'a Resv<S, B>, held: Held<'a>) -> Self {
-        Guard { resv, held }
+        Guard {
+            resv,
+            held,
+            touched: false,
+        }
     }
 
     /// Gets memory for `edits` adds or replacements, which then cannot fail.
@@ -231,7 +237,14 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         fold(self.resv, &self.held, init, f)
     }
 
+    /// Publishes, and gives up the rest.
+    #[inline(never)]
+    fn finish(&mut self) {
+        finish(self.resv, &mut self.held);
+    }
+
     fn editor(&mut self) -> Editor<'_, 'a, S, B> {
+        self.touched = true;
         Editor {
             resv: self.resv,
             held: &mut self.held,
@@ -240,8 +253,11 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
 }
 
 impl<S: Semantics, B: Backend> Drop for Guard<'_, S, B> {
+    #[inline]
     fn drop(&mut self) {
-        finish(self.resv, &mut self.held);
+        if self.touched {
+            self.finish();
+        }
         // `held` is dropped after this and releases the lock.
     }
 }

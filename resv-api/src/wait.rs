@@ -88,11 +88,12 @@ impl Until {
         }
     }
 
-    /// The instant at which to give up; `None` for ever.
-    fn deadline(self) -> Option<Instant> {
+    /// The instant at which to give up, now if no sleep is allowed; `None` for ever.
+    pub(crate) fn deadline(self) -> Option<Instant> {
         match self.fixed() {
+            Until::Forever => None,
+            Until::Timeout(_zero) => Some(Instant::now()),
             Until::Deadline(at) => Some(at),
-            _ => None,
         }
     }
 }

@@ -23,7 +23,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`properties`] | the properties, by where they come from: self-tests, hazards, contract, examples, random scripts |
+//! | [`properties`] | the properties, by where they come from: self-tests, hazards, contract, locks and transactions, composed fences, waits, examples, random scripts |
 //! | [`history`] | concurrent histories: what writers published and readers saw, judged against B1, B2, B4, B9 |
 //! | [`check`] | all of it for as long as one likes, as a function: what `resv check` runs |
 //! | [`model`] | naive models that the random scripts are compared with |

@@ -1,6 +1,8 @@
 //! The list of properties, and the macros that make tests of it.
 
-use crate::properties::{contract, examples, fences, hazards, random, selftests};
+use crate::properties::{
+    composed, contract, examples, fences, hazards, locks, random, selftests, transactions, waits,
+};
 use resv_core::{Backend, Semantics};
 use std::marker::PhantomData;
 
@@ -16,6 +18,55 @@ macro_rules! __with_properties {
                 f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle
                 f_06_a_dropped_signaler_frees_the_object
                 f_07_a_fence_that_is_gone_is_not_had_back
+            }
+            composed {
+                h_18_the_leaves_of_all_are_added
+                h_18_a_composition_in_a_composition_is_flattened
+                h_18_the_pending_leaves_of_a_merge_are_added
+                any_is_added_as_it_is
+                leaves_never_supersede_each_other
+                f_09_an_object_is_idle_with_the_last_leaf
+                f_10_a_merge_of_what_an_object_holds
+                the_first_error_of_a_composition_is_told
+                deadlines_reach_what_an_object_holds
+                lazy_a_look_never_asks
+                lazy_a_wait_for_a_move_asks_once
+                lazy_a_hook_that_signals_ends_the_wait
+            }
+            waits {
+                zero_is_a_poll_of_one_object_and_of_many
+                signalled_failed_and_timed_out_are_told_apart
+                all_waits_for_the_last_object
+                any_waits_for_the_first_object
+                a_wait_covers_the_instant_of_its_start
+                a_wait_that_follows_covers_what_comes_later
+                many_waiters_wait_for_one_object
+                a_wait_that_ends_early_leaves_nothing_behind
+                a_future_is_the_same_wait
+            }
+            transactions {
+                an_error_leaves_every_object_as_it_was
+                a_panic_leaves_every_object_as_it_was
+                b4_what_was_added_before_a_failure_stays
+                b4_every_object_of_a_transaction_is_published
+                l_02_an_object_locked_again_is_the_same_member
+                locking_ends_with_the_first_add
+                objects_of_all_kinds_meet_in_one_transaction
+                a_transaction_replaces_and_copies
+                a_slice_is_locked_in_any_order_with_repetitions
+                b4_the_guards_of_a_slice_publish_what_was_added
+                a_timeout_leaves_every_object_as_it_was
+            }
+            locks {
+                l_01_one_holder_at_a_time_in_all_mixes
+                l_02_locking_twice_is_locking_once
+                l_03_ab_against_ba
+                l_04_cycles_come_apart
+                l_06_who_holds_nothing_never_backs_off
+                l_07_age_is_kept_over_a_back_off
+                l_10_the_wounded_finishes_if_it_needs_no_more
+                l_11_a_back_off_at_any_point_leaves_nothing_locked
+                timeouts_of_both_algorithms
             }
             selftests {
                 t1_sanitycheck

@@ -7,6 +7,7 @@ use resv_api::{
 };
 use resv_core::fence::cell::FenceCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a machine that does something else, too.
@@ -27,6 +28,23 @@ pub(crate) fn job(timeline: &Timeline) -> Signaler {
 /// A job on a timeline of its own.
 pub(crate) fn lone_job() -> Signaler {
     job(&Timeline::new("lone"))
+}
+
+/// So many empty objects.
+pub(crate) fn objects<S: Semantics, B: Backend>(count: usize) -> Vec<Resv<S, B>> {
+    (0..count).map(|_| Resv::default()).collect()
+}
+
+/// So many objects with a fence of each usage, and the jobs of these, which are pending.
+pub(crate) fn occupied<S: Semantics, B: Backend>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
+    let (objects, mut jobs) = (objects(count), Vec::new());
+    for object in &objects {
+        for usage in Usage::ALL {
+            jobs.push(lone_job());
+            add(object, &jobs[jobs.len() - 1], usage);
+        }
+    }
+    (objects, jobs)
 }
 
 /// Locks, reserves one slot, adds and unlocks.
@@ -52,6 +70,34 @@ pub(crate) fn replace<S: Semantics, B: Backend>(
     let mut guard = resv.lock();
     let mut slots = guard.reserve(1).expect("memory for one slot");
     slots.replace(timeline.id(), fence, usage)
+}
+
+/// Where so many threads wait for each other: a barrier that says so if one does not come.
+pub(crate) struct Meeting {
+    missing: Mutex<usize>,
+    all_are_there: Condvar,
+}
+
+impl Meeting {
+    pub(crate) fn of(threads: usize) -> Meeting {
+        Meeting {
+            missing: Mutex::new(threads),
+            all_are_there: Condvar::new(),
+        }
+    }
+
+    /// Waits until as many have come as it is for.
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        *missing -= 1;
+        self.all_are_there.notify_all();
+        let (missing, _) = self
+            .all_are_there
+            .wait_timeout_while(missing, AGES / 4, |missing| *missing > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        assert_eq!(*missing, 0, "so many are held up on their way here");
+    }
 }
 
 /// The pending entries in a fixed order.

@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 ///
 /// One value of the type belongs to one object, so a fault may have state.
 pub trait Fault: Send + Sync {
+    /// [`Backend::object_lock`]. The calls below are made with the lock of `object` in any case.
+    fn object_lock<'a>(&'a self, object: &'a Locked) -> &'a ObjectLock {
+        object.object_lock()
+    }
+
     /// [`Backend::reserve`].
     fn reserve(
         &self,
@@ -52,10 +57,7 @@ pub trait Fault: Send + Sync {
 
     /// [`Backend::fold_held`].
     fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
-        object.fold_held(held, Vec::new(), |mut all, entry| {
-            all.push(entry.clone());
-            all
-        })
+        held_entries(object, held)
     }
 
     /// [`Backend::snapshot`].
@@ -155,25 +157,51 @@ impl Drop for Faulty {
     }
 }
 
+impl Faulty {
+    /// A lock for the inner object where the fault has one of its own, of which `held` is the proof:
+    /// it is taken for as long as one call lasts.
+    fn own_lock(&self, held: &Held<'_>) -> Option<Held<'_>> {
+        let (inner, lock) = (self.inner.object_lock(), self.object_lock());
+        if std::ptr::eq(lock, inner) {
+            return None;
+        }
+        assert!(held.is_for(lock), "the lock of another object is held");
+        Some(inner.lock())
+    }
+
+    /// Calls `f` with a proof for the inner object.
+    fn locked<R>(&self, held: &mut Held<'_>, f: impl FnOnce(&mut Held<'_>) -> R) -> R {
+        let own = self.own_lock(held);
+        match own {
+            Some(mut own) => f(&mut own),
+            None => f(held),
+        }
+    }
+}
+
 impl Backend for Faulty {
     const NAME: &'static str = "faulty";
     type Snapshot = View;
 
     fn object_lock(&self) -> &ObjectLock {
-        self.inner.object_lock()
+        self.fault.object_lock(&self.inner)
     }
 
     fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
-        self.fault.reserve(&self.inner, held, room)
+        self.locked(held, |held| self.fault.reserve(&self.inner, held, room))
     }
 
     fn edit(&self, held: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         self.staged.store(true, Ordering::Relaxed);
-        self.fault.edit(&self.inner, held, &mut removes, add);
+        self.locked(held, |held| {
+            self.fault.edit(&self.inner, held, &mut removes, add);
+        });
     }
 
     fn publish(&self, held: &mut Held<'_>) {
-        let mut publish = || self.fault.publish(&self.inner, held);
+        let mut publish = || {
+            self.locked(held, |held| self.fault.publish(&self.inner, held));
+        };
         if std::thread::panicking() {
             // A panic must not come out of the guard that is dropped by another panic.
             let _ = catch_unwind(AssertUnwindSafe(&mut publish));
@@ -186,11 +214,15 @@ impl Backend for Faulty {
     }
 
     fn unreserve(&self, held: &mut Held<'_>) {
-        self.fault.unreserve(&self.inner, held);
+        self.locked(held, |held| self.fault.unreserve(&self.inner, held));
     }
 
     fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
-        self.fault.held(&self.inner, held).iter().fold(init, f)
+        let entries = {
+            let own = self.own_lock(held);
+            self.fault.held(&self.inner, own.as_ref().unwrap_or(held))
+        };
+        entries.iter().fold(init, f)
     }
 
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
@@ -265,6 +297,14 @@ impl Gap {
 /// The pending entries of now, in order of their adding.
 pub(crate) fn now(object: &Locked) -> Vec<Entry> {
     object.snapshot().expect("memory for a few entries")
+}
+
+/// The entries as the holder sees them.
+pub(crate) fn held_entries(object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+    object.fold_held(held, Vec::new(), |mut all, entry| {
+        all.push(entry.clone());
+        all
+    })
 }
 
 /// Kernel and write.

@@ -53,6 +53,8 @@ pub fn fixtures() -> impl Iterator<Item = &'static Fixture> {
         faults::usage_levels::FIXTURES,
         faults::readers::FIXTURES,
         faults::writers::FIXTURES,
+        faults::transactions::FIXTURES,
+        faults::composed::FIXTURES,
         faults::corners::FIXTURES,
     ]
     .into_iter()

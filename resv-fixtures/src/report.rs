@@ -33,13 +33,14 @@ pub fn is_lucky(property: &str) -> bool {
 }
 
 /// Properties with two threads that run freely.
-const RACES: [&str; 6] = [
+const RACES: [&str; 7] = [
     "contract::b1_a_read_is_of_one_instant",
     "contract::b2_idle_was_true",
     "contract::b2_a_visit_that_shows_nothing_was_true",
     "contract::b2_a_racing_snapshot_holds_fences_of_the_object",
     "contract::b9_two_writers_lose_nothing",
     "fences::f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle",
+    "locks::l_01_one_holder_at_a_time_in_all_mixes",
 ];
 
 /// Every property of the suite.
@@ -187,6 +188,25 @@ const WHY_KEPT: &[(&str, &str)] = &[
     (
         "selftests::wait_",
         "is about waiting in `resv-api`, which no semantics or back end can break alone",
+    ),
+    (
+        "waits::",
+        "is about waiting in `resv-api`; of it a back end can spoil the set alone, which others are about",
+    ),
+    (
+        "locks::l_",
+        "is about the lock of `resv-core`, of which a back end can spoil no more than that it is one \
+         lock; loom: `known_bad_deadlocks_are_found`",
+    ),
+    (
+        "composed::f_",
+        "is about composing what an object holds, in `resv-core`; loom: \
+         `h_12_known_bad_without_looking_again`",
+    ),
+    (
+        "composed::h_18",
+        "is about taking compositions apart in `resv-api`, which no semantics or back end can break \
+         alone",
     ),
     (
         "selftests::the_object_safe_form",

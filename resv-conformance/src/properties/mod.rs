@@ -3,20 +3,28 @@
 //! A property panics when it does not hold. It makes its own objects, leaves nothing behind, and may
 //! run beside others. Names say what they are about: `h_NN` is a hazard of section 4.2 of the
 //! specification, `b1` to `b9` a promise of the back-end contract, `e01` to `e17` a worked example,
-//! `t1` to `t5` a self-test of the kernel, `f_NN` a rule of fences.
+//! `t1` to `t5` a self-test of the kernel, `f_NN` a rule of fences, `l_NN` one of locking many objects.
 //!
 //! | module | about |
 //! |---|---|
 //! | [`fences`] | fences as seen through an object that holds them |
+//! | [`composed`] | fences made of fences, and lazy ones, in an object |
+//! | [`waits`] | waits for an object, for many, and for whatever is ready first |
+//! | [`transactions`] | what transactions over many objects leave in them, on every path |
+//! | [`locks`] | the locks of many objects: who waits, who yields |
 //! | [`selftests`] | the kernel's self-tests of reservation objects, and the gaps they leave |
 //! | [`hazards`] | what went wrong before, or would have |
 //! | [`contract`] | the promises B1 to B9 of a back end |
 //! | [`examples`] | E1 to E17: where the semantics differ |
 //! | [`random`] | random scripts against the models of [`model`](crate::model) |
 
+pub mod composed;
 pub mod contract;
 pub mod examples;
 pub mod fences;
 pub mod hazards;
+pub mod locks;
 pub mod random;
 pub mod selftests;
+pub mod transactions;
+pub mod waits;

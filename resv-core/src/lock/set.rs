@@ -9,12 +9,10 @@ use super::{Context, Held, LockError, ObjectLock, Watch, contended};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::task::Waker;
+use std::time::Instant;
 
 /// How many locks have their place in the set itself.
 const INLINE: usize = 32;
-
-/// How a lock is taken: waiting for it or not.
-type Take = fn(&ObjectLock, &Context) -> Result<(), LockError>;
 
 /// The place of one lock. Empty while its proof is lent out.
 type Place<'l> = Cell<Option<&'l ObjectLock>>;
@@ -100,9 +98,33 @@ impl<'l> LockSet<'l> {
         self.lock_by(lock, |lock, context| lock.take_with(context, || None))
     }
 
-    #[inline]
+    /// [`lock`](LockSet::lock) that gives up at `deadline`. A lock that is free is taken also when
+    /// that has passed.
+    ///
+    /// # Errors
+    ///
+    /// Also [`LockError::TimedOut`]; a context that must back off is told so first.
+    ///
+    /// # Panics
+    ///
+    /// As [`ObjectLock::lock_with`].
     #[cfg_attr(feature = "checks", track_caller)]
-    fn lock_by(&self, lock: &'l ObjectLock, take: Take) -> Result<usize, LockError> {
+    pub fn lock_until(&self, lock: &'l ObjectLock, deadline: Instant) -> Result<usize, LockError> {
+        lock.checks.wanted_for_a_time(Some(&self.context));
+        self.lock_by(lock, |lock, context| {
+            lock.take_with(context, || Some(deadline))
+        })
+    }
+
+    /// Takes a lock by `take`: waiting for it, for a time, or not.
+    // Always: this is the loop of whoever locks many, and a call for each lock is a quarter of it.
+    #[inline(always)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn lock_by(
+        &self,
+        lock: &'l ObjectLock,
+        take: impl FnOnce(&ObjectLock, &Context) -> Result<(), LockError>,
+    ) -> Result<usize, LockError> {
         let index = self.len();
         match self.first.get(index) {
             Some(place) => {
@@ -115,7 +137,13 @@ impl<'l> LockSet<'l> {
         Ok(index)
     }
 
-    fn lock_more(&self, index: usize, lock: &'l ObjectLock, take: Take) -> Result<(), LockError> {
+    #[cold]
+    fn lock_more(
+        &self,
+        index: usize,
+        lock: &'l ObjectLock,
+        take: impl FnOnce(&ObjectLock, &Context) -> Result<(), LockError>,
+    ) -> Result<(), LockError> {
         let mut more = self.more.borrow_mut();
         // Before the lock is taken, as this may fail.
         more.reserve(1);
@@ -131,6 +159,21 @@ impl<'l> LockSet<'l> {
         self.release_all();
         self.lock(lock)
             .expect("a context that holds nothing never backs off");
+    }
+
+    /// [`back_off`](LockSet::back_off) that gives up at `deadline`, with nothing held.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::TimedOut`].
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn back_off_until(
+        &mut self,
+        lock: &'l ObjectLock,
+        deadline: Instant,
+    ) -> Result<(), LockError> {
+        self.release_all();
+        self.lock_until(lock, deadline).map(drop)
     }
 
     /// [`lock`](LockSet::lock) that never waits: of a lock that cannot be had at once it says

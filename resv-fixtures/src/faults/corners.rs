@@ -1,7 +1,7 @@
 //! Small defects that nobody has had yet, each in a corner that only one property of the suite looks
 //! into. Without them nobody would notice if that property were gone.
 
-use crate::fault::{Fault, ONE, lock, now};
+use crate::fault::{Fault, ONE, held_entries, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
     Backend, Entry, ExclusiveShared, Held, Key, Locked, ReserveError, Room, Usage, UsageLevels,
@@ -17,7 +17,7 @@ pub const FIXTURES: &[Fixture] = &[
         "busy_once_locked",
         "B2",
         "mutant",
-        "an object that was locked and never edited is busy",
+        "an object at which a holder has looked, and that was never edited, is busy",
         &["selftests::t1_sanitycheck"],
     ),
     fault::<WritersReadersOthers, HolderSeesWrongUsage>(
@@ -116,7 +116,11 @@ pub const FIXTURES: &[Fixture] = &[
         "B4",
         "mutant",
         "what a panicking holder added to the others is lost",
-        &["contract::b4_a_panic_publishes_what_was_added"],
+        &[
+            "contract::b4_a_panic_publishes_what_was_added",
+            "transactions::b4_what_was_added_before_a_failure_stays",
+            "transactions::b4_the_guards_of_a_slice_publish_what_was_added",
+        ],
     ),
     fault::<WritersReadersOthers, PanicLoses<false>>(
         "panic_loses_readers",
@@ -188,11 +192,11 @@ impl Fault for BusyOnceLocked {
         object.reserve(held, room)
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
         if !self.reserved.load(Ordering::Relaxed) {
             self.is_busy.store(true, Ordering::Relaxed);
         }
-        object.unreserve(held);
+        held_entries(object, held)
     }
 
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {

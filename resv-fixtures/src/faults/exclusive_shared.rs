@@ -15,7 +15,11 @@ pub const FIXTURES: &[Fixture] = &[
         "derived from 5.10; left over from the rework of July 2017 \
          (1500989710-12982-1-git-send-email-deathsimple@vodafone.de)",
         "a wait for the exclusive fence and exactly one shared fence ends with the exclusive one",
-        &["hazards::h_24_a_wait_for_a_writer_and_one_reader"],
+        &[
+            "hazards::h_24_a_wait_for_a_writer_and_one_reader",
+            "waits::all_waits_for_the_last_object",
+            "waits::any_waits_for_the_first_object",
+        ],
     ),
     fault::<ExclusiveShared, IdleIsNotValidated>(
         "idle_is_not_validated",

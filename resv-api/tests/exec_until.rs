@@ -1,0 +1,196 @@
+//! Transactions over many objects that give up in time.
+
+use resv_api::lock::{Algorithm, Class};
+use resv_api::{
+    Backoff, ExecError, Locked, ReserveError, Resv, Signaler, TimedOut, Timeline, Usage,
+    UsageLevels, exec_in, exec_until, exec_until_in, lock_all_until, lock_all_until_in,
+};
+use std::sync::{Barrier, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+type Object = Resv<UsageLevels, Locked>;
+
+const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(2);
+
+fn job() -> Signaler {
+    Timeline::new("test").issue().expect("a seqno is left")
+}
+
+fn objects(count: usize) -> Vec<Object> {
+    (0..count).map(|_| Object::default()).collect()
+}
+
+/// How many entries each object has; every lock must be free.
+fn pending(objects: &[Object]) -> Vec<usize> {
+    let each = objects.iter().map(|object| object.try_lock());
+    each.map(|guard| guard.expect("free").entries().len())
+        .collect()
+}
+
+/// What a program makes of both errors.
+#[derive(Debug, PartialEq)]
+enum SubmitError {
+    Memory(ReserveError),
+    Late,
+}
+
+impl From<ReserveError> for SubmitError {
+    fn from(error: ReserveError) -> Self {
+        SubmitError::Memory(error)
+    }
+}
+
+impl From<TimedOut> for SubmitError {
+    fn from(_: TimedOut) -> Self {
+        SubmitError::Late
+    }
+}
+
+#[test]
+fn both_errors_come_out_as_the_programs_own() {
+    let objects = objects(2);
+    let job = job();
+    let submit = || {
+        exec_until(SHORT, |tx| {
+            let each = objects.iter().map(|object| tx.lock(object));
+            let receipts = each.collect::<Result<Vec<_>, Backoff>>()?;
+            let _too_many = receipts[0].reserve(1)?;
+            receipts[1].reserve(1)?.add(job.fence(), Usage::Write);
+            Ok(())
+        })
+    };
+    let somebody = objects[1].lock();
+    assert_eq!(submit(), Err(SubmitError::Late));
+    drop(somebody);
+    assert_eq!(pending(&objects), [0, 0]);
+    assert_eq!(submit(), Ok(()));
+    assert_eq!(pending(&objects), [0, 1]);
+}
+
+#[test]
+fn deadlines_and_for_ever_are_times_too() {
+    let objects = objects(2);
+    let slice = [&objects[0], &objects[1]];
+    let past = Instant::now();
+    assert_eq!(lock_all_until(past, &slice).map(|it| it.len()), Ok(2));
+    let held = exec_until::<_, TimedOut>(past, |tx| {
+        tx.lock_all(&slice)?;
+        Ok(tx.held())
+    });
+    assert_eq!(held, Ok(2));
+    let somebody = objects[0].lock();
+    assert_eq!(lock_all_until(past, &slice).err(), Some(TimedOut));
+    let (waits, waiting) = mpsc::channel();
+    thread::scope(|scope| {
+        let patient = scope.spawn(|| {
+            waits.send(()).expect("somebody listens");
+            lock_all_until(None, &slice).map(|it| it.len())
+        });
+        waiting.recv().expect("it begins");
+        drop(somebody);
+        assert_eq!(patient.join().expect("no panic"), Ok(2));
+    });
+    let never = exec_until::<(), _>(Duration::MAX, |_| Err(ExecError::Failed(TimedOut)));
+    assert_eq!(never, Err(TimedOut), "the closure's own");
+}
+
+/// The closure may also do without the object that it could not have.
+#[test]
+fn a_closure_may_go_on_without_what_is_late() {
+    let objects = objects(2);
+    let job = job();
+    let _somebody = objects[0].lock();
+    let done = exec_until::<_, SubmitError>(SHORT, |tx| {
+        let late = tx.lock(&objects[0]).is_err();
+        let receipt = tx.lock(&objects[1])?;
+        receipt.reserve(1)?.add(job.fence(), Usage::Write);
+        Ok(late)
+    });
+    assert_eq!(done, Ok(true));
+    assert_eq!(pending(&objects[1..]), [1]);
+}
+
+/// One of two that cross backs off, and sleeps for the object it was about. If the other one keeps
+/// that, the time ends there; if not, the closure runs again.
+#[test]
+fn the_time_is_for_all_runs_together() {
+    for algorithm in Algorithm::ALL {
+        for keeps in [false, true] {
+            let class: &'static Class = Box::leak(Box::new(Class::new(algorithm)));
+            let objects = &objects(2);
+            let (both_hold, late) = (&Barrier::new(2), &Barrier::new(2));
+            let (older_begins, younger_may_begin) = mpsc::channel();
+            let runs = thread::scope(|scope| {
+                scope.spawn(move || {
+                    let older = exec_in::<_, ReserveError>(class, |tx| {
+                        tx.lock(&objects[0])?;
+                        older_begins.send(()).expect("the younger one waits");
+                        both_hold.wait();
+                        tx.lock(&objects[1])?;
+                        if keeps {
+                            late.wait();
+                        }
+                        Ok(())
+                    });
+                    older.expect("no memory is needed");
+                });
+                let younger = scope.spawn(move || {
+                    younger_may_begin.recv().expect("the older one begins");
+                    let mut runs = 0;
+                    let time = if keeps { SHORT } else { LONG };
+                    let ended = exec_until_in::<_, TimedOut>(class, time, |tx| {
+                        runs += 1;
+                        tx.lock(&objects[1])?;
+                        if runs == 1 {
+                            both_hold.wait();
+                        }
+                        tx.lock(&objects[0])?;
+                        Ok(())
+                    });
+                    if keeps {
+                        // All that it held is free by now, or the older one would not have it.
+                        let slice = [&objects[1], &objects[0], &objects[1]];
+                        let batch = lock_all_until_in(class, Duration::ZERO, &slice);
+                        assert_eq!(batch.err(), Some(TimedOut));
+                        late.wait();
+                    }
+                    (ended, runs)
+                });
+                younger.join().expect("no panic")
+            });
+            let expected = if keeps {
+                (Err(TimedOut), 1)
+            } else {
+                (Ok(()), 2)
+            };
+            assert_eq!(runs, expected, "{algorithm:?}");
+            assert_eq!(pending(objects), [0, 0]);
+        }
+    }
+}
+
+#[test]
+fn no_time_out_after_the_first_add() {
+    let objects = objects(2);
+    let job = job();
+    let run = || {
+        exec_until::<(), SubmitError>(SHORT, |tx| {
+            let late = tx.lock(&objects[0]).expect_err("somebody holds it");
+            let slots = tx.lock(&objects[1])?.reserve(1);
+            slots?.add(job.fence(), Usage::Write);
+            Err(late.into())
+        })
+    };
+    let somebody = objects[0].lock();
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    drop(somebody);
+    let panic = panic.expect_err("an add cannot be taken back");
+    let message = panic.downcast_ref::<&str>().expect("a message");
+    assert!(
+        message.contains("has added and then backs off"),
+        "{message}"
+    );
+    assert_eq!(pending(&objects), [0, 1]);
+}
