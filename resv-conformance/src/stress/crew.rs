@@ -2,6 +2,7 @@
 
 use super::jobs::Jobs;
 use super::leftovers::Before;
+use super::sync::Mutex;
 use super::watchdog::{self, Doing, Post};
 use super::worker::{Remains, Worker};
 use super::world::World;
@@ -11,7 +12,7 @@ use resv_api::lock::Algorithm;
 use resv_core::{Backend, Semantics, Signaler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
