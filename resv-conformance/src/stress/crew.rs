@@ -131,7 +131,7 @@ pub(super) fn run<S: Semantics, B: Backend>(
     let remains = thread::scope(|scope| {
         let (ended, watched) = mpsc::channel();
         let (crew, work) = (&crew, &work);
-        scope.spawn(move || watchdog::watch_crew(scope, crew, config, &watched));
+        let watchdog = scope.spawn(move || watchdog::watch_crew(scope, crew, config, &watched));
         let server = scope.spawn(|| crew.jobs.serve());
         let workers: Vec<_> = (0..threads)
             .map(|thread| scope.spawn(move || crew.work(thread, work)))
@@ -143,6 +143,8 @@ pub(super) fn run<S: Semantics, B: Backend>(
         crew.jobs.end();
         server.join().expect("signalling does not panic");
         drop(ended);
+        // ThreadSanitizer sees a thread joined, but not a scope that waits for it.
+        watchdog.join().expect("watching does not panic");
         remains
     });
     if let Some(failure) = crew.found() {
