@@ -13,20 +13,30 @@ use std::cell::UnsafeCell;
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// A number that anybody may change at any time.
 #[derive(Default)]
-struct Racy(UnsafeCell<u64>);
+struct Racy {
+    number: UnsafeCell<u64>,
+    /// How many threads have come to change it.
+    here: AtomicUsize,
+}
 
 // SAFETY: none. Changing it on two threads at once is a data race, which is what it is for.
 unsafe impl Sync for Racy {}
 
 impl Racy {
     fn bump(&self) {
+        // Both at once, whatever the machine does. Relaxed: it orders nothing.
+        self.here.fetch_add(1, Ordering::Relaxed);
+        while self.here.load(Ordering::Relaxed) < 2 {
+            thread::yield_now();
+        }
         for _ in 0..1_000 {
             // SAFETY: none, see above. The black box keeps each step in the program.
-            unsafe { *self.0.get() = black_box(*self.0.get() + 1) };
+            unsafe { *self.number.get() = black_box(*self.number.get() + 1) };
         }
     }
 }
