@@ -214,7 +214,8 @@ mod tests {
         for _ in 0..200 {
             let (jobs, fences) = jobs(4);
             let count = Count::default();
-            std::thread::scope(|scope| {
+            // Callbacks may be running still when all have signalled; the scope joins them.
+            let countdown = std::thread::scope(|scope| {
                 for job in jobs {
                     scope.spawn(|| job.signal());
                 }
@@ -222,10 +223,10 @@ mod tests {
                 while !fences.iter().all(Fence::is_signaled) {
                     std::thread::yield_now();
                 }
-                // Callbacks may be running still; the scope joins them.
-                std::mem::forget(countdown);
+                countdown
             });
             assert_eq!(count.get(), 1);
+            drop(countdown);
         }
     }
 }

@@ -70,7 +70,23 @@ impl<'env> Members<'env> {
         patience.back_off(&mut self.locks, lock)
     }
 
-    /// What is reserved for the member at a place, which is `object`.
+    /// Gets memory to note what is reserved for the member at a place, of which `edits` are wanted:
+    /// want of it is an error of the reservation like any other.
+    fn make_note(&self, place: usize, edits: usize) -> Result<(), ReserveError> {
+        let mut touched = self.touched.borrow_mut();
+        if place >= touched.len() {
+            let wanted = self.locks.len().max(place + 1);
+            let missing = wanted - touched.len();
+            touched
+                .try_reserve(missing)
+                .map_err(|_| ReserveError::new(edits))?;
+            touched.resize_with(wanted, || None);
+        }
+        Ok(())
+    }
+
+    /// What is reserved for the member at a place, which is `object`; there is a
+    /// [note](Members::make_note) of it.
     fn promised<R>(
         &self,
         place: usize,
@@ -78,9 +94,6 @@ impl<'env> Members<'env> {
         f: impl FnOnce(&mut Promised) -> R,
     ) -> R {
         let mut touched = self.touched.borrow_mut();
-        if place >= touched.len() {
-            touched.resize_with(self.locks.len().max(place + 1), || None);
-        }
         let touched = touched[place].get_or_insert(Touched {
             object,
             promised: Promised::default(),
@@ -145,6 +158,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     ///
     /// When memory cannot be had. Nothing has changed then.
     pub fn reserve(&self, edits: usize) -> Result<Reserved<'t, 'env, S, B>, ReserveError> {
+        self.members.make_note(self.place, edits)?;
         self.edit(|mut editor, promised| {
             editor.reserve(*promised, edits)?;
             promised.edits += edits;
@@ -165,6 +179,8 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     /// When memory cannot be had. Nothing has changed then.
     pub fn copy_from<B2: Backend>(&self, source: &Resv<S, B2>) -> Result<(), ReserveError> {
         let snapshot = source.try_snapshot()?;
+        let edits = snapshot.iter().count();
+        self.members.make_note(self.place, edits)?;
         self.edit(|mut editor, promised| editor.assign(*promised, snapshot.iter()))
     }
 

@@ -1,45 +1,18 @@
 //! What a wait allocates: nothing if there is nothing to sleep for, and nothing that stays.
 
+#[path = "../../resv-rcu-array/tests/common/mod.rs"]
+mod common;
+
+use common::{balance, counted};
 use resv_api::*;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// The system's allocator, counting per thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static LIVE: Cell<isize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract; the
-// counters are plain cells without destructors, so they neither allocate nor fail.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        LIVE.set(LIVE.get() + 1);
-        // SAFETY: the caller's promise is the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        LIVE.set(LIVE.get() - 1);
-        // SAFETY: the memory came from `System.alloc` with this layout, by the caller's promise.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 fn allocations<T>(run: impl FnOnce() -> T) -> (usize, T) {
-    let before = ALLOCATIONS.get();
-    let result = run();
-    (ALLOCATIONS.get() - before, result)
+    let (result, allocated, _) = counted(run);
+    (allocated, result)
 }
 
 fn object() -> (Resv<UsageLevels, Locked>, Signaler) {
@@ -114,7 +87,7 @@ fn waits_that_end_early_leave_nothing_behind() {
         assert_eq!(Pin::new(&mut future).poll(&mut cx), Poll::Pending);
     };
     waits(); // lists of callbacks have grown, and keep their room
-    let before = LIVE.get();
+    let before = balance();
     (0..20).for_each(|_| waits());
-    assert_eq!(LIVE.get(), before);
+    assert_eq!(balance(), before);
 }

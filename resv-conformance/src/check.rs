@@ -7,7 +7,7 @@
 //!
 //! * a batch of random scripts, each played on real objects and on the naive [model](crate::model),
 //!   with every question asked after every step. A difference is shrunk.
-//! * a concurrent [history](crate::history), judged answer by answer.
+//! * a concurrent [history], judged answer by answer.
 //!
 //! The program of a third party that checks its own back end:
 //!

@@ -81,6 +81,8 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     run("random", Box::new(random));
     let pct = PctScheduler::new_from_seed(seed, 3, iterations);
     run("PCT", Box::new(pct));
+    // `scripts/shuttle` adds these up.
+    println!("explored {} schedules", 2 * iterations);
 }
 
 /// Whether some schedule makes `model` see what it must not. The model says so instead of failing, so

@@ -72,6 +72,9 @@ pub mod lock;
 pub mod locked;
 pub mod semantics;
 mod sync;
+#[cfg(tsan)]
+#[doc(hidden)]
+pub mod tsan;
 pub mod usage;
 
 pub use backend::{Backend, Counters, Garbage, ReserveError, Room};

@@ -5,15 +5,24 @@
 //! `--cfg shuttle`, where statics live on from one execution to the next and one execution runs at a
 //! time (`resv-conformance/tests/shuttle.rs`).
 //!
+//! Under `--cfg tsan` the mutex is the standard one made visible to ThreadSanitizer.
+//!
 //! The mutex is the standard one, which on Linux is a futex and never allocates, not even under
 //! contention: dropping the last reference of a fence takes one, and contract B3 says that edits
 //! allocate nothing. Poison is ignored: no invariant is open while foreign code runs.
 
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
+    #[cfg(tsan)]
+    use crate::tsan::Mutex as StdMutex;
+    #[cfg(tsan)]
+    pub(crate) use crate::tsan::{Condvar, MutexGuard};
+    #[cfg(not(tsan))]
+    use std::sync::Mutex as StdMutex;
+    use std::sync::PoisonError;
     pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    #[cfg(not(tsan))]
     pub(crate) use std::sync::{Condvar, MutexGuard};
-    use std::sync::{Mutex as StdMutex, PoisonError};
     use std::time::Instant;
 
     /// A mutex without poison.

@@ -2,6 +2,7 @@
 
 use super::jobs::Jobs;
 use super::leftovers::Before;
+use super::sync::Mutex;
 use super::watchdog::{self, Doing, Post};
 use super::worker::{Remains, Worker};
 use super::world::World;
@@ -11,7 +12,7 @@ use resv_api::lock::Algorithm;
 use resv_core::{Backend, Semantics, Signaler};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -130,7 +131,7 @@ pub(super) fn run<S: Semantics, B: Backend>(
     let remains = thread::scope(|scope| {
         let (ended, watched) = mpsc::channel();
         let (crew, work) = (&crew, &work);
-        scope.spawn(move || watchdog::watch_crew(scope, crew, config, &watched));
+        let watchdog = scope.spawn(move || watchdog::watch_crew(scope, crew, config, &watched));
         let server = scope.spawn(|| crew.jobs.serve());
         let workers: Vec<_> = (0..threads)
             .map(|thread| scope.spawn(move || crew.work(thread, work)))
@@ -142,6 +143,8 @@ pub(super) fn run<S: Semantics, B: Backend>(
         crew.jobs.end();
         server.join().expect("signalling does not panic");
         drop(ended);
+        // ThreadSanitizer sees a thread joined, but not a scope that waits for it.
+        watchdog.join().expect("watching does not panic");
         remains
     });
     if let Some(failure) = crew.found() {

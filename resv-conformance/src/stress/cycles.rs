@@ -2,14 +2,15 @@
 //! a back-off takes that apart.
 
 use super::crew::{self, Crew, Phase};
+use super::sync::{Condvar, Mutex};
 use super::watchdog::Doing;
 use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
 use resv_api::lock::Algorithm;
 use resv_api::{ExecError, exec_in};
 use resv_core::{Backend, Semantics};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Cycles of so many contexts, at least 2, for about `time`.

@@ -1,10 +1,11 @@
 //! The fences that are signalled while a phase runs: by a thread of its own that takes no lock, and
 //! by whoever likes to, locks held or not.
 
+use super::sync::{Mutex, MutexGuard};
 use resv_core::{FenceError, Signaler};
 use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 

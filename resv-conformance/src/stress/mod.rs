@@ -60,6 +60,7 @@ mod ledger;
 mod leftovers;
 mod mixed;
 mod random;
+mod sync;
 mod waits;
 mod watchdog;
 mod worker;

@@ -123,7 +123,7 @@ pub(super) fn watched<T>(
     let checked = std::thread::scope(|scope| {
         let (until, ended) = mpsc::channel::<()>();
         let posts = std::slice::from_ref(&post);
-        scope.spawn(move || {
+        let watchdog = scope.spawn(move || {
             watch(posts, config, &ended, |_| {
                 let quiet = config.patience;
                 found(Fault::new(format_args!(
@@ -133,6 +133,8 @@ pub(super) fn watched<T>(
         });
         let checked = catch_unwind(AssertUnwindSafe(|| check(&post)));
         drop(until);
+        // ThreadSanitizer sees a thread joined, but not a scope that waits for it.
+        watchdog.join().expect("watching does not panic");
         checked
     });
     let checked = checked.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)));

@@ -11,10 +11,11 @@
 
 use super::Fault;
 use super::ledger::{Ledger, sorted};
+use super::sync::{Mutex, MutexGuard};
 use resv_api::{Access, Entry, Resv};
 use resv_core::{Backend, Semantics};
+use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// Nobody.
 const NOBODY: usize = 0;

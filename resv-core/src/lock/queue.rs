@@ -11,6 +11,7 @@
 
 use super::word::Claim;
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_until};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -87,10 +88,14 @@ impl Bell {
 
     /// Wakes the task; called once, by whoever took the watcher out of the queue, with no mutex of
     /// ours held.
+    ///
+    /// A waker is foreign code. If it panics, that has been reported by the panic hook and ends here:
+    /// who releases a lock has nothing to do with the task, may have more locks to release, and may
+    /// be unwinding already.
     pub(super) fn ring(&self) {
         let waker = self.0.lock().take();
         if let Some(waker) = waker {
-            waker.wake();
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 

@@ -1,4 +1,5 @@
-//! A global allocator that counts, and fails on request, for the current thread only.
+//! A global allocator that counts, and fails on request, for the current thread only. The tests of
+//! resv-api use it, too.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -46,6 +47,13 @@ pub(crate) fn counted<T>(f: impl FnOnce() -> T) -> (T, usize, usize) {
     let (allocated, freed) = (ALLOCATED.get(), FREED.get());
     let result = f();
     (result, ALLOCATED.get() - allocated, FREED.get() - freed)
+}
+
+/// Allocations of this thread that it has not freed.
+#[allow(dead_code, reason = "each test file uses a part")]
+pub(crate) fn balance() -> isize {
+    let count = |count: usize| isize::try_from(count).expect("not that many");
+    count(ALLOCATED.get()) - count(FREED.get())
 }
 
 /// Runs `f`, in which allocation number `k` (from 0) of this thread fails, and says whether it did.

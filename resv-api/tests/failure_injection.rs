@@ -1,0 +1,316 @@
+//! H-31 for users of the library: when the k-th allocation of a reservation, a copy or a snapshot
+//! fails, for every k, on every back end and under every semantics, an error is returned, nothing has
+//! changed, nothing has leaked, the lock is free, and with memory the same call succeeds.
+//!
+//! What cannot fail softly is not asked to. `crossbeam-epoch` and `arc-swap` abort when an allocation
+//! of their own fails; they allocate for a thread's first use and for what it retires, so a thread
+//! here has used both, and has handed over what it retired, before an allocation fails. The
+//! conveniences that return no error (`snapshot`, `waits_for`, `entries` of a guard) abort as
+//! collections do, and so does locking: a lock that threads meet at, and the fifth lock of a
+//! transaction, get memory of their own.
+
+#[path = "../../resv-rcu-array/tests/common/mod.rs"]
+mod common;
+
+use common::{balance, failing};
+use resv_api::fence::pool_stats;
+use resv_api::{
+    Access, Backend, Edit, ExclusiveShared, ExecError, Key, Locked, Reservation, ReserveError,
+    Resv, Semantics, Signaler, Timeline, Usage, UsageLevels, WritersReadersOthers, exec,
+};
+
+/// Makes `k` the number of the allocation that fails, for one call. Says whether it failed.
+struct Injector {
+    k: isize,
+    failed: bool,
+}
+
+impl Injector {
+    /// -1: none fails.
+    fn new(k: isize) -> Self {
+        Injector { k, failed: false }
+    }
+
+    fn run<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let (result, failed) = failing(self.k, call);
+        self.failed = failed;
+        result
+    }
+}
+
+/// Two objects, and jobs that outlive them.
+struct World<'j, S: Semantics, B: Backend> {
+    /// Holds the first three jobs.
+    object: Resv<S, B>,
+    /// Holds the next nine, which is more than the object has room for.
+    source: Resv<S, B>,
+    jobs: &'j [Signaler],
+}
+
+const OBJECT: std::ops::Range<usize> = 0..3;
+const SOURCE: std::ops::Range<usize> = 3..12;
+/// Jobs that are in neither of them.
+const SPARE: std::ops::Range<usize> = 12..20;
+
+/// As many jobs as there are, each on a timeline of its own.
+fn jobs() -> Vec<Signaler> {
+    (0..SPARE.end)
+        .map(|_| Timeline::new("t").issue().expect("seqnos are left"))
+        .collect()
+}
+
+impl<'j, S: Semantics, B: Backend> World<'j, S, B> {
+    fn new(jobs: &'j [Signaler]) -> Self {
+        let (object, source) = (Resv::default(), Resv::default());
+        add(&object, &jobs[OBJECT]);
+        add(&source, &jobs[SOURCE]);
+        World {
+            object,
+            source,
+            jobs,
+        }
+    }
+
+    fn seen(&self) -> [Vec<Key>; 2] {
+        [seen(&self.object), seen(&self.source)]
+    }
+}
+
+/// As readers, which supersede nothing of another timeline under any semantics.
+fn add<S: Semantics, B: Backend>(object: &Resv<S, B>, jobs: &[Signaler]) {
+    let mut guard = object.lock();
+    let mut slots = guard.reserve(jobs.len()).expect("memory");
+    for job in jobs {
+        slots.add(job.fence(), Usage::Read);
+    }
+}
+
+fn seen<S: Semantics, B: Backend>(object: &Resv<S, B>) -> Vec<Key> {
+    sorted(object.snapshot().iter().map(resv_api::Entry::key).collect())
+}
+
+fn sorted(mut keys: Vec<Key>) -> Vec<Key> {
+    keys.sort_by_key(|key| (key.timeline, key.seqno));
+    keys
+}
+
+/// Runs `call` in fresh worlds for k = 0, 1, 2 and so on, until nothing fails; answers how many
+/// allocations did. `staged` jobs are added by the call before the allocation that may fail, so
+/// these are there in the end either way.
+fn each_allocation_fails<S: Semantics, B: Backend>(
+    name: &str,
+    staged: usize,
+    call: impl Fn(&World<'_, S, B>, &mut Injector) -> Result<(), ReserveError>,
+) -> usize {
+    // crossbeam-epoch keeps a little memory of its own, now more and now less; a call that leaked
+    // something each time would leak more.
+    const REPEATED: usize = 8;
+    let slack = if B::NAME == "rcu-array" { 4 } else { 0 };
+    let jobs = jobs();
+    // Once without a failure: what a reclaimer keeps for the thread from then on is no leak.
+    let mut none = Injector::new(-1);
+    assert_eq!(call(&World::new(&jobs), &mut none), Ok(()), "{name}");
+    for k in 0.. {
+        let what = format!("{name}, {} on {}, k = {k}", S::NAME, B::NAME);
+        collect();
+        let (fences, allocations) = (pool_stats().live, balance());
+        for _ in 0..REPEATED {
+            if !fails_cleanly(&what, k, &jobs, staged, &call) {
+                return usize::try_from(k).expect("not negative");
+            }
+        }
+        collect();
+        assert_eq!(pool_stats().live, fences, "{what}: leaked fences");
+        let leaked = balance() - allocations;
+        assert!(leaked.abs() <= slack, "{what}: leaked {leaked} allocations");
+    }
+    unreachable!("the loop ends when no allocation fails")
+}
+
+/// Whether allocation `k` of `call` failed; if so nothing else has happened.
+fn fails_cleanly<S: Semantics, B: Backend>(
+    what: &str,
+    k: isize,
+    jobs: &[Signaler],
+    staged: usize,
+    call: impl Fn(&World<'_, S, B>, &mut Injector) -> Result<(), ReserveError>,
+) -> bool {
+    let world = World::<S, B>::new(jobs);
+    let mut expected = world.seen();
+    let mut injector = Injector::new(k);
+    let result = call(&world, &mut injector);
+    if !injector.failed {
+        assert_eq!(result.err(), None, "{what}: no allocation failed");
+        return false;
+    }
+    result.expect_err(what);
+    let added = jobs[SPARE][..staged].iter();
+    expected[0].extend(added.map(|job| Key::new(job.fence(), S::class(Usage::Read))));
+    assert_eq!(
+        world.seen(),
+        expected.map(sorted),
+        "{what}: something has changed"
+    );
+    for object in [&world.object, &world.source] {
+        assert!(
+            object.try_lock().is_some(),
+            "{what}: a lock was not released"
+        );
+    }
+    // With memory the same call succeeds.
+    assert_eq!(call(&world, &mut Injector::new(-1)), Ok(()), "{what}");
+    true
+}
+
+/// Has what this thread retired freed.
+fn collect() {
+    #[cfg(feature = "rcu-array")]
+    resv_api::rcu_array::RcuArray::<resv_api::rcu_array::Epoch>::collect();
+    #[cfg(feature = "arc-swap")]
+    resv_api::rcu_array::RcuArray::<resv_api::rcu_array::ArcSwapped>::collect();
+}
+
+/// Injects into each call that reports want of memory. A call that a back end serves without memory
+/// is shown by a zero, so that a test which injects nothing is seen.
+fn every_call_reports_want_of_memory<S: Semantics, B: Backend>() {
+    let arrays = B::NAME.starts_with("rcu-array");
+    let check = |name: &str, least: usize, most: usize, failed: usize| {
+        let range = least..=most;
+        assert!(
+            range.contains(&failed),
+            "{name}, {} on {}: {failed} allocations failed, {range:?} expected",
+            S::NAME,
+            B::NAME
+        );
+    };
+
+    // `reserve` of a guard: more than there is room for.
+    let failed = each_allocation_fails::<S, B>("reserve", 0, |world, injector| {
+        let mut guard = world.object.lock();
+        injector.run(|| guard.reserve(20)).map(drop)
+    });
+    check("reserve", 1, 64, failed);
+
+    // With two adds made already, which must not be lost.
+    let failed = each_allocation_fails::<S, B>("reserve on", 2, |world, injector| {
+        let mut guard = world.object.lock();
+        let mut slots = guard.reserve(2).expect("memory");
+        slots.add(world.jobs[SPARE.start].fence(), Usage::Read);
+        slots.add(world.jobs[SPARE.start + 1].fence(), Usage::Read);
+        injector.run(|| guard.reserve(20)).map(drop)
+    });
+    check("reserve on", 1, 64, failed);
+
+    // `copy_from`: the snapshot, the list of what is to come, the room.
+    let failed = each_allocation_fails::<S, B>("copy", 0, |world, injector| {
+        let mut guard = world.object.lock();
+        injector.run(|| guard.copy_from(&world.source))
+    });
+    check("copy", 2, 64, failed);
+
+    // From an object of another back end.
+    let failed = each_allocation_fails::<S, B>("copy across", 0, |world, injector| {
+        let source = Resv::<S, Locked>::default();
+        add(&source, &world.jobs[SOURCE]);
+        let mut guard = world.object.lock();
+        injector.run(|| guard.copy_from(&source))
+    });
+    check("copy across", 2, 64, failed);
+
+    // The array back end's snapshot is a reference, the others' a list.
+    let failed = each_allocation_fails::<S, B>("try_snapshot", 0, |world, injector| {
+        injector.run(|| world.source.try_snapshot()).map(drop)
+    });
+    let copies = usize::from(!arrays);
+    check("try_snapshot", copies, copies, failed);
+
+    // In a transaction over two objects, at the second: nothing happens to the first either.
+    let failed = each_allocation_fails::<S, B>("exec reserve", 0, |world, injector| {
+        exec(|tx| {
+            let _reads = tx.lock(&world.source)?.reserve(1)?;
+            let object = tx.lock(&world.object)?;
+            injector
+                .run(|| object.reserve(20).map(drop))
+                .map_err(ExecError::Failed)
+        })
+    });
+    check("exec reserve", 1, 64, failed);
+
+    // At the first, which is where the transaction itself begins to keep count.
+    let failed = each_allocation_fails::<S, B>("exec reserve first", 0, |world, injector| {
+        exec(|tx| {
+            let object = tx.lock(&world.object)?;
+            injector
+                .run(|| object.reserve(20).map(drop))
+                .map_err(ExecError::Failed)
+        })
+    });
+    check("exec reserve first", 2, 64, failed);
+
+    let failed = each_allocation_fails::<S, B>("exec copy", 0, |world, injector| {
+        exec(|tx| {
+            let object = tx.lock(&world.object)?;
+            injector
+                .run(|| object.copy_from(&world.source))
+                .map_err(ExecError::Failed)
+        })
+    });
+    check("exec copy", 3, 64, failed);
+
+    // The object-safe form.
+    let failed = each_allocation_fails::<S, B>("transact", 0, |world, injector| {
+        let edits: Vec<_> = world.jobs[SPARE]
+            .iter()
+            .map(|job| Edit::Add {
+                fence: job.fence().clone(),
+                usage: Usage::Bookkeep,
+            })
+            .collect();
+        let object: &dyn Reservation = &world.object;
+        injector.run(|| object.transact(&edits))
+    });
+    check("transact", 1, 64, failed);
+    let failed = each_allocation_fails::<S, B>("dyn copy", 0, |world, injector| {
+        let object: &dyn Reservation = &world.object;
+        injector.run(|| object.copy_from(&world.source))
+    });
+    check("dyn copy", 2, 64, failed);
+    let failed = each_allocation_fails::<S, B>("entries", 0, |world, injector| {
+        let source: &dyn Reservation = &world.source;
+        injector.run(|| source.entries()).map(drop)
+    });
+    check("entries", 1, 64, failed);
+    let failed = each_allocation_fails::<S, B>("waits_for", 0, |world, injector| {
+        let source: &dyn Reservation = &world.source;
+        injector.run(|| source.waits_for(Access::Write)).map(drop)
+    });
+    check("waits_for", 1, 64, failed);
+}
+
+fn under_every_semantics<B: Backend>() {
+    // This thread registers with the reclaimers, and the pool of fences is large enough.
+    let jobs = jobs();
+    let world = World::<UsageLevels, B>::new(&jobs);
+    let mut guard = world.object.lock();
+    guard.copy_from(&world.source).expect("memory");
+    drop(guard);
+    drop(world);
+    drop(jobs);
+    every_call_reports_want_of_memory::<ExclusiveShared, B>();
+    every_call_reports_want_of_memory::<WritersReadersOthers, B>();
+    every_call_reports_want_of_memory::<UsageLevels, B>();
+    collect();
+}
+
+/// One test on one thread: fences are counted for the process, and a thread frees what another one
+/// has retired.
+#[test]
+fn h_31_every_allocation_may_fail_on_every_back_end() {
+    under_every_semantics::<Locked>();
+    #[cfg(feature = "seqcount")]
+    under_every_semantics::<resv_api::seqcount::Seqcount>();
+    #[cfg(feature = "arc-swap")]
+    under_every_semantics::<resv_api::rcu_array::RcuArray<resv_api::rcu_array::ArcSwapped>>();
+    #[cfg(feature = "rcu-array")]
+    under_every_semantics::<resv_api::rcu_array::RcuArray<resv_api::rcu_array::Epoch>>();
+}
