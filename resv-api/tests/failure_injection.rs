@@ -105,7 +105,7 @@ fn each_allocation_fails<S: Semantics, B: Backend>(
     // crossbeam-epoch keeps a little memory of its own, now more and now less; a call that leaked
     // something each time would leak more.
     const REPEATED: usize = 8;
-    let slack = if B::NAME == "rcu-array" { 4 } else { 0 };
+    let slack = if B::NAME == "rcu-array/epoch" { 4 } else { 0 };
     let jobs = jobs();
     // Once without a failure: what a reclaimer keeps for the thread from then on is no leak.
     let mut none = Injector::new(-1);
@@ -164,7 +164,7 @@ fn fails_cleanly<S: Semantics, B: Backend>(
 
 /// Has what this thread retired freed.
 fn collect() {
-    #[cfg(feature = "rcu-array")]
+    #[cfg(feature = "epoch")]
     resv_api::rcu_array::RcuArray::<resv_api::rcu_array::Epoch>::collect();
     #[cfg(feature = "arc-swap")]
     resv_api::rcu_array::RcuArray::<resv_api::rcu_array::ArcSwapped>::collect();
@@ -302,6 +302,10 @@ fn under_every_semantics<B: Backend>() {
     collect();
 }
 
+/// The default array flavour is not among them: its memory comes from a pool, so that a call that
+/// failed once finds what it missed the next time. Its own test is
+/// `stable_every_cell_of_a_reservation_may_be_missing` in `resv-rcu-array/tests/alloc_failure.rs`.
+///
 /// One test on one thread: fences are counted for the process, and a thread frees what another one
 /// has retired.
 #[test]
@@ -311,6 +315,6 @@ fn h_31_every_allocation_may_fail_on_every_back_end() {
     under_every_semantics::<resv_api::seqcount::Seqcount>();
     #[cfg(feature = "arc-swap")]
     under_every_semantics::<resv_api::rcu_array::RcuArray<resv_api::rcu_array::ArcSwapped>>();
-    #[cfg(feature = "rcu-array")]
+    #[cfg(feature = "epoch")]
     under_every_semantics::<resv_api::rcu_array::RcuArray<resv_api::rcu_array::Epoch>>();
 }

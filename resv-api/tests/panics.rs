@@ -362,7 +362,7 @@ fn nothing_is_kept(before: usize) {
 
 /// Has what this thread retired freed.
 fn collect() {
-    #[cfg(feature = "rcu-array")]
+    #[cfg(feature = "epoch")]
     resv_api::rcu_array::RcuArray::<resv_api::rcu_array::Epoch>::collect();
     #[cfg(feature = "arc-swap")]
     resv_api::rcu_array::RcuArray::<resv_api::rcu_array::ArcSwapped>::collect();
@@ -375,6 +375,10 @@ macro_rules! on_each_backend {
             $(#[test] fn $test() { super::$test::<resv_api::seqcount::Seqcount>(); })*
         }
         #[cfg(feature = "rcu-array")]
+        mod stable {
+            $(#[test] fn $test() { super::$test::<resv_api::rcu_array::RcuArray>(); })*
+        }
+        #[cfg(feature = "epoch")]
         mod epoch {
             use resv_api::rcu_array::{Epoch, RcuArray};
             $(#[test] fn $test() { super::$test::<RcuArray<Epoch>>(); })*

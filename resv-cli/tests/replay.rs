@@ -13,7 +13,7 @@ use resv_cli::sidecar::Sidecar;
 
 use SemanticsKind::{ExclusiveShared, UsageLevels, WritersReadersOthers};
 
-const BACKENDS: [BackendKind; 4] = BackendKind::ALL;
+const BACKENDS: [BackendKind; 5] = BackendKind::ALL;
 
 fn load_from(name: &str, source: impl Read + Send + 'static) -> (Recorded, Option<ReadError>) {
     let mut reader = recording::open_stream(name, source, None).expect("a text");
@@ -687,7 +687,7 @@ fn the_sample() {
     );
     assert_eq!(report.buffers.jobs_without, 0);
     assert_eq!(report.buffers.lines_unused, 0);
-    assert_eq!(report.runs.len(), 12);
+    assert_eq!(report.runs.len(), 3 * BACKENDS.len());
     for run in &report.runs {
         // Edges, from objects, superseded, lost, needless, missed, stall in microseconds.
         let expected = match run.semantics.as_str() {

@@ -233,14 +233,12 @@ impl ArrayCell {
 
     /// Where the entries are.
     pub(super) fn entries(self) -> *mut Entry {
+        const { assert!(align_of::<Entry>() <= align_of::<Slot>()) };
         // SAFETY: there is memory for `capacity` slots and as many entries (`size`), and an entry needs
         // no greater alignment than a slot.
-        const { assert!(align_of::<Entry>() <= align_of::<Slot>()) };
         unsafe {
-            self.0
-                .as_ptr()
-                .byte_add(SLOTS + self.capacity() * size_of::<Slot>())
-                .cast()
+            let slots = self.as_ptr().byte_add(SLOTS);
+            slots.byte_add(self.capacity() * size_of::<Slot>()).cast()
         }
     }
 
