@@ -113,19 +113,24 @@ fn always_pending<R: Reclaim>(idle: impl Fn(&RcuArray<R>) -> bool + Copy + 'stat
     handed_on(object_with::<R>, idle);
 }
 
+/// The reader is the thread that begins: one preemption lets the whole of the writer in.
 fn handed_on<R: Reclaim>(
     begin: impl FnOnce(&Signaler) -> Arc<RcuArray<R>>,
     idle: impl Fn(&RcuArray<R>) -> bool + Copy + 'static,
 ) {
     let (a, b) = (issue(), issue());
     let object = begin(&a);
-    let reader = loom::thread::spawn({
+    let writer = loom::thread::spawn({
         let object = Arc::clone(&object);
-        move || assert!(!idle(&object), "idle was never true")
+        move || {
+            commit(&object, |_| false, Some(&b));
+            a.signal();
+            RcuArray::<R>::collect();
+            b
+        }
     });
-    commit(&object, |_| false, Some(&b));
-    a.signal();
-    reader.join().expect("no panic");
+    assert!(!idle(&object), "idle was never true");
+    drop(writer.join().expect("no panic"));
     end(object);
 }
 
@@ -161,44 +166,20 @@ fn idle_is_after_the_signal<R: Reclaim>() {
     let a = issue();
     let object = object_with::<R>(&a);
     let work = Arc::new(loom::cell::UnsafeCell::new(0));
-    let reader = loom::thread::spawn({
-        let (object, work) = (Arc::clone(&object), Arc::clone(&work));
-        move || {
-            if object.is_idle(UsageSet::ALL) {
-                // A read that loom checks: it must be ordered after the write below.
-                work.with(|_| ());
-            }
-        }
-    });
-    work.with_mut(|_| ());
-    a.signal();
-    commit(&object, |_| false, None);
-    reader.join().expect("no panic");
-    end(object);
-}
-
-/// The same, where the reader has begun the model, and the object was empty before.
-fn empty_is_after_the_signal<R: Reclaim>() {
-    let object = Arc::new(RcuArray::<R>::default());
-    let work = Arc::new(loom::cell::UnsafeCell::new(0));
-    let a = issue();
-    let watch = a.fence().clone();
     let writer = loom::thread::spawn({
         let (object, work) = (Arc::clone(&object), Arc::clone(&work));
         move || {
-            commit(&object, |_| false, Some(&a));
             work.with_mut(|_| ());
             a.signal();
             commit(&object, |_| false, None);
+            RcuArray::<R>::collect();
         }
     });
-    // Before the commit the object is idle, too; then the fence is pending.
-    let was_busy = !object.is_idle(UsageSet::ALL);
-    if was_busy && object.is_idle(UsageSet::ALL) {
+    if object.is_idle(UsageSet::ALL) {
+        // A read that loom checks: it must be ordered after the write above.
         work.with(|_| ());
     }
     writer.join().expect("no panic");
-    drop(watch);
     end(object);
 }
 
@@ -227,6 +208,19 @@ fn idle_in_a_race<R: Reclaim>() {
     always_pending::<R>(|object| object.is_idle(UsageSet::ALL));
 }
 
+/// The same, where somebody has a snapshot, so that the first array does not end when it is replaced.
+fn idle_beside_a_snapshot<R: Reclaim>() {
+    let snapshot = std::cell::Cell::new(None);
+    handed_on(
+        |job| {
+            let object = object_with_two::<R>(job);
+            snapshot.set(Some(object.snapshot().expect("no memory needed")));
+            object
+        },
+        |object| object.is_idle(UsageSet::ALL),
+    );
+}
+
 fn idle_of_two_in_a_race<R: Reclaim>() {
     handed_on(object_with_two::<R>, |object| object.is_idle(UsageSet::ALL));
 }
@@ -236,14 +230,17 @@ fn idle_of_two_in_a_race<R: Reclaim>() {
 fn a_cell_comes_round<R: Reclaim>() {
     let (a, b) = (issue(), issue());
     let object = object_with_two::<R>(&a);
-    let reader = loom::thread::spawn({
+    let writer = loom::thread::spawn({
         let object = Arc::clone(&object);
-        move || assert!(!object.is_idle(UsageSet::ALL), "idle was never true")
+        move || {
+            commit(&object, |_| false, Some(&b));
+            a.signal();
+            commit(&object, |_| false, None);
+            b
+        }
     });
-    commit(&object, |_| false, Some(&b));
-    a.signal();
-    commit(&object, |_| false, None);
-    reader.join().expect("no panic");
+    assert!(!object.is_idle(UsageSet::ALL), "idle was never true");
+    drop(writer.join().expect("no panic"));
     end(object);
 }
 
@@ -253,16 +250,18 @@ fn a_mark_is_of_its_array<R: Reclaim>() {
     let (a, b, c) = (issue(), issue(), issue());
     let object = object_with::<R>(&a);
     a.signal();
-    let reader = loom::thread::spawn({
+    let writer = loom::thread::spawn({
         let object = Arc::clone(&object);
         move || {
-            object.is_idle(UsageSet::ALL);
+            commit(&object, |_| false, Some(&b));
+            commit(&object, |_| false, Some(&c));
+            (b, c)
         }
     });
-    commit(&object, |_| false, Some(&b));
-    commit(&object, |_| false, Some(&c));
-    reader.join().expect("no panic");
+    object.is_idle(UsageSet::ALL);
+    let pending = writer.join().expect("no panic");
     assert!(!object.is_idle(UsageSet::ALL), "a newer array was marked");
+    drop(pending);
     end(object);
 }
 
@@ -293,18 +292,27 @@ fn a_mark_is_after_the_signal<R: Reclaim>() {
 fn references_balance<R: Reclaim>() {
     let (a, b) = (issue(), issue());
     let object = object_with::<R>(&a);
-    let reader = loom::thread::spawn({
+    let first = object.snapshot().expect("no memory needed");
+    let writer = loom::thread::spawn({
         let object = Arc::clone(&object);
         move || {
-            let snapshot = object.snapshot().expect("no memory needed");
-            assert!(!snapshot.as_ref().is_empty(), "never empty");
-            assert!(timelines(snapshot.as_ref()).iter().all(|&t| t > 0));
+            commit(&object, |_| false, Some(&b));
+            commit(&object, |_| false, None);
+            b
         }
     });
-    commit(&object, |_| false, Some(&b));
-    commit(&object, |_| false, None);
-    reader.join().expect("no panic");
+    assert_eq!(first.as_ref().len(), 1);
+    drop(first);
+    let second = object.snapshot().expect("no memory needed");
+    assert!(!second.as_ref().is_empty(), "never empty");
+    assert!(timelines(second.as_ref()).iter().all(|&t| t > 0));
+    drop(second);
+    let b = writer.join().expect("no panic");
     end(object);
+    for job in [&a, &b] {
+        let has_owner = resv_core::Fence::try_acquire(job.fence().cell()).is_some();
+        assert!(has_owner, "given up under its signaler");
+    }
     drop((a, b));
     assert_eq!(resv_core::fence::pool_stats().live, 0, "leaked a fence");
 }
@@ -357,13 +365,13 @@ mod stable {
     }
 
     #[test]
-    fn f05_empty_shows_what_was_before_the_signal() {
-        loom::model(empty_is_after_the_signal::<F>);
+    fn b2_idle_of_two_is_never_a_lie() {
+        loom::model(idle_of_two_in_a_race::<F>);
     }
 
     #[test]
-    fn b2_idle_of_two_is_never_a_lie() {
-        loom::model(idle_of_two_in_a_race::<F>);
+    fn b2_idle_beside_a_snapshot_is_never_a_lie() {
+        loom::model(idle_beside_a_snapshot::<F>);
     }
 
     #[test]
@@ -398,6 +406,9 @@ mod stable {
         long_model(model);
     }
 
+    // Leaving out the second look at the pointer is not found here: loom sees no race between a reader's
+    // load of a fence's state and the signaller's store when the signaller has loaded that state before
+    // (as staging does). `h25_stable_is_caught_without_the_second_look` in `stress.rs` finds it.
     macro_rules! must_find {
         ($($test:ident, $expected:literal: $constant:ident: $type:ty = $value:expr, $model:ident;)*) => {$(
             #[test]
@@ -414,18 +425,14 @@ mod stable {
     }
 
     must_find! {
-        must_find_a_publish_without_release, "Causality violation":
-            PUBLISH: Ordering = Ordering::Relaxed, empty_is_after_the_signal;
         must_find_a_mark_without_release, "Causality violation":
             MARK: Ordering = Ordering::Relaxed, a_mark_is_after_the_signal;
-        must_find_a_test_without_the_second_look, "idle was never true":
-            SECOND_LOOK: bool = false, idle_of_two_in_a_race;
         must_find_a_look_at_the_address_alone, "idle was never true":
             LIFE: bool = false, a_cell_comes_round;
         must_find_a_mark_by_a_reader_without_a_reference, "a newer array was marked":
             MARKS_OWN: bool = false, a_mark_is_of_its_array;
-        must_find_references_moved_from_under_a_snapshot, "Causality violation":
-            CLAIMS: bool = false, references_balance;
+        must_find_references_moved_from_under_a_snapshot, "given up under its signaler":
+            COUNTS: bool = false, references_balance;
     }
 }
 

@@ -200,6 +200,21 @@ fn most_garbage() -> usize {
     }
 }
 
+/// The life of a cell alone does not say that its array is still published: somebody may have a
+/// snapshot of it. The known-bad variant that looks at nothing else is caught.
+#[test]
+fn h25_stable_is_caught_without_the_second_look() {
+    struct NoSecondLook;
+    impl resv_rcu_array::Protocol for NoSecondLook {
+        const SECOND_LOOK: bool = false;
+    }
+    let caught = race::<resv_rcu_array::StableWith<NoSecondLook>>(100 * STEPS, |object| {
+        let _kept = object.snapshot().expect("no memory needed");
+        object.is_idle(UsageSet::ALL)
+    });
+    assert!(caught);
+}
+
 /// In type-stable memory nothing is retired: an array that is over is free.
 #[test]
 fn b8_stable_has_no_garbage() {

@@ -72,21 +72,25 @@ impl<P: Protocol> StableObject<P> {
         }
     }
 
-    /// [`is_idle`](Backend::is_idle) where the marks do not say it.
+    /// [`is_idle`](Backend::is_idle) where the marks do not say it: looks at the first fence that is not
+    /// known to have signalled.
     #[inline(never)]
     fn is_idle_unmarked(&self, usages: UsageSet) -> bool {
-        let head = self.raw.head();
-        if let Some(cell) = head.cell()
-            && cell.len() <= HINT
-            && let Some(pending) = self.look_twice(cell, |_| cell.is_pending(usages))
-            && pending
+        if let Some(cell) = self.raw.head().cell()
+            && let Some(true) = self.look_twice(cell, |life| {
+                let at = match cell.len() {
+                    ..=HINT => 0,
+                    _ => cell.signaled_prefix(life).0,
+                };
+                cell.is_pending_at(at, usages)
+            })
         {
             return false;
         }
         self.is_idle_thoroughly(usages)
     }
 
-    /// The same, for long arrays, disturbed reads and the answer yes.
+    /// The same, for whatever is further behind, disturbed reads and the answer yes.
     #[cold]
     #[inline(never)]
     fn is_idle_thoroughly(&self, usages: UsageSet) -> bool {
@@ -216,8 +220,9 @@ impl<P: Protocol> Backend for StableObject<P> {
                 if cell.len() > INLINE {
                     return false;
                 }
-                for (fence, usage) in cell.read(0).take(INLINE) {
-                    if usages.contains(usage) && fence.is_pending() {
+                cell.for_each_pending(usages, |fence, usage| {
+                    // Full: not the array whose length was looked at.
+                    if !keys.is_full() {
                         let (timeline, seqno) = fence.key_parts();
                         keys.push(Key {
                             timeline,
@@ -225,11 +230,12 @@ impl<P: Protocol> Backend for StableObject<P> {
                             usage,
                         });
                     }
-                }
+                });
                 true
             });
             match is_small {
-                Some(true) => return keys.into_iter().fold(init, f),
+                // Not `into_iter`, which moves the whole buffer.
+                Some(true) => return keys.iter().copied().fold(init, f),
                 Some(false) => return self.fold_owned(usages, init, f),
                 None => keys.clear(),
             }

@@ -286,13 +286,28 @@ impl ArrayCell {
         slots.iter().filter_map(Slot::load)
     }
 
-    /// Whether an entry with a usage in `usages` is pending, for a reader who owns no reference.
+    /// Whether entry `at` has a usage in `usages` and is pending, for a reader who owns no reference.
     #[inline]
-    pub(crate) fn is_pending(self, usages: UsageSet) -> bool {
-        self.slots_in_use()
-            .iter()
-            .filter_map(Slot::load)
-            .any(|(fence, usage)| usages.contains(usage) && fence.is_pending())
+    pub(crate) fn is_pending_at(self, at: usize, usages: UsageSet) -> bool {
+        let slot = self.slots_in_use().get(at).and_then(Slot::load);
+        slot.is_some_and(|(fence, usage)| usages.contains(usage) && fence.is_pending())
+    }
+
+    /// Shows `f` the pending entries with a usage in `usages`, for a reader who owns no reference.
+    #[inline]
+    pub(crate) fn for_each_pending(
+        self,
+        usages: UsageSet,
+        mut f: impl FnMut(&'static FenceCell, Usage),
+    ) {
+        for slot in self.slots_in_use() {
+            if let Some((fence, usage)) = slot.load()
+                && usages.contains(usage)
+                && fence.is_pending()
+            {
+                f(fence, usage);
+            }
+        }
     }
 
     #[inline]

@@ -19,8 +19,6 @@ const _: () = assert!(MARKS < ALIGN);
 /// The parts of the protocol that a defective variant leaves out, so that tests can show that leaving
 /// them out is found. The product is [`Sound`].
 pub trait Protocol: Send + Sync + 'static {
-    /// How an array is published.
-    const PUBLISH: Ordering = Ordering::Release;
     /// How marks are set.
     const MARK: Ordering = Ordering::Release;
     /// Readers look at the pointer again after reading.
@@ -29,8 +27,8 @@ pub trait Protocol: Send + Sync + 'static {
     const LIFE: bool = true;
     /// Whoever sets marks owns a reference meanwhile.
     const MARKS_OWN: bool = true;
-    /// A publisher leaves the references where they are while somebody else has the old array.
-    const CLAIMS: bool = true;
+    /// A publisher takes references for the new array while somebody else has the old one.
+    const COUNTS: bool = true;
 }
 
 /// The protocol as documented.
@@ -207,10 +205,10 @@ impl Object {
         });
         // Release: pairs with the Acquire load in `head`. Over marks that a reader may set at the same
         // time: they are about the array before.
-        store_over(&self.head, head.0, P::PUBLISH);
+        store_over(&self.head, head.0, Ordering::Release);
         let old = old?;
         let moved = new.as_ref().map_or(&[][..], |new| &new[..borrowed]);
-        if old.claim() || !P::CLAIMS {
+        if old.claim() {
             // SAFETY: that was the reference of the published pointer and the only one.
             let mut rest = unsafe { end(old) };
             rest.moved_to(moved);
@@ -218,8 +216,8 @@ impl Object {
         }
         // Readers have the old array, and with it the references; the new one takes its own while the
         // old one's are still there.
-        for entry in moved {
-            std::mem::forget(entry.clone());
+        if P::COUNTS {
+            moved.iter().cloned().for_each(std::mem::forget);
         }
         // SAFETY: the published pointer owned this reference.
         drop(unsafe { ArrayRef::from_cell(old) });
