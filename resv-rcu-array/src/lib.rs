@@ -21,15 +21,15 @@
 //! Three things have to be right, and each has its place in the code:
 //!
 //! 1. *A reader must not reach into freed memory.* Arrays are counted; an owned snapshot is one
-//!    count. Between loading the pointer and counting, the array is kept by a member of [`Reclaim`]:
-//!    by epochs, or by arc-swap's debts.
+//!    count. What happens between loading the pointer and counting is the business of a member of
+//!    [`Reclaim`]: memory that is never freed, with a second look ([`Stable`], the default); epochs;
+//!    or arc-swap's debts.
 //! 2. *"All have signalled" must have been true.* See B2 below: an immutable array is not enough.
 //! 3. *Publishing must not need memory.* See B3 below: not even for what reclamation puts aside.
 //!
 //! # Example
 //!
-#![cfg_attr(feature = "crossbeam-epoch", doc = "```")]
-#![cfg_attr(not(feature = "crossbeam-epoch"), doc = "```ignore")]
+//! ```
 //! use resv_core::{Backend, Entry, Room, Timeline, Usage, UsageSet};
 //! use resv_rcu_array::RcuArray;
 //!
@@ -59,9 +59,12 @@
 //!
 //! | file | idea |
 //! |---|---|
-//! | `array.rs` | the object: what is staged, how readers ask |
+//! | `array.rs` | the back end as users name it |
+//! | `stable/` | the default flavour: its protocol and proof, its object, its holder's side |
+//! | `counted.rs` | the object of the other two: what is staged, how readers ask |
 //! | `marks.rs` | which entries were pending at one instant |
-//! | `reclaim/` | the trait [`Reclaim`] and its members, `Epoch` and `ArcSwapped` |
+//! | `reclaim/` | the trait [`Reclaim`], and its members `Epoch` and `ArcSwapped` |
+//! | `raw/stable/` | type-stable arrays, their pool, the pointer with its marks |
 //! | `raw/array.rs` | the counted array and its builder |
 //! | `raw/list.rs` | lists of arrays that need no memory |
 //! | `raw/holder.rs` | the state that only the holder of the lock can reach |
@@ -78,6 +81,9 @@
 //! still see an object that never was: exclusive fence E1 replaced by E2 while shared fence S1 left,
 //! read as "E1 has signalled, nothing shared" (H-02, H-05). Here all usages are in one array behind
 //! one pointer. There is one load, so there is nothing to tear, and no order of loads to get right.
+//!
+//! What follows is about the flavours that keep arrays for their readers, `Epoch` and `ArcSwapped`;
+//! the same points for [`Stable`] are in the module `stable`.
 //!
 //! # No ABA
 //!
@@ -118,7 +124,7 @@
 //!   The staged array is a complete set at every step: while entries are copied to it, their fences
 //!   are tested by one atomic load each, which runs nobody's code; an edit judges all entries before
 //!   it drops the first; no closure of a reader runs pinned.
-//! * **B6 Readers hold what they see.** A [`Snapshot`] owns a reference; no function hands out
+//! * **B6 Readers hold what they see.** A snapshot owns a reference; no function hands out
 //!   anything that is borrowed from a pinned section.
 //! * **B7 Progress.** Reading waits for nobody and takes no lock. A snapshot is one pass (one pin in
 //!   128 also helps the collector along, which is lock-free); `is_idle` and visits start again when a
@@ -126,7 +132,7 @@
 //!   again, somebody else has got something done. [`counters`] tells how often. Whoever drops the
 //!   last reference to an array drops its fences, as with any owned value. Writers wait for each
 //!   other at the lock, and for readers only in `reserve`, see B8.
-//! * **B8 Bounded garbage.** With `ArcSwapped` there is none. With `Epoch` at most
+//! * **B8 Bounded garbage.** With `Stable` and `ArcSwapped` there is none. With `Epoch` at most
 //!   `LIMIT + 2 * t * (BATCH + p)` arrays are retired and not freed, where `t` is the number of
 //!   threads that publish and `p` the most publishes that one has reserved at a time. When readers
 //!   are descheduled while pinned, `reserve` yields to them rather than exceed it. See
@@ -139,21 +145,20 @@
 //!
 //! # What it costs
 //!
-//! With `n` entries, in accesses that others can see; `Epoch` flavour:
+//! With `n` entries, in accesses that others can see:
 //!
-//! | operation | cost |
-//! |---|---|
-//! | `is_idle`, empty object | one load |
-//! | `is_idle` | a pin, up to `n` loads of fence states, two loads of the pointer |
-//! | `snapshot`, and dropping it | a pin and one increment; one decrement; whatever `n` is |
-//! | `fold` | a snapshot and up to `2n` loads; a bit of stack an entry, or of heap beyond 256 |
-//! | first edit | `n` increments: both arrays own every fence |
-//! | publish | one exchange, one decrement; later `n` decrements by whoever frees the old array |
-//! | `reserve` | one allocation for each publish |
+//! | operation | `Stable` | `Epoch` |
+//! |---|---|---|
+//! | `is_idle`, all signalled | one load, once a reader has marked it | a pin, `2n` loads, two of the pointer |
+//! | `is_idle`, the first is pending | six loads | a pin, three loads |
+//! | `snapshot`, and dropping it | one increment and two loads; one decrement; whatever `n` is | a pin besides |
+//! | `fold` | `4n` loads up to 32 entries, as a snapshot beyond | a snapshot and up to `2n` loads; a bit of stack an entry, or of heap beyond 256 |
+//! | first edit | `n` copies, no count | `n` increments: both arrays own every fence |
+//! | publish | one store, two counts, `n` stores; `n` counts if somebody has the old array | one exchange, one decrement; later `n` decrements by whoever frees the old array |
+//! | `reserve` | nothing if the last array was freed; else a cell of the pool for each publish | one allocation for each publish |
 //!
-//! So a write costs time in proportion to `n`, and a short-lived array. That is the price of
-//! snapshots that cost one count. Objects that are written much more than read are better off with a
-//! back end that edits in place.
+//! So a write costs time in proportion to `n`. That is the price of snapshots that cost one count.
+//! Objects that are written much more than read are better off with a back end that edits in place.
 //!
 //! [`fold`]: resv_core::Backend::fold
 //! [`is_idle`]: resv_core::Backend::is_idle

@@ -8,7 +8,7 @@
 //! | `seqlock-crate` | an array of plain words in the `seqlock` crate |
 //! | `liburcu-seq`, `liburcu-list` | the two algorithms of Linux, in C over liburcu (feature `liburcu`) |
 //!
-//! All of them keep the same fences under the same rule ([`UsageLevels`]), so that it is the
+//! All of them keep the same fences under the same rule ([`UsageLevels`](resv_core::UsageLevels)), so that it is the
 //! containers that are compared. They do not all promise the same: `arc-swap-vec`, `epoch-vec`,
 //! `seqlock-crate` and `liburcu-list` may answer "idle" when that was true at no instant (B2), and
 //! nobody but this project's back ends separates reserving from adding (B3).

@@ -291,7 +291,6 @@ impl ArrayRef {
 }
 
 /// For flavours, which keep references in pointers.
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 impl ArrayRef {
     /// Where the array is; no reference comes or goes.
     #[inline]

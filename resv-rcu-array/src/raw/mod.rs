@@ -13,10 +13,13 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 pub(crate) mod array;
 #[cfg(feature = "crossbeam-epoch")]
 pub(crate) mod epoch;
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 pub(crate) mod holder;
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 pub(crate) mod list;
 #[cfg(feature = "arc-swap")]
 mod ref_cnt;

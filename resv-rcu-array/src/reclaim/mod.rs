@@ -2,16 +2,17 @@
 //!
 //! An array is counted, so an owned snapshot needs one increment and the last owner frees it. What
 //! the count does not solve is the first step: between loading the pointer and incrementing the
-//! count that it leads to, the array may be freed. A member of [`Reclaim`] closes that gap, and is
-//! the only part of this crate that differs between flavours.
+//! count that it leads to, the array may be freed. A member of [`Reclaim`] closes that gap.
 //!
-//! | | `Epoch` | `ArcSwapped` |
-//! |---|---|---|
-//! | closes the gap by | waiting with the old reference until every pinned reader has gone | paying the reader's debt: the publisher increments on its behalf |
-//! | a read costs | a pin: one store and one fence | one exchange on a slot of the thread, and one to give it back |
-//! | a publish costs | one exchange; later, a share of a grace period | one exchange, and a walk over every thread that ever read |
-//! | garbage | bounded by `Epoch::LIMIT` and `Epoch::BATCH` | none |
-//! | a reader that is descheduled in the middle | holds back garbage | holds back one array |
+//! | | [`Stable`](crate::Stable) | `Epoch` | `ArcSwapped` |
+//! |---|---|---|---|
+//! | closes the gap by | never freeing: the reader looks again whether the array was the published one | waiting with the old reference until every pinned reader has gone | paying the reader's debt: the publisher increments on its behalf |
+//! | a read costs | two loads of the pointer and two of the cell's life | a pin: one store and one fence | one exchange on a slot of the thread, and one to give it back |
+//! | a publish costs | one store, two counts | one exchange; later, a share of a grace period | one exchange, and a walk over every thread that ever read |
+//! | garbage | none; the pool of cells never shrinks | bounded by `Epoch::LIMIT` and `Epoch::BATCH` | none |
+//! | a reader that is descheduled in the middle | holds back nothing | holds back garbage | holds back one array |
+//!
+//! The last two have one object in common, `counted.rs`; the first has its own, in `stable/`.
 
 #[cfg(feature = "arc-swap")]
 mod arc_swap;
@@ -27,8 +28,12 @@ pub use self::broken::{NoGrace, RelaxedPublish};
 #[cfg(feature = "crossbeam-epoch")]
 pub use self::epoch::Epoch;
 
-use resv_core::{Backend, Garbage};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use resv_core::Backend;
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+use {
+    resv_core::Garbage,
+    std::sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// A flavour of reclamation. Sealed: the members are in this crate.
 ///
@@ -39,8 +44,11 @@ pub trait Reclaim: sealed::Flavour {
 }
 
 pub(crate) mod sealed {
+    #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
     use crate::raw::array::{ArrayBuilder, ArrayRef};
-    use resv_core::{Backend, Garbage};
+    use resv_core::Backend;
+    #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+    use resv_core::Garbage;
 
     /// What a flavour is made of.
     pub trait Flavour: 'static {
@@ -56,6 +64,7 @@ pub(crate) mod sealed {
     /// An array is published at most once (publishing consumes its builder), and is not freed while
     /// a reader looks at it or owns a reference. So a reader that finds the same array published
     /// twice knows that nothing else was published between: there is no ABA.
+    #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
     pub trait PublishedCell: Default + Send + Sync + 'static {
         /// The name of the back end.
         const NAME: &'static str;
@@ -87,15 +96,13 @@ pub(crate) mod sealed {
 /// A number, and the greatest that it was.
 ///
 /// Relaxed throughout, and real under loom: it is only reported.
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 pub(crate) struct Tally {
     live: AtomicUsize,
     peak: AtomicUsize,
 }
 
-#[cfg_attr(
-    not(any(feature = "arc-swap", feature = "crossbeam-epoch")),
-    expect(dead_code, reason = "each flavour has a tally")
-)]
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 impl Tally {
     pub(crate) const fn new() -> Tally {
         Tally {
