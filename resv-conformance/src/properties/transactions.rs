@@ -1,4 +1,4 @@
-//! Transactions over many objects: what [`exec`] and [`lock_all`] leave in the objects, on every path.
+//! Transactions over many objects: what [`exec`](resv_api::exec()) and [`lock_all`] leave in the objects, on every path.
 //!
 //! Who waits for whom, and who yields, is in [`locks`](super::locks).
 
