@@ -185,3 +185,15 @@ fn a_legacy_exclusive_drops_everything_and_a_shared_only_its_own() {
     assert!(!s(key(1, 2, Read), key(1, 1, Write)));
     assert!(!s(key(1, 2, Read), key(2, 1, Read)));
 }
+
+/// Names are what command lines, reports and the tables of the documents say.
+#[test]
+fn names_are_those_of_the_command_line() {
+    use super::{SemanticsKind, Visibility};
+    assert_eq!(
+        SemanticsKind::ALL.map(SemanticsKind::name),
+        ["exclusive-shared", "writers-readers-others", "usage-levels"]
+    );
+    assert_eq!(Visibility::AtOnce.name(), "at once");
+    assert_eq!(Visibility::AtPublish.name(), "at publish or unlock");
+}
