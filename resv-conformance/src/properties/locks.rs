@@ -423,7 +423,12 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backe
                         edit(&receipts, &jobs[1])?;
                         Ok(runs)
                     });
-                    assert_eq!(younger, Ok(2), "{algorithm:?}: contended at {at}");
+                    // Once for the older one's sake; under wait-die once more if that has given back
+                    // this one's first object and not yet the other.
+                    assert!(
+                        matches!(younger, Ok(2 | 3)),
+                        "{algorithm:?}: contended at {at}: {younger:?}"
+                    );
                 });
             });
             assert_free(objects, class);
