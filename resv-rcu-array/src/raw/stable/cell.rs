@@ -103,7 +103,8 @@ impl Slot {
 
 /// The bytes of a cell of size class `class`, and how many entries that is.
 pub(super) const fn size(class: u32) -> Option<(usize, u32)> {
-    let unit: usize = if cfg!(loom) { 1024 } else { 128 };
+    // The atomics of the model checkers are large.
+    let unit: usize = if cfg!(any(loom, shuttle)) { 1024 } else { 128 };
     let Some(bytes) = unit.checked_shl(class) else {
         return None;
     };
