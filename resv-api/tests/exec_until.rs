@@ -49,6 +49,10 @@ impl From<TimedOut> for SubmitError {
 }
 
 #[test]
+#[cfg_attr(
+    feature = "checks",
+    ignore = "waits for a lock of its own thread, which the checks report"
+)]
 fn both_errors_come_out_as_the_programs_own() {
     let objects = objects(2);
     let job = job();
@@ -70,6 +74,10 @@ fn both_errors_come_out_as_the_programs_own() {
 }
 
 #[test]
+#[cfg_attr(
+    feature = "checks",
+    ignore = "waits for a lock of its own thread, which the checks report"
+)]
 fn deadlines_and_for_ever_are_times_too() {
     let objects = objects(2);
     let slice = [&objects[0], &objects[1]];
@@ -98,6 +106,10 @@ fn deadlines_and_for_ever_are_times_too() {
 
 /// The closure may also do without the object that it could not have.
 #[test]
+#[cfg_attr(
+    feature = "checks",
+    ignore = "waits for a lock of its own thread, which the checks report"
+)]
 fn a_closure_may_go_on_without_what_is_late() {
     let objects = objects(2);
     let job = job();
@@ -172,6 +184,10 @@ fn the_time_is_for_all_runs_together() {
 }
 
 #[test]
+#[cfg_attr(
+    feature = "checks",
+    ignore = "waits for a lock of its own thread, which the checks report"
+)]
 fn no_time_out_after_the_first_add() {
     let objects = objects(2);
     let job = job();
