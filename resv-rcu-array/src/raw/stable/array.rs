@@ -43,7 +43,7 @@ impl Builder {
 
     fn owned(&self) -> &Owned {
         // SAFETY: the builder owns the cell, and is borrowed as long as the result.
-        unsafe { self.cell.owned() }
+        unsafe { self.cell.owned_ref() }
     }
 
     fn owned_mut(&mut self) -> &mut Owned {
@@ -291,7 +291,7 @@ impl Spares {
         let mut at = self.first.as_ref().map(|first| first.cell);
         while let Some(cell) = at {
             // SAFETY: the list owns its builders, hence the cell; it is borrowed meanwhile.
-            let owned = unsafe { cell.owned() };
+            let owned = unsafe { cell.owned_ref() };
             count += usize::from(which(owned.role, cell.capacity()));
             at = owned.next;
         }

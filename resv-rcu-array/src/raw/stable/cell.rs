@@ -243,11 +243,22 @@ impl ArrayCell {
         }
     }
 
-    /// What only the owner of a cell that is no array touches.
+    /// What only the owner of a cell that is no array touches, to read.
     ///
     /// # Safety
     ///
-    /// The caller owns the cell, which is no array, and nothing else that this gave is in use.
+    /// The cell is no array, and whoever owns it changes nothing while the result is in use.
+    pub(super) unsafe fn owned_ref(self) -> &'static Owned {
+        // SAFETY: the caller's promise.
+        unsafe { &(*self.as_ptr()).owned }
+    }
+
+    /// The same, to change.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the cell, which is no array, and nothing else that this or
+    /// [`owned_ref`](Self::owned_ref) gave is in use.
     pub(super) unsafe fn owned(self) -> &'static mut Owned {
         // SAFETY: the caller is the only one.
         unsafe { &mut (*self.as_ptr()).owned }
