@@ -38,6 +38,7 @@ fn seen_by_readers<R: Reclaim>(object: &RcuArray<R>) -> Vec<Key> {
 }
 
 /// What is there when the reservation that fails is made.
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 #[derive(Clone, Copy)]
 struct Scene {
     published: usize,
@@ -48,6 +49,7 @@ struct Scene {
     wanted: Room,
 }
 
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 fn fails_cleanly<R: Reclaim>(scene: Scene) -> usize {
     let lines: Vec<_> = (0..16).map(|_| Timeline::new("t")).collect();
     let jobs: Vec<_> = lines
@@ -111,6 +113,7 @@ fn room(adds: usize, publishes: usize) -> Room {
     Room { adds, publishes }
 }
 
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 fn every_allocation_of_a_reservation_may_fail<R: Reclaim>() {
     let _alone = ALONE
         .lock()

@@ -175,6 +175,7 @@ fn h25_the_race_catches_a_test_without_the_second_look<R: Reclaim>() {
     assert!(caught);
 }
 
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 fn b8_garbage_is_bounded_under_readers_that_never_pause<R: Reclaim>() {
     RcuArray::<R>::reset_garbage_peak();
     race::<R>(STEPS, |object| {
@@ -187,6 +188,7 @@ fn b8_garbage_is_bounded_under_readers_that_never_pause<R: Reclaim>() {
 }
 
 /// The stated bound, for the few threads of this process.
+#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 fn most_garbage() -> usize {
     #[cfg(feature = "crossbeam-epoch")]
     {
