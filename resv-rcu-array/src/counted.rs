@@ -10,10 +10,10 @@ use crate::raw::array::{ArrayBuilder, ArrayRef};
 use crate::raw::holder::HolderCell;
 use crate::raw::list::List;
 use crate::reclaim::sealed::PublishedCell;
+use crate::snapshot::{Snapshot, pending_in};
 use resv_core::{
     Backend, Counters, Entry, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
 };
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An object whose published pointer is a `C`.
@@ -122,12 +122,6 @@ fn pending(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(|entry| !entry.fence.is_signaled())
 }
 
-fn pending_in(entries: &[Entry], usages: UsageSet) -> impl Iterator<Item = &Entry> {
-    entries
-        .iter()
-        .filter(move |entry| usages.contains(entry.usage) && !entry.fence.is_signaled())
-}
-
 impl<C: PublishedCell> Counted<C> {
     #[cold]
     fn count_retry(&self) {
@@ -148,7 +142,7 @@ impl<C: PublishedCell> Default for Counted<C> {
 
 impl<C: PublishedCell> Backend for Counted<C> {
     const NAME: &'static str = C::NAME;
-    type Snapshot = Snapshot;
+    type Snapshot = Snapshot<ArrayRef>;
 
     fn object_lock(&self) -> &ObjectLock {
         self.holder.lock()
@@ -199,7 +193,7 @@ impl<C: PublishedCell> Backend for Counted<C> {
     }
 
     #[inline]
-    fn snapshot(&self) -> Result<Snapshot, ReserveError> {
+    fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
         Ok(Snapshot(self.published.read(|array| array.cloned())))
     }
 
@@ -250,25 +244,5 @@ impl<C: PublishedCell> Backend for Counted<C> {
 
     fn reset_garbage_peak() {
         C::reset_garbage_peak();
-    }
-}
-
-/// The entries that were published at one instant: one counted reference to an array that never
-/// changes.
-///
-/// It keeps the fences alive. Some may have signalled meanwhile, or even before.
-#[derive(Clone, Default)]
-pub struct Snapshot(Option<ArrayRef>);
-
-impl AsRef<[Entry]> for Snapshot {
-    #[inline]
-    fn as_ref(&self) -> &[Entry] {
-        self.0.as_deref().unwrap_or(&[])
-    }
-}
-
-impl fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.as_ref()).finish()
     }
 }

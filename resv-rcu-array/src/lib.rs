@@ -62,6 +62,7 @@
 //! | `array.rs` | the back end as users name it |
 //! | `stable/` | the default flavour: its protocol and proof, its object, its holder's side |
 //! | `counted.rs` | the object of the other two: what is staged, how readers ask |
+//! | `snapshot.rs` | what a reader with a reference has |
 //! | `marks.rs` | which entries were pending at one instant |
 //! | `reclaim/` | the trait [`Reclaim`], and its members `Epoch` and `ArcSwapped` |
 //! | `raw/stable/` | type-stable arrays, their pool, the pointer with its marks |
@@ -174,6 +175,7 @@ mod counted;
 mod marks;
 mod raw;
 mod reclaim;
+mod snapshot;
 mod stable;
 mod sync;
 #[cfg(all(test, not(loom)))]

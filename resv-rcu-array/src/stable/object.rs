@@ -3,10 +3,10 @@
 use super::writer;
 use crate::marks::Marks;
 use crate::raw::stable::{ArrayCell, ArrayRef, Head, Life, Object, Protocol};
+use crate::snapshot::{Snapshot, pending_in};
 use crate::sync::spin_loop;
 use arrayvec::ArrayVec;
 use resv_core::{Backend, Counters, Entry, Held, Key, ObjectLock, ReserveError, Room, UsageSet};
-use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
@@ -164,15 +164,9 @@ fn is_pending(cell: ArrayCell, life: Life, usages: UsageSet) -> bool {
     found
 }
 
-fn pending_in(entries: &[Entry], usages: UsageSet) -> impl Iterator<Item = &Entry> {
-    entries
-        .iter()
-        .filter(move |entry| usages.contains(entry.usage) && !entry.fence.is_signaled())
-}
-
 impl<P: Protocol> Backend for StableObject<P> {
     const NAME: &'static str = "rcu-array";
-    type Snapshot = Snapshot;
+    type Snapshot = Snapshot<ArrayRef>;
 
     #[inline]
     fn object_lock(&self) -> &ObjectLock {
@@ -204,7 +198,7 @@ impl<P: Protocol> Backend for StableObject<P> {
     }
 
     #[inline]
-    fn snapshot(&self) -> Result<Snapshot, ReserveError> {
+    fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
         Ok(Snapshot(self.acquire().map(|(array, _)| array)))
     }
 
@@ -254,25 +248,5 @@ impl<P: Protocol> Backend for StableObject<P> {
             retries: self.raw.retries.load(Ordering::Relaxed).into(),
             fallbacks: 0,
         }
-    }
-}
-
-/// The entries that were published at one instant: one counted reference to an array that never
-/// changes while there is one.
-///
-/// It keeps the fences alive. Some may have signalled meanwhile, or even before.
-#[derive(Clone, Default)]
-pub struct Snapshot(Option<ArrayRef>);
-
-impl AsRef<[Entry]> for Snapshot {
-    #[inline]
-    fn as_ref(&self) -> &[Entry] {
-        self.0.as_deref().unwrap_or(&[])
-    }
-}
-
-impl fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.as_ref()).finish()
     }
 }

@@ -306,7 +306,7 @@ impl Drop for Spares {
 }
 
 /// One reference to an array, which does not change while there is one.
-pub(crate) struct ArrayRef {
+pub struct ArrayRef {
     cell: ArrayCell,
 }
 
