@@ -75,8 +75,8 @@ impl<P: Protocol> StableObject<P> {
     /// [`is_idle`](Backend::is_idle) where the marks do not say it: looks at the first fence that is not
     /// known to have signalled.
     #[inline(never)]
-    fn is_idle_unmarked(&self, usages: UsageSet) -> bool {
-        if let Some(cell) = self.raw.head().cell()
+    fn is_idle_unmarked(&self, head: Head, usages: UsageSet) -> bool {
+        if let Some(cell) = head.cell()
             && let Some(true) = self.look_twice(cell, |life| {
                 let at = match cell.len() {
                     ..=HINT => 0,
@@ -240,7 +240,8 @@ impl<P: Protocol> Backend for StableObject<P> {
     #[inline]
     fn is_idle(&self, usages: UsageSet) -> bool {
         // Marks are an answer by themselves; an empty object has them all.
-        self.raw.head().marks(usages) || self.is_idle_unmarked(usages)
+        let head = self.raw.head();
+        head.marks(usages) || self.is_idle_unmarked(head, usages)
     }
 
     fn counters(&self) -> Counters {
