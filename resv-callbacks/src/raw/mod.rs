@@ -1,0 +1,300 @@
+//! The word, and what is done to it.
+//!
+//! # Protocol
+//!
+//! | word | low bits | the rest |
+//! |---|---|---|
+//! | open | `MARKED`: the closer has more to look at; `WALKED`: a walker is in the list | address of the newest node, or null |
+//! | closed | `CLOSED`; `WALKED` and `MET`: see below | the outcome |
+//!
+//! * **push** links a new node before the newest and swings the word to it by compare-and-swap. It
+//!   reads no node but its own, so a node that has been freed and allocated again at the same address
+//!   does no harm (no ABA). On a closed word the closure is handed back.
+//! * **close** swings the word to the outcome. If nobody walked, nobody else can reach the nodes any
+//!   more: pushers and walkers start from the word. The closer owns them, turns the list round and runs
+//!   and frees one after the other.
+//! * **A walker** (who takes a callback back, or counts) holds `walking`, so there is one at a time. It
+//!   sets `WALKED`; as long as that is set no node that it can reach is freed. It claims the node that
+//!   it looks for, unlinks it, and clears `WALKED`.
+//! * **When the two meet**, that is when the word was walked as it was closed, both use the nodes. The
+//!   closer sets `MET`. Whoever claims a node first has its closure. The list keeps its form: the closer
+//!   runs its claims in an order that it notes aside, and a walker that has unlinked a node that the
+//!   closer may have seen links it in again, and moves the closure out. Each clears its bit when it needs
+//!   the nodes no more, and who finds the other's bit cleared frees them all. Neither waits; and as only
+//!   memory is handed over, callbacks are run by the closer alone.
+//!
+//! # Orderings
+//!
+//! All changes of the word are read-modify-writes, so each belongs to the release sequences of all
+//! before it. Publishing a node is Release, and close, a walker's entry and a refused push are Acquire:
+//! who takes the list sees its nodes whole, and who finds the word closed sees what the closer did
+//! before (F-05). Leaving a meeting is `AcqRel`: what the first to leave did to the nodes happens before
+//! the second frees them. `next` and `claimed` are Relaxed: the first is written before its node is
+//! published or by the one walker, and a stale value leads to a node that lives; the second decides who,
+//! and orders nothing.
+//!
+//! # What the models cannot see
+//!
+//! loom takes no notice of the addresses, so a reader that would follow a freed one shows as a node
+//! that is freed unordered to a look at it.
+
+#![allow(unsafe_code)]
+
+mod closer;
+mod defect;
+#[cfg(all(test, loom))]
+mod loom_models;
+mod node;
+mod walker;
+
+use crate::sync::{AtomicPtr, Mutex, Ordering};
+pub use closer::{Callback, Closed};
+use defect::Defect;
+use node::{Act, Header, apply};
+use std::fmt;
+use std::ptr::{NonNull, null_mut, without_provenance_mut};
+pub use walker::TakenBack;
+
+const CLOSED: usize = 1;
+const MARKED: usize = 2;
+const WALKED: usize = 4;
+const MET: usize = 8;
+const BITS: usize = CLOSED | MARKED | WALKED | MET;
+const SHIFT: u32 = 4;
+
+/// A value of the word.
+type Word = *mut Header;
+
+fn has(word: Word, bit: usize) -> bool {
+    word.addr() & bit != 0
+}
+
+fn newest(word: Word) -> Option<NonNull<Header>> {
+    NonNull::new(word.map_addr(|addr| addr & !BITS))
+}
+
+fn with_newest(word: Word, node: *mut Header) -> Word {
+    node.map_addr(|addr| addr | (word.addr() & BITS))
+}
+
+fn outcome(word: Word) -> Option<u32> {
+    // Cannot truncate: `closed` made it of a `u32` below 2^28.
+    has(word, CLOSED).then(|| (word.addr() >> SHIFT) as u32)
+}
+
+fn closed(outcome: u32, bits: usize) -> Word {
+    without_provenance_mut((outcome as usize) << SHIFT | CLOSED | bits)
+}
+
+/// An outcome that is set once, and the callbacks to be run then. See the [crate](crate).
+pub struct Callbacks {
+    word: AtomicPtr<Header>,
+    /// The nodes that a closer leaves to the walker that it met. Read once `MET` is cleared.
+    left: AtomicPtr<Header>,
+    /// Held by a walker.
+    walking: Mutex<()>,
+    /// What a model breaks.
+    #[cfg(all(test, loom))]
+    defect: Option<Defect>,
+}
+
+// SAFETY: closures are `Send` and are run, dropped and moved by one thread each (module text).
+unsafe impl Send for Callbacks {}
+// SAFETY: as above; everything else that is shared is atomic or guarded by the protocol.
+unsafe impl Sync for Callbacks {}
+
+impl Callbacks {
+    /// The greatest outcome, 2^28 - 1.
+    pub const MAX_OUTCOME: u32 = (1 << 28) - 1;
+
+    /// Open, with no callbacks.
+    pub fn open() -> Callbacks {
+        Self::of(null_mut())
+    }
+
+    /// Closed.
+    pub fn closed(outcome: u32) -> Callbacks {
+        Self::of(closed(outcome & Self::MAX_OUTCOME, 0))
+    }
+
+    fn of(word: Word) -> Callbacks {
+        Callbacks {
+            word: AtomicPtr::new(word),
+            left: AtomicPtr::new(null_mut()),
+            walking: Mutex::new(()),
+            #[cfg(all(test, loom))]
+            defect: None,
+        }
+    }
+
+    /// The outcome, if it is closed: one acquire load.
+    #[inline]
+    pub fn outcome(&self) -> Option<u32> {
+        // Acquire: pairs with the Release of `close`.
+        outcome(self.word.load(Ordering::Acquire))
+    }
+
+    /// Whether it is open: one acquire load.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        // Acquire: as in `outcome`.
+        !has(self.word.load(Ordering::Acquire), CLOSED)
+    }
+
+    /// Whether it is open and there are no callbacks.
+    pub fn is_empty(&self) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        !has(word, CLOSED) && newest(word).is_none()
+    }
+
+    /// Makes a closed one open again, with no callbacks; `marked` as by [`mark`](Callbacks::mark).
+    ///
+    /// # Panics
+    ///
+    /// When it is not closed, or the one who closed it or a walker is not through yet.
+    #[inline]
+    pub fn reopen(&self, marked: bool) {
+        let word = if marked { MARKED } else { 0 };
+        self.replace(without_provenance_mut(word));
+    }
+
+    /// Gives a closed one another outcome.
+    ///
+    /// # Panics
+    ///
+    /// As [`reopen`](Callbacks::reopen).
+    pub fn close_again(&self, outcome: u32) {
+        self.replace(closed(outcome & Self::MAX_OUTCOME, 0));
+    }
+
+    #[inline]
+    fn replace(&self, word: Word) {
+        // Acquire: pairs with the AcqRel of who left a meeting.
+        let now = self.word.load(Ordering::Acquire);
+        assert!(
+            now.addr() & BITS == CLOSED,
+            "opened or closed again while in use"
+        );
+        // Release: who reads the new word sees what made the old one void. A plain store: nobody
+        // changes a word that is closed and not walked.
+        self.word.store(word, Ordering::Release);
+    }
+
+    /// Stores a callback. It will be run by who [closes](Callbacks::close), with the outcome, unless it
+    /// is [taken back](Callbacks::cancel) by its `id`, which is for the caller to keep unique. Returns
+    /// whether the word is [marked](Callbacks::mark).
+    ///
+    /// # Errors
+    ///
+    /// On a closed one the callback is handed back.
+    pub fn push<F>(&self, id: u64, callback: F) -> Result<bool, F>
+    where
+        F: FnOnce(u32) + Send + 'static,
+    {
+        // Acquire, here and on failure: a refusal shows what the closer did before.
+        let mut word = self.word.load(Ordering::Acquire);
+        if has(word, CLOSED) {
+            return Err(callback);
+        }
+        let node = node::allocate(id, callback);
+        loop {
+            if has(word, CLOSED) {
+                // SAFETY: allocated above with this `F` and never published.
+                return Err(unsafe { node::unmake(node) });
+            }
+            let older = newest(word).map_or(null_mut(), NonNull::as_ptr);
+            // SAFETY: ours. Relaxed: published by the compare-and-swap.
+            unsafe { node.as_ref() }
+                .next
+                .store(older, Ordering::Relaxed);
+            if self.has_defect(Defect::StoredUnlooked) {
+                self.word.store(node.as_ptr(), Ordering::Release);
+                return Ok(false);
+            }
+            // Release: publishes the node to who takes the list or walks it.
+            match self.word.compare_exchange_weak(
+                word,
+                with_newest(word, node.as_ptr()),
+                Ordering::Release,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(has(word, MARKED)),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Tells the closer that there is more to look at than callbacks: see [`Closed::is_marked`]. The mark
+    /// stays. Returns `false` on a closed one, with nothing changed.
+    ///
+    /// What the closer is to look at has to be guarded by a lock of the caller's, held here and taken
+    /// by the closer.
+    pub fn mark(&self) -> bool {
+        self.change(|word| (!has(word, CLOSED)).then(|| word.map_addr(|addr| addr | MARKED)))
+            .is_ok()
+    }
+
+    /// Changes the word as `to` says, until that works; `Err` when `to` says that there is nothing to
+    /// change. Returns the word that was there.
+    fn change(&self, to: impl Fn(Word) -> Option<Word>) -> Result<Word, Word> {
+        // Acquire: a word that is not changed shows what its writer did before.
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            let Some(new) = to(word) else {
+                return Err(word);
+            };
+            // AcqRel: what the caller did to nodes happens before what the next one does, and what
+            // the last one did before this.
+            match self
+                .word
+                .compare_exchange_weak(word, new, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Ok(word),
+                Err(now) => word = now,
+            }
+        }
+    }
+}
+
+impl Drop for Callbacks {
+    fn drop(&mut self) {
+        let word = self.word.load(Ordering::Acquire);
+        if has(word, CLOSED) {
+            return;
+        }
+        let mut at = newest(word);
+        while let Some(node) = at {
+            // SAFETY: nobody else has the list, so its nodes live and their closures are ours.
+            unsafe {
+                at = NonNull::new(node.as_ref().next.load(Ordering::Relaxed));
+                apply(node, Act::Discard { alone: true });
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word.load(Ordering::Acquire);
+        f.debug_struct("Callbacks")
+            .field("outcome", &outcome(word))
+            .field("any", &newest(word).is_some())
+            .finish()
+    }
+}
+
+/// Frees the nodes of a list, whose closures have been taken out.
+///
+/// # Safety
+///
+/// Nobody uses the nodes any more.
+unsafe fn free_all(list: *mut Header) {
+    let mut at = NonNull::new(list);
+    while let Some(node) = at {
+        // SAFETY: by the contract the node is ours; its successor is read before it is freed.
+        unsafe {
+            at = NonNull::new(node.as_ref().next.load(Ordering::Relaxed));
+            apply(node, Act::Free);
+        }
+    }
+}
