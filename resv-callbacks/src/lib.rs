@@ -53,4 +53,4 @@ mod sync;
 #[cfg(all(test, not(loom), not(shuttle)))]
 mod tests;
 
-pub use raw::{Callback, Callbacks, Closed, TakenBack};
+pub use raw::{Callback, Callbacks, Closed, Notify, TakenBack};

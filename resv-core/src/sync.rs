@@ -20,10 +20,27 @@ mod imp {
     #[cfg(not(tsan))]
     use std::sync::Mutex as StdMutex;
     use std::sync::PoisonError;
-    pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
     #[cfg(not(tsan))]
     pub(crate) use std::sync::{Condvar, MutexGuard};
+    pub(crate) use std::thread::current;
     use std::time::Instant;
+
+    /// Sleeps until the thread is unparked or until `deadline`, or for no reason; `false` when the
+    /// deadline has passed.
+    pub(crate) fn park_until(deadline: Option<Instant>) -> bool {
+        match deadline {
+            None => std::thread::park(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return false;
+                }
+                std::thread::park_timeout(left);
+            }
+        }
+        true
+    }
 
     /// A mutex without poison.
     #[derive(Debug, Default)]
@@ -62,9 +79,16 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, MutexGuard};
+    pub(crate) use loom::thread::current;
     use std::time::Instant;
+
+    /// loom has no clock: a sleep with a deadline is a sleep without one.
+    pub(crate) fn park_until(_deadline: Option<Instant>) -> bool {
+        loom::thread::park();
+        true
+    }
 
     /// loom's mutex without poison.
     #[derive(Debug, Default)]
@@ -93,10 +117,17 @@ mod imp {
 
 #[cfg(shuttle)]
 mod imp {
-    pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+    pub(crate) use shuttle::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use shuttle::sync::{Condvar, MutexGuard};
+    pub(crate) use shuttle::thread::current;
     use std::sync::PoisonError;
     use std::time::Instant;
+
+    /// shuttle has no clock: a sleep with a deadline is a sleep without one.
+    pub(crate) fn park_until(_deadline: Option<Instant>) -> bool {
+        shuttle::thread::park();
+        true
+    }
 
     /// shuttle's mutex without poison.
     #[derive(Debug, Default)]

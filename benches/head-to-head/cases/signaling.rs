@@ -2,7 +2,8 @@
 //!
 //! | case | what one operation is | reference |
 //! |---|---|---|
-//! | `signal_no_waiters` | signal a fence that nobody waits for | `rmw`, one read-modify-write |
+//! | `signal_no_waiters` | signal a fence that nobody waits for, and that somebody still has | `rmw`, one read-modify-write |
+//! | `signal_and_free` | the same with the last handle: its memory goes back to the pool | `rmw` |
 //! | `callbacks_1`, `callbacks_8` | signal a fence with so many callbacks, which run and are freed | `mutex-vec-box` |
 //! | `register_1`, `register_8` | register so many callbacks | `mutex-vec-box` |
 //!
@@ -13,7 +14,7 @@ use super::loaded::issue;
 use crate::harness::Bench;
 use event_listener::Event;
 use parking_lot::{Condvar, Mutex};
-use resv_core::{Signaler, Timeline};
+use resv_core::{Fence, Signaler, Timeline};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ const BOXES: &str = "mutex-vec-box";
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![Case::paired("signal_no_waiters", 0, RMW, || {
         vec![
-            batches("fence", fences, Signaler::signal),
+            batches("fence", kept_fences, Kept::signal),
             batches(RMW, words, |word: &mut AtomicU64| {
                 // AcqRel: what a signal needs, to publish and to see who waits.
                 black_box(word.fetch_or(1, Ordering::AcqRel));
@@ -52,6 +53,15 @@ pub(super) fn cases() -> Vec<Case> {
             ),
         ]
     })];
+    cases.push(Case::paired("signal_and_free", 0, RMW, || {
+        vec![
+            batches("fence", fences, Signaler::signal),
+            batches(RMW, words, |word: &mut AtomicU64| {
+                // AcqRel: as above.
+                black_box(word.fetch_or(1, Ordering::AcqRel));
+            }),
+        ]
+    }));
     for k in [1, 8] {
         cases.push(Case::paired(
             &format!("callbacks_{k}"),
@@ -62,11 +72,11 @@ pub(super) fn cases() -> Vec<Case> {
                     batches(
                         "fence",
                         move || {
-                            let jobs = fences();
-                            jobs.iter().for_each(|job| register(job, k));
+                            let jobs = kept_fences();
+                            jobs.iter().for_each(|job| register(&job.fence, k));
                             jobs
                         },
-                        Signaler::signal,
+                        Kept::signal,
                     ),
                     batches(BOXES, move || boxes(k), Boxes::signal),
                 ]
@@ -80,7 +90,9 @@ pub(super) fn cases() -> Vec<Case> {
             BOXES,
             move || {
                 vec![
-                    batches("fence", fences, move |job: &mut Signaler| register(job, k)),
+                    batches("fence", kept_fences, move |job: &mut Kept| {
+                        register(&job.fence, k);
+                    }),
                     batches(
                         BOXES,
                         || boxes(0),
@@ -135,6 +147,28 @@ fn batches<T: 'static, How: 'static>(
     })
 }
 
+/// A pending fence of which a handle is left when it has signalled.
+struct Kept {
+    signaler: Option<Signaler>,
+    fence: Fence,
+}
+
+impl Kept {
+    fn signal(&mut self) {
+        if let Some(signaler) = self.signaler.take() {
+            signaler.signal();
+        }
+    }
+}
+
+fn kept_fences() -> Vec<Kept> {
+    let kept = |signaler: Signaler| Kept {
+        fence: signaler.fence().clone(),
+        signaler: Some(signaler),
+    };
+    fences().into_iter().map(kept).collect()
+}
+
 /// Pending fences. Signalling one gives its memory back, too.
 fn fences() -> Vec<Signaler> {
     let timeline = Timeline::new("bench");
@@ -167,10 +201,10 @@ fn callback(number: u64) -> impl FnOnce() + Send + 'static {
     }
 }
 
-fn register(job: &Signaler, k: usize) {
+fn register(fence: &Fence, k: usize) {
     for number in 0..k as u64 {
         let callback = callback(number);
-        let registered = job.fence().on_signal(move |_| callback());
+        let registered = fence.on_signal(move |_| callback());
         assert!(registered.is_ok(), "the fence is pending");
     }
 }

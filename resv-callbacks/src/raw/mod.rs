@@ -86,6 +86,20 @@ fn closed(outcome: u32, bits: usize) -> Word {
     without_provenance_mut((outcome as usize) << SHIFT | CLOSED | bits)
 }
 
+/// What is run when the outcome is there: any closure, or a type of one's own that is to come back as
+/// such when it is refused.
+pub trait Notify: Send + 'static {
+    /// Runs it.
+    fn notify(self, outcome: u32);
+}
+
+impl<F: FnOnce(u32) + Send + 'static> Notify for F {
+    #[inline]
+    fn notify(self, outcome: u32) {
+        self(outcome);
+    }
+}
+
 /// An outcome that is set once, and the callbacks to be run then. See the [crate](crate).
 pub struct Callbacks {
     word: AtomicPtr<Header>,
@@ -187,10 +201,7 @@ impl Callbacks {
     /// # Errors
     ///
     /// On a closed one the callback is handed back.
-    pub fn push<F>(&self, id: u64, callback: F) -> Result<bool, F>
-    where
-        F: FnOnce(u32) + Send + 'static,
-    {
+    pub fn push<F: Notify>(&self, id: u64, callback: F) -> Result<bool, F> {
         // Acquire, here and on failure: a refusal shows what the closer did before.
         let mut word = self.word.load(Ordering::Acquire);
         if has(word, CLOSED) {

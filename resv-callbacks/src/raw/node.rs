@@ -3,6 +3,7 @@
 //! A [`Node`] is one allocation. The list sees its [`Header`] only; the type of the closure is kept
 //! in the header's `act`, the one function that knows it.
 
+use super::Notify;
 use crate::sync::{AtomicBool, AtomicPtr, Ordering, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -44,7 +45,7 @@ struct Node<F> {
 }
 
 /// Allocates a node. It is the caller's, until it is put into a list.
-pub(super) fn allocate<F: FnOnce(u32) + Send + 'static>(id: u64, closure: F) -> NonNull<Header> {
+pub(super) fn allocate<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
     let node = Box::new(Node {
         header: Header {
             next: AtomicPtr::new(std::ptr::null_mut()),
@@ -94,10 +95,7 @@ unsafe fn take_out<F>(node: NonNull<Header>) -> F {
 /// `node` is the result of `allocate::<F>` and lives. The caller owns the closure, except for
 /// [`Act::Free`]: then it has been taken out. For `Free`, and where it is `alone`, nobody else uses the
 /// node any more.
-unsafe fn act<F>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>>
-where
-    F: FnOnce(u32) + Send + 'static,
-{
+unsafe fn act<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>> {
     let take = |alone: bool| {
         if alone {
             // SAFETY: nobody else uses the node, and its closure is there.
@@ -108,7 +106,7 @@ where
         }
     };
     match act {
-        Act::Run { outcome, alone } => take(alone)(outcome),
+        Act::Run { outcome, alone } => take(alone).notify(outcome),
         Act::Discard { alone } => drop(take(alone)),
         Act::MoveOut => {
             // SAFETY: the node lives, and its `id` is never written again.

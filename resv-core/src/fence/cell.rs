@@ -20,65 +20,60 @@
 //!
 //! # Orderings
 //!
-//! * `state`: stored with Release by the signaller, loaded with Acquire by testers: what happened
-//!   before the signal is visible to whoever saw it (F-05).
-//! * `refs`: a new fence stores 1 with Release after writing its key and state;
+//! * `outcome`: changed with Release by the signaller, loaded with Acquire by testers: what happened
+//!   before the signal is visible to whoever saw it (F-05). It is the head of the list of callbacks
+//!   until then (`resv-callbacks`).
+//! * `refs`: a new fence stores 1 with Release after writing its key and outcome;
 //!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them; when it
 //!   finds zero, also with Acquire, it sees what the last owner did before. Counting up
 //!   from a reference that is owned is Relaxed, as with `Arc`. Counting down is Release, and the
 //!   one who reaches zero issues an Acquire fence, so that all uses of the old fence happen before
 //!   the cell is written for the new one.
-//! * `timeline`, `seqno`, and `state` of a new fence: stored with Release, loaded with Acquire. A
+//! * `timeline`, `seqno`, and `outcome` of a new fence: stored with Release, loaded with Acquire. A
 //!   cell is reused after its last reference was dropped, so after it was removed from every object.
 //!   A reader who reads any of the new values therefore sees that removal in step 3.
 
 use super::extra::Extra;
-use super::handle::Callback;
-use super::status::{FenceStatus, StateWord};
+use super::status::FenceStatus;
 use super::timeline::{Timeline, TimelineId};
 use super::trace::Asked;
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Mutex, Ordering, fence};
-// Only the owners of a reference read `composed`, and it is written before there is one.
-use std::sync::atomic::AtomicBool;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use resv_callbacks::Callbacks;
+// Only the owners of a reference read `composed`, and it is written before there is one; `next_callback`
+// makes names. Neither takes part in a protocol.
+use std::sync::atomic::{AtomicBool, AtomicU64 as Counter};
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
+///
+/// What tests, snapshots and signals use is in the first 64 bytes.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct FenceCell {
     refs: AtomicUsize,
-    state: AtomicU32,
-    composed: AtomicBool,
-    asked: Asked,
     timeline: AtomicU64,
     seqno: AtomicU64,
+    outcome: Callbacks,
+    composed: AtomicBool,
+    asked: Asked,
+    /// Never reset, so that an id is never valid for a later fence in the same cell.
+    next_callback: Counter,
     cold: Mutex<Cold>,
 }
 
-/// What only registrations, the signaller and descriptions touch.
+/// What compositions, lazy fences, deadlines and descriptions touch. Who puts something into it for
+/// the signaller [marks](FenceCell::attend) the outcome.
 #[derive(Default)]
 pub(super) struct Cold {
     pub(super) timeline: Option<Timeline>,
-    pub(super) callbacks: Vec<(u64, Callback)>,
     /// What few fences have: a hook, a deadline, children, or somebody composed of them.
     pub(super) extra: Option<Box<Extra>>,
-    /// Never reset, so that an id is never valid for a later fence in the same cell.
-    pub(super) next_callback: u64,
-}
-
-impl Cold {
-    /// How many callbacks are registered here, and how many composed fences watch.
-    pub(super) fn registrations(&self) -> usize {
-        let watchers = self.extra.as_ref().map_or(0, |extra| extra.watchers.len());
-        self.callbacks.len() + watchers
-    }
 }
 
 impl std::fmt::Debug for Cold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cold")
             .field("timeline", &self.timeline)
-            .field("callbacks", &self.callbacks.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -87,34 +82,40 @@ impl FenceCell {
     pub(super) fn vacant() -> FenceCell {
         FenceCell {
             refs: AtomicUsize::new(0),
-            state: AtomicU32::new(StateWord::SIGNALED.0),
-            composed: AtomicBool::new(false),
-            asked: Asked::default(),
             timeline: AtomicU64::new(0),
             seqno: AtomicU64::new(0),
+            outcome: Callbacks::closed(0),
+            composed: AtomicBool::new(false),
+            asked: Asked::default(),
+            next_callback: Counter::new(0),
             cold: Mutex::new(Cold::default()),
         }
     }
 
-    /// Makes a vacant cell a pending fence that has one reference.
+    /// Makes a vacant cell a fence that has one reference: a pending one, or one born signalled.
     pub(super) fn occupy(
         &self,
         timeline: Timeline,
         seqno: u64,
-        state: StateWord,
+        pending: bool,
         extra: Option<Box<Extra>>,
     ) {
         let composed = extra.as_ref().is_some_and(|e| e.composition.is_some());
         // Relaxed: handing over the reference orders it.
         self.composed.store(composed, Ordering::Relaxed);
         self.asked.reset();
-        // Release, each: pairs with the Acquire loads in `key_parts`, `is_pending` and `status`. A
+        // Release, each: pairs with the Acquire loads in `key_parts`, `is_pending` and `status` (the
+        // outcome is stored with Release in there). A
         // reader without a reference that reads the new fence here must not go on to believe that
         // the place it came from still holds the old one (step 3).
         self.timeline
             .store(timeline.id().as_raw(), Ordering::Release);
         self.seqno.store(seqno, Ordering::Release);
-        self.state.store(state.0, Ordering::Release);
+        if pending {
+            self.outcome.reopen(extra.is_some());
+        } else {
+            self.outcome.close_again(0);
+        }
         {
             let mut cold = self.cold.lock();
             cold.timeline = Some(timeline);
@@ -127,6 +128,10 @@ impl FenceCell {
     /// Ends the fence in this cell; the caller has dropped the last reference, and drops what it
     /// owned: that may run foreign code.
     pub(super) fn vacate(&self) -> (Option<Timeline>, Option<Box<Extra>>) {
+        if self.is_pending() {
+            // A composed fence that nobody wants any more. It has no callbacks: they would keep it.
+            drop(self.outcome.close(0));
+        }
         let mut cold = self.cold.lock();
         (cold.timeline.take(), cold.extra.take())
     }
@@ -150,14 +155,31 @@ impl FenceCell {
     /// Whether the fence has not signalled: one acquire load.
     #[inline]
     pub fn is_pending(&self) -> bool {
-        // Acquire: pairs with the Release store in `set_state`.
-        self.state.load(Ordering::Acquire) == StateWord::PENDING.0
+        // Acquire, in there: pairs with the Release of the signaller's `close`.
+        self.outcome.is_open()
     }
 
     /// The state of the fence: one acquire load.
     #[inline]
     pub fn status(&self) -> FenceStatus {
-        StateWord(self.state.load(Ordering::Acquire)).status()
+        FenceStatus::of(self.outcome.outcome())
+    }
+
+    /// The callbacks of the fence, and its outcome when it has signalled; for the owner of a reference.
+    #[inline]
+    pub(super) fn outcome(&self) -> &Callbacks {
+        &self.outcome
+    }
+
+    /// A name for a callback that no other has, of this fence or a later one in this cell.
+    pub(super) fn name_callback(&self) -> u64 {
+        self.next_callback.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Has the signaller look at [`cold`](FenceCell::cold), which the caller has locked. `false`: it has
+    /// signalled.
+    pub(super) fn attend(&self, _locked: &mut Cold) -> bool {
+        self.outcome.mark()
     }
 
     /// The timeline and the seqno of the fence: two acquire loads, which may tear when the caller
@@ -169,12 +191,6 @@ impl FenceCell {
             TimelineId::from_raw(self.timeline.load(Ordering::Acquire)),
             self.seqno.load(Ordering::Acquire),
         )
-    }
-
-    /// Signals; called once for each fence, with the cold part locked.
-    pub(super) fn set_state(&self, word: StateWord) {
-        // Release: pairs with the Acquire loads in `is_pending` and `status`.
-        self.state.store(word.0, Ordering::Release);
     }
 
     /// Adds a reference on behalf of somebody who owns one.

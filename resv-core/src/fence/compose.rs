@@ -32,7 +32,7 @@ use super::extra::{Composition, Extra, Mode, Watcher};
 use super::handle::Fence;
 use super::pool;
 use super::settle::spread;
-use super::status::{FenceError, FenceStatus, StateWord};
+use super::status::{FenceError, FenceStatus};
 use super::timeline::Timeline;
 use super::trace;
 use std::cmp::Reverse;
@@ -102,16 +102,14 @@ impl Fence {
     /// Has this fence count down `parent` when it signals; if it has signalled, says how.
     fn watch(&self, parent: Watcher) -> Result<(), FenceStatus> {
         let mut cold = self.cell().cold().lock();
-        // The signaller changes the state under this lock: either it is seen here, or the
-        // signaller finds the watcher.
-        match self.status() {
-            FenceStatus::Pending => {
-                let extra = cold.extra.get_or_insert_default();
-                extra.watchers.push(parent);
-                Ok(())
-            }
-            signaled => Err(signaled),
+        // Marked with the lock held: either it has signalled, or the signaller finds the mark, waits
+        // for the lock, and finds the watcher.
+        if !self.cell().attend(&mut cold) {
+            return Err(self.status());
         }
+        let extra = cold.extra.get_or_insert_default();
+        extra.watchers.push(parent);
+        Ok(())
     }
 
     /// Takes back one [`watch`](Fence::watch) for `parent`, if there is one. Looks from the end:
@@ -180,7 +178,7 @@ pub(super) fn pending_parent(mode: Mode, children: Vec<Fence>, error: Option<Fen
         composition: Some(composition),
         ..Extra::default()
     };
-    cell.occupy(timeline, 1, StateWord::PENDING, Some(Box::new(extra)));
+    cell.occupy(timeline, 1, true, Some(Box::new(extra)));
     let fence = Fence::from_cell(cell);
     trace::init(&fence);
     fence

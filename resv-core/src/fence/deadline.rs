@@ -21,7 +21,7 @@ impl Fence {
         while let Some(fence) = todo.pop() {
             let hook = {
                 let mut cold = fence.cell().cold().lock();
-                if fence.is_signaled() {
+                if !fence.cell().attend(&mut cold) {
                     continue;
                 }
                 let extra = cold.extra.get_or_insert_default();
@@ -71,7 +71,10 @@ impl Signaler {
     pub fn on_deadline(&self, hook: impl Fn(Instant) + Send + Sync + 'static) {
         let hook: super::extra::DeadlineHook = Arc::new(hook);
         let (deadline, _earlier) = {
-            let mut cold = self.fence().cell().cold().lock();
+            let cell = self.fence().cell();
+            let mut cold = cell.cold().lock();
+            // A signaler is there, so the fence is pending.
+            cell.attend(&mut cold);
             let extra = cold.extra.get_or_insert_default();
             (extra.deadline, extra.on_deadline.replace(Arc::clone(&hook)))
         };

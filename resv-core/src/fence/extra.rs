@@ -1,7 +1,7 @@
 //! What few fences have, kept out of the cell: children, parents, a hook, a deadline.
 //!
-//! A plain fence has none of it and pays one test of a null pointer, under a lock that it takes
-//! anyway, when it is registered on and when it signals.
+//! A plain fence has none of it and pays the test of one bit, of a word that it has at hand, when it is
+//! registered on and when it signals.
 //!
 //! # Who owns whom
 //!
@@ -13,7 +13,7 @@
 
 use super::cell::FenceCell;
 use super::handle::Fence;
-use super::status::{FenceError, FenceStatus, StateWord};
+use super::status::{FenceError, FenceStatus};
 use super::timeline::TimelineId;
 use std::sync::Arc;
 use std::time::Instant;
@@ -122,15 +122,12 @@ pub(super) struct Composition {
 }
 
 impl Composition {
-    /// A child has signalled. Returns how the fence signals now, if it does.
-    pub(super) fn count(&mut self, status: FenceStatus) -> Option<StateWord> {
+    /// A child has signalled. Returns with what error, if any, the fence signals now, if it does.
+    pub(super) fn count(&mut self, status: FenceStatus) -> Option<Option<FenceError>> {
         if let FenceStatus::Error(error) = status {
             self.error.get_or_insert(error);
         }
         self.pending = self.pending.saturating_sub(1);
-        (self.pending == 0).then(|| match self.error {
-            None => StateWord::SIGNALED,
-            Some(error) => StateWord::error(error),
-        })
+        (self.pending == 0).then_some(self.error)
     }
 }

@@ -3,14 +3,12 @@
 use super::cell::FenceCell;
 use super::extra::Extra;
 use super::pool;
-use super::status::{FenceStatus, StateWord};
+use super::status::FenceStatus;
 use super::timeline::{Timeline, TimelineId};
 use super::trace;
+use resv_callbacks::Notify;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-
-/// What is run when a fence signals.
-pub(super) type Callback = Box<dyn FnOnce(FenceStatus) + Send>;
 
 /// A promise that somebody else keeps: it can be tested, waited for and called back.
 ///
@@ -42,6 +40,15 @@ impl<F> fmt::Display for AlreadySignaled<F> {
 
 impl<F> std::error::Error for AlreadySignaled<F> {}
 
+/// What [`Fence::on_signal`] stores.
+struct OnSignal<F>(F);
+
+impl<F: FnOnce(FenceStatus) + Send + 'static> Notify for OnSignal<F> {
+    fn notify(self, outcome: u32) {
+        (self.0)(FenceStatus::of(Some(outcome)));
+    }
+}
+
 impl Fence {
     /// A fence that is born signalled, on a timeline of its own (Linux: the stub fence).
     ///
@@ -51,7 +58,7 @@ impl Fence {
     pub fn signaled() -> Fence {
         let timeline = Timeline::new("signaled");
         timeline.reach().advance(1);
-        let fence = Fence::new(timeline, 1, StateWord::SIGNALED, None);
+        let fence = Fence::new(timeline, 1, false, None);
         trace::signaled(&fence);
         fence
     }
@@ -59,11 +66,11 @@ impl Fence {
     pub(super) fn new(
         timeline: Timeline,
         seqno: u64,
-        state: StateWord,
+        pending: bool,
         extra: Option<Box<Extra>>,
     ) -> Fence {
         let cell = pool::take();
-        cell.occupy(timeline, seqno, state, extra);
+        cell.occupy(timeline, seqno, pending, extra);
         let fence = Fence { cell };
         trace::init(&fence);
         fence
@@ -116,6 +123,10 @@ impl Fence {
     /// Has `callback` run once when the fence signals: on the signalling thread, after the state
     /// has changed, in order of registration, with no lock of this library held.
     ///
+    /// Storing it takes no lock that the signaller takes: a thread that is descheduled in here delays
+    /// nobody. Only a composed, lazy or watched fence has more to say to its signaller, under a short
+    /// lock.
+    ///
     /// The callback may do anything, including signalling other fences, dropping the last handle of
     /// this one, or editing an object. A callback that panics does not keep the others from
     /// running; its panic goes on in the signaller afterwards.
@@ -145,41 +156,39 @@ impl Fence {
             return Err(AlreadySignaled(callback));
         }
         trace::enable_signal(self);
-        // Boxed before the lock is taken, so that nobody waits for the allocator.
-        let callback = Box::new(callback);
-        let mut cold = self.cell.cold().lock();
-        // The signaller changes the state under this lock: either it is seen here, or the
-        // signaller finds the callback.
-        if self.is_signaled() {
-            drop(cold);
-            return Err(AlreadySignaled(*callback));
-        }
-        let id = cold.next_callback;
-        cold.next_callback += 1;
-        cold.callbacks.push((id, callback));
-        let start = cold
-            .extra
-            .as_mut()
-            .is_some_and(|extra| extra.on_registered(self));
-        drop(cold);
-        if start {
-            self.start();
+        let id = self.cell.name_callback();
+        // Either it is in the list that the signaller takes, or it is refused.
+        let attended = self
+            .cell
+            .outcome()
+            .push(id, OnSignal(callback))
+            .map_err(|OnSignal(callback)| AlreadySignaled(callback))?;
+        if attended {
+            let start = {
+                let mut cold = self.cell.cold().lock();
+                let extra = cold.extra.as_mut();
+                extra.is_some_and(|extra| extra.on_registered(self))
+            };
+            if start {
+                self.start();
+            }
         }
         Ok(CallbackId(id))
     }
 
     /// Takes a callback back. `true`: it has not run and never will. `false`: it has run, is running
-    /// or is about to.
+    /// or is about to. The signaller does not wait for it.
     pub fn cancel(&self, id: CallbackId) -> bool {
-        let (callback, _kept) = {
-            let mut cold = self.cell.cold().lock();
-            let at = cold.callbacks.iter().position(|(have, _)| *have == id.0);
-            let callback = at.map(|at| cold.callbacks.remove(at));
-            let idle = cold.callbacks.is_empty();
-            let extra = cold.extra.as_mut().filter(|_| idle);
-            (callback, extra.and_then(|extra| extra.keep.take()))
-        };
-        // Dropped with the lock released: a callback may own anything.
+        // Dropped at the end, with no lock held: a callback may own anything.
+        let callback = self.cell.outcome().cancel(id.0);
+        if self.cell.is_composed() {
+            let _kept = {
+                let mut cold = self.cell.cold().lock();
+                let idle = self.cell.outcome().is_empty();
+                let extra = cold.extra.as_mut().filter(|_| idle);
+                extra.and_then(|extra| extra.keep.take())
+            };
+        }
         callback.is_some()
     }
 

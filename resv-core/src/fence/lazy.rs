@@ -64,7 +64,7 @@ impl Fence {
         let mut panics = Panics::default();
         let mut todo = vec![(self.clone(), None::<Fence>)];
         while let Some((fence, parent)) = todo.pop() {
-            if parent.is_some_and(|parent| parent.is_signaled()) {
+            if fence.is_signaled() || parent.is_some_and(|parent| parent.is_signaled()) {
                 continue;
             }
             trace::enable_signal(&fence);

@@ -7,6 +7,7 @@
 
 use super::cell::FenceCell;
 use super::extra::Extra;
+use super::handle::Fence;
 use super::trace;
 use crate::sync::Mutex;
 
@@ -114,7 +115,15 @@ fn dismantle(extra: Box<Extra>) {
 pub fn registrations() -> usize {
     let chunks = POOL.lock().chunks.clone();
     let cells = chunks.into_iter().flatten();
-    cells.map(|cell| cell.cold().lock().registrations()).sum()
+    // With a reference, so that the cell does not become another fence meanwhile.
+    let fences = cells.filter_map(Fence::try_acquire);
+    fences.map(|fence| registrations_of(fence.cell())).sum()
+}
+
+fn registrations_of(cell: &FenceCell) -> usize {
+    let extra = &cell.cold().lock().extra;
+    let watchers = extra.as_ref().map_or(0, |extra| extra.watchers.len());
+    cell.outcome().count() + watchers
 }
 
 /// How many fences there are in this process.

@@ -3,17 +3,20 @@
 //! 1. The fence becomes signalled, and so do the composed fences that this completes, theirs in
 //!    turn, and the points that the timelines have reached: a list, not a recursion, so a chain of
 //!    compositions may be of any length. No foreign code runs, and one fence's lock is held at a
-//!    time.
+//!    time: that of a fence with something more than callbacks. A plain fence that nobody waits for
+//!    costs the change of its outcome, the raise of its timeline's reach, and a look at who waits for
+//!    that.
 //! 2. Their callbacks run, those of the first fence first, with no lock held. So a callback sees
 //!    everything signalled that its fence completes.
 //! 3. What they owned is dropped: the children of compositions, hooks that were never called.
 
 use super::extra::Extra;
-use super::handle::{Callback, Fence};
-use super::status::{FenceError, FenceStatus, StateWord};
+use super::handle::Fence;
+use super::status::{FenceError, FenceStatus, outcome};
 use super::timeline::Timeline;
 use super::trace;
 use crate::checks;
+use resv_callbacks::Closed;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -42,7 +45,7 @@ impl Panics {
 /// A fence that has just become signalled, and what it owes.
 pub(super) struct Settled {
     status: FenceStatus,
-    callbacks: Vec<(u64, Callback)>,
+    callbacks: Closed<'static>,
     extra: Option<Box<Extra>>,
     /// The timeline, if somebody waits for a point of it.
     awaited: Option<Timeline>,
@@ -52,21 +55,16 @@ pub(super) struct Settled {
 
 impl Settled {
     fn run(&mut self, panics: &mut Panics) {
-        let status = self.status;
-        for (_, callback) in std::mem::take(&mut self.callbacks) {
-            panics.catch(|| callback(status));
+        while let Some(callback) = self.callbacks.next_callback() {
+            panics.catch(|| callback.run());
         }
     }
 }
 
 impl Fence {
-    /// Signals. Called once for each fence: by its signaler.
-    pub(super) fn complete(&self, result: Result<(), FenceError>) {
-        let word = match result {
-            Ok(()) => StateWord::SIGNALED,
-            Err(error) => StateWord::error(error),
-        };
-        let mut settled = self.settle(word);
+    /// Signals. Called once for each fence: by its signaler, which keeps the timeline.
+    pub(super) fn complete(&self, timeline: &Timeline, error: Option<FenceError>) {
+        let mut settled = self.settle(timeline, error);
         trace::signaled(self);
         if settled.extra.is_some() || settled.awaited.is_some() {
             spread(settled);
@@ -78,44 +76,47 @@ impl Fence {
     }
 
     /// Becomes signalled; the caller runs what is owed.
-    fn settle(&self, word: StateWord) -> Settled {
-        self.settle_if(|_| Some(word))
-            .expect("the decision is to signal")
+    fn settle(&self, timeline: &Timeline, error: Option<FenceError>) -> Settled {
+        let mut settled = self.close(timeline, error);
+        if settled.callbacks.is_marked() {
+            settled.extra = self.cell().cold().lock().extra.take();
+        }
+        settled
     }
 
     /// One child of this composed fence has signalled, with `status`. If that completes this one,
     /// it becomes signalled and the caller [spreads](spread) it.
     pub(super) fn child_signaled(self, status: FenceStatus) -> Option<Settled> {
-        let mut settled = self.settle_if(|extra| {
+        let mut settled = {
+            let mut cold = self.cell().cold().lock();
             // Nothing there: it has signalled already, as `any` does before its last child.
-            let composition = extra.as_mut()?.composition.as_mut()?;
-            composition.count(status)
-        })?;
+            let composition = cold.extra.as_mut()?.composition.as_mut()?;
+            let error = composition.count(status)?;
+            let timeline = cold.timeline.clone();
+            let timeline = timeline.expect("a fence that is referenced has a timeline");
+            // With the lock held, so that the last child to count is the one that closes.
+            let mut settled = self.close(&timeline, error);
+            settled.extra = cold.extra.take();
+            settled
+        };
         trace::signaled(&self);
         settled._handle = Some(self);
         Some(settled)
     }
 
-    fn settle_if(
-        &self,
-        decide: impl FnOnce(&mut Option<Box<Extra>>) -> Option<StateWord>,
-    ) -> Option<Settled> {
-        let mut cold = self.cell().cold().lock();
-        let word = decide(&mut cold.extra)?;
-        self.cell().set_state(word);
+    fn close(&self, timeline: &Timeline, error: Option<FenceError>) -> Settled {
+        let callbacks = self.cell().outcome().close(outcome(error));
         checks::settled(self);
-        let awaited = cold
-            .timeline
-            .as_ref()
-            .filter(|timeline| timeline.reach().advance(self.seqno()))
-            .cloned();
-        Some(Settled {
-            status: word.status(),
-            callbacks: std::mem::take(&mut cold.callbacks),
-            extra: cold.extra.take(),
-            awaited,
+        Settled {
+            status: FenceStatus::of(Some(outcome(error))),
+            callbacks,
+            extra: None,
+            awaited: timeline
+                .reach()
+                .advance(self.seqno())
+                .then(|| timeline.clone()),
             _handle: None,
-        })
+        }
     }
 }
 
@@ -133,8 +134,8 @@ pub(super) fn spread(first: Settled) {
             );
         }
         for point in settled.awaited.take().iter().flat_map(Timeline::reached) {
-            let fence = point.into_fence();
-            let mut next = fence.settle(StateWord::SIGNALED);
+            let (fence, timeline) = point.into_parts();
+            let mut next = fence.settle(&timeline, None);
             trace::signaled(&fence);
             next._handle = Some(fence);
             todo.push_back(next);

@@ -76,23 +76,21 @@ impl fmt::Display for FenceError {
 
 impl std::error::Error for FenceError {}
 
-/// The state word of a fence cell: 0 while pending, else `errno << 1 | 1` with errno 0 for success.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct StateWord(pub(super) u32);
-
-impl StateWord {
-    pub(super) const PENDING: StateWord = StateWord(0);
-    pub(super) const SIGNALED: StateWord = StateWord(1);
-
-    pub(super) const fn error(error: FenceError) -> StateWord {
-        StateWord((error.0 as u32) << 1 | 1)
-    }
-
-    pub(super) const fn status(self) -> FenceStatus {
-        match (self.0 & 1, (self.0 >> 1) as u16) {
-            (0, _) => FenceStatus::Pending,
-            (_, 0) => FenceStatus::Signaled,
-            (_, errno) => FenceStatus::Error(FenceError(errno)),
+impl FenceStatus {
+    /// Of the outcome in a fence's cell: none while it is pending, then the errno, 0 for success.
+    pub(super) fn of(outcome: Option<u32>) -> FenceStatus {
+        match outcome {
+            None => FenceStatus::Pending,
+            // Cannot truncate: only `outcome` makes them.
+            Some(errno) => match FenceError::from_errno(errno as u16) {
+                None => FenceStatus::Signaled,
+                Some(error) => FenceStatus::Error(error),
+            },
         }
     }
+}
+
+/// The outcome for the cell of a fence that signals so.
+pub(super) fn outcome(error: Option<FenceError>) -> u32 {
+    error.map_or(0, |error| error.errno().into())
 }

@@ -110,7 +110,7 @@ fn a_timed_out_wait_leaves_no_callback_behind() {
         job.fence().wait(Some(Duration::from_millis(1))),
         Waited::TimedOut
     );
-    assert!(job.fence().cell().cold().lock().callbacks.is_empty());
+    assert!(job.fence().cell().outcome().is_empty());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::extra::Extra;
 use super::handle::Fence;
 use super::point::Reach;
-use super::status::{FenceError, StateWord};
+use super::status::FenceError;
 use super::trace;
 use crate::checks;
 use std::fmt;
@@ -182,53 +182,53 @@ impl std::error::Error for SeqnoError {}
 /// Dropping it without signalling signals [`FenceError::CANCELED`].
 #[must_use = "dropping a signaler cancels its fence"]
 pub struct Signaler {
-    fence: Option<Fence>,
+    /// Gone once it has signalled. The timeline, to be had without the lock of the fence.
+    parts: Option<(Fence, Timeline)>,
 }
 
 impl Signaler {
     #[cfg_attr(feature = "checks", track_caller)]
     pub(super) fn new(timeline: &Timeline, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
-        let fence = Fence::new(timeline.clone(), seqno, StateWord::PENDING, extra);
+        let fence = Fence::new(timeline.clone(), seqno, true, extra);
         trace::emit(&fence);
         checks::issued(&fence);
-        Signaler { fence: Some(fence) }
+        Signaler {
+            parts: Some((fence, timeline.clone())),
+        }
     }
 
-    /// The fence, and with it the duty to signal it.
-    pub(super) fn into_fence(mut self) -> Fence {
-        let fence = self.fence.take();
-        fence.expect("a signaler owns its fence until it signals")
+    /// The fence and its timeline, and with them the duty to signal it.
+    pub(super) fn into_parts(mut self) -> (Fence, Timeline) {
+        let parts = self.parts.take();
+        parts.expect("a signaler owns its fence until it signals")
     }
 
     /// The fence, to be cloned for whoever waits.
     pub fn fence(&self) -> &Fence {
-        self.fence
-            .as_ref()
-            .expect("a signaler owns its fence until it signals")
+        let parts = self.parts.as_ref();
+        &parts.expect("a signaler owns its fence until it signals").0
     }
 
     /// The job is done.
-    pub fn signal(self) {
-        self.complete(Ok(()));
+    pub fn signal(mut self) {
+        self.complete(None);
     }
 
     /// The job has failed.
-    pub fn signal_error(self, error: FenceError) {
-        self.complete(Err(error));
+    pub fn signal_error(mut self, error: FenceError) {
+        self.complete(Some(error));
     }
 
-    fn complete(mut self, result: Result<(), FenceError>) {
-        if let Some(fence) = self.fence.take() {
-            fence.complete(result);
+    fn complete(&mut self, error: Option<FenceError>) {
+        if let Some((fence, timeline)) = self.parts.take() {
+            fence.complete(&timeline, error);
         }
     }
 }
 
 impl Drop for Signaler {
     fn drop(&mut self) {
-        if let Some(fence) = self.fence.take() {
-            fence.complete(Err(FenceError::CANCELED));
-        }
+        self.complete(Some(FenceError::CANCELED));
     }
 }
 

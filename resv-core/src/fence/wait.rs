@@ -1,42 +1,19 @@
 //! Waiting with a thread.
 //!
-//! A wait registers one callback that sets an event, and sleeps on the event: no lock of an object
-//! or a fence is held meanwhile. A fence that has signalled costs one load.
+//! A wait registers one callback that unparks the thread, and parks until the fence has signalled: no
+//! lock of an object or a fence is held meanwhile, and what it waits for is the fence itself, not a
+//! flag beside it. A fence that has signalled costs one load.
+//!
+//! The token of `std::thread::park` is the thread's, so a wait that was woken by somebody else's goes
+//! back to sleep, and one that ends as its callback is about to run may leave a token behind: a later
+//! `park` of the program's own then returns at once, as it may at any time.
 
 use super::handle::Fence;
 use super::status::{FenceStatus, Waited};
 use super::trace;
 use crate::checks;
-use crate::sync::{Condvar, Mutex, wait_until};
-use std::sync::Arc;
+use crate::sync::{current, park_until};
 use std::time::{Duration, Instant};
-
-/// Set once, by the callback of the fence that is waited for.
-#[derive(Default)]
-struct Event {
-    set: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Event {
-    fn set(&self) {
-        *self.set.lock() = true;
-        self.changed.notify_one();
-    }
-
-    /// Sleeps until set; `false` if the deadline passed first.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        let mut set = self.set.lock();
-        while !*set {
-            let in_time;
-            (set, in_time) = wait_until(&self.changed, set, deadline);
-            if !in_time {
-                return *set;
-            }
-        }
-        true
-    }
-}
 
 impl From<FenceStatus> for Option<Waited> {
     fn from(status: FenceStatus) -> Option<Waited> {
@@ -69,13 +46,16 @@ impl Fence {
 
     fn wait_deadline(&self, deadline: Option<Instant>) -> Waited {
         let _traced = trace::wait(self);
-        let event = Arc::new(Event::default());
-        let on_signal = Arc::clone(&event);
-        if let Ok(callback) = self.on_signal(move |_| on_signal.set())
-            && !event.wait(deadline)
-        {
-            // Leaves nothing behind; if it is too late to cancel, the fence has signalled.
-            self.cancel(callback);
+        let thread = current();
+        if let Ok(callback) = self.on_signal(move |_| thread.unpark()) {
+            // The fence signals before it calls back, so who has been called back sees it.
+            while !self.is_signaled() {
+                if !park_until(deadline) {
+                    // Leaves nothing behind; if it is too late to cancel, the fence has signalled.
+                    self.cancel(callback);
+                    break;
+                }
+            }
         }
         Option::from(self.status()).unwrap_or(Waited::TimedOut)
     }
