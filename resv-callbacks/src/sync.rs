@@ -3,19 +3,19 @@
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::sync::Mutex;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicPtr, Ordering};
 }
 
 #[cfg(loom)]
 mod imp {
     pub(crate) use loom::sync::Mutex;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, Ordering};
 }
 
 #[cfg(shuttle)]
 mod imp {
     pub(crate) use shuttle::sync::Mutex;
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+    pub(crate) use shuttle::sync::atomic::{AtomicPtr, Ordering};
 }
 
 pub(crate) use imp::*;

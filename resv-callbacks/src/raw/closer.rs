@@ -91,8 +91,7 @@ impl<'a> Closed<'a> {
         // SAFETY: the node lives: it is ours, or nobody frees it before this is dropped.
         let header = unsafe { node.as_ref() };
         self.first = if shared {
-            // SAFETY: written by `take`, on this thread, and used by nobody else.
-            header.later.with_mut(|later| unsafe { *later })
+            header.later()
         } else {
             header.next.load(Ordering::Relaxed)
         };
@@ -119,12 +118,7 @@ impl<'a> Closed<'a> {
             at = NonNull::new(header.next.load(Ordering::Relaxed));
             if !met {
                 header.next.store(self.first, Ordering::Relaxed);
-            } else if header.claim() || self.list.has_defect(Defect::ClaimsAnyway) {
-                // SAFETY: `later` is used by the closer only.
-                header
-                    .later
-                    .with_mut(|later| unsafe { *later = self.first });
-            } else {
+            } else if !header.claim(self.first) && !self.list.has_defect(Defect::ClaimsAnyway) {
                 continue;
             }
             self.first = node.as_ptr();

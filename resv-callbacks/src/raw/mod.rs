@@ -29,7 +29,7 @@
 //! before it. Publishing a node is Release, and close, a walker's entry and a refused push are Acquire:
 //! who takes the list sees its nodes whole, and who finds the word closed sees what the closer did
 //! before (F-05). Leaving a meeting is `AcqRel`: what the first to leave did to the nodes happens before
-//! the second frees them. `next` and `claimed` are Relaxed: the first is written before its node is
+//! the second frees them. `next` and `claim` are Relaxed: the first is written before its node is
 //! published or by the one walker, and a stale value leads to a node that lives; the second decides who,
 //! and orders nothing.
 //!
@@ -59,7 +59,10 @@ const CLOSED: usize = 1;
 const MARKED: usize = 2;
 const WALKED: usize = 4;
 const MET: usize = 8;
-const BITS: usize = CLOSED | MARKED | WALKED | MET;
+/// The bits of an open word.
+const FLAGS: usize = CLOSED | MARKED | WALKED;
+/// The bits of a closed one.
+const BITS: usize = FLAGS | MET;
 const SHIFT: u32 = 4;
 
 /// A value of the word.
@@ -70,11 +73,11 @@ fn has(word: Word, bit: usize) -> bool {
 }
 
 fn newest(word: Word) -> Option<NonNull<Header>> {
-    NonNull::new(word.map_addr(|addr| addr & !BITS))
+    NonNull::new(word.map_addr(|addr| addr & !FLAGS))
 }
 
 fn with_newest(word: Word, node: *mut Header) -> Word {
-    node.map_addr(|addr| addr | (word.addr() & BITS))
+    node.map_addr(|addr| addr | (word.addr() & FLAGS))
 }
 
 fn outcome(word: Word) -> Option<u32> {

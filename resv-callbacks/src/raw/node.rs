@@ -4,21 +4,23 @@
 //! in the header's `act`, the one function that knows it.
 
 use super::Notify;
-use crate::sync::{AtomicBool, AtomicPtr, Ordering, UnsafeCell};
+use crate::sync::{AtomicPtr, Ordering, UnsafeCell};
 use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 
-/// The start of every node. Its alignment leaves the four low bits of its address to the word.
-#[repr(C, align(16))]
+const CLAIMED: usize = 1;
+
+/// The start of every node. Its alignment leaves the three low bits of its address to the word.
+#[repr(C, align(8))]
 pub(super) struct Header {
     /// The callback that was stored before this one.
     pub(super) next: AtomicPtr<Header>,
     /// What the callback is called in [`cancel`](super::Callbacks::cancel).
     pub(super) id: u64,
-    /// Whether somebody has taken the closure: needed only while a closer and a walker meet.
-    claimed: AtomicBool,
-    /// The next one in the order in which a closer that has met a walker runs them. Its own.
-    pub(super) later: UnsafeCell<*mut Header>,
+    /// Null until somebody has claimed the closure, which is needed only by walkers and by closers
+    /// that meet one. A closer puts the address there of the node that it is to run after this one,
+    /// plus `CLAIMED`.
+    claim: AtomicPtr<Header>,
     act: unsafe fn(NonNull<Header>, Act) -> Option<NonNull<Header>>,
     /// Written by who frees, read by who looks: loom finds a node that is freed under a reader.
     #[cfg(loom)]
@@ -48,10 +50,9 @@ struct Node<F> {
 pub(super) fn allocate<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
     let node = Box::new(Node {
         header: Header {
-            next: AtomicPtr::new(std::ptr::null_mut()),
+            next: AtomicPtr::new(null_mut()),
             id,
-            claimed: AtomicBool::new(false),
-            later: UnsafeCell::new(std::ptr::null_mut()),
+            claim: AtomicPtr::new(null_mut()),
             act: act::<F>,
             #[cfg(loom)]
             life: UnsafeCell::new(()),
@@ -121,12 +122,22 @@ unsafe fn act<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Head
 }
 
 impl Header {
-    /// Whether the caller is the first to claim the closure, which is then the caller's.
-    pub(super) fn claim(&self) -> bool {
+    /// Whether the caller is the first to claim the closure, which is then the caller's. Keeps `later`
+    /// for [`later`](Header::later).
+    pub(super) fn claim(&self, later: *mut Header) -> bool {
         self.look();
+        let claimed = later.map_addr(|addr| addr | CLAIMED);
         // Relaxed: it decides who, and orders nothing. The closure was published with the node, and
         // what its taker does to it happens before the node is freed by way of the word.
-        !self.claimed.swap(true, Ordering::Relaxed)
+        self.claim
+            .compare_exchange(null_mut(), claimed, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// What was given to [`claim`](Header::claim), by the same thread.
+    pub(super) fn later(&self) -> *mut Header {
+        let claimed = self.claim.load(Ordering::Relaxed);
+        claimed.map_addr(|addr| addr & !CLAIMED)
     }
 
     /// Tells loom that the node is in use.

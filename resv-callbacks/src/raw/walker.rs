@@ -4,7 +4,7 @@ use super::defect::Defect;
 use super::node::{Act, Header, apply};
 use super::{CLOSED, Callbacks, MET, WALKED, free_all, has, newest, with_newest};
 use crate::sync::Ordering;
-use std::ptr::NonNull;
+use std::ptr::{NonNull, null_mut};
 use std::sync::PoisonError;
 
 /// A callback that was taken back and will not be run. Dropping it drops the closure: foreign code,
@@ -72,7 +72,7 @@ impl Callbacks {
             let header = unsafe { node.as_ref() };
             header.look();
             if wanted(header) {
-                at = header.claim().then_some(node);
+                at = header.claim(null_mut()).then_some(node);
                 break;
             }
             at = NonNull::new(header.next.load(Ordering::Relaxed));

@@ -16,6 +16,7 @@
 //! loom takes SeqCst accesses for AcqRel. Under it, SeqCst fences stand for the one order.
 
 use super::handle::Fence;
+use super::pool::Stable;
 use super::timeline::{Signaler, Timeline};
 use crate::checks;
 #[cfg(loom)]
@@ -24,22 +25,44 @@ use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
 use std::collections::BTreeMap;
 
 /// How far a timeline has come, and who waits for it to come further.
+///
+/// In memory that stays, so that a signaler can have it without counting: the fence that it is to signal
+/// keeps the timeline, and the timeline keeps this.
 pub(super) struct Reach {
     /// The greatest seqno that has signalled; 0 at first.
     completed: AtomicU64,
     /// How many points wait: written under the lock of `points`.
     waiting: AtomicUsize,
-    /// Dropping it, with the last handle of the timeline, cancels the points in it.
     points: Mutex<BTreeMap<u64, Signaler>>,
 }
 
+#[cfg(not(loom))]
+static REACHES: Mutex<Stable<Reach>> = Mutex::new(Stable::new());
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref REACHES: Mutex<Stable<Reach>> = Mutex::new(Stable::new());
+}
+
 impl Reach {
-    pub(super) fn new() -> Reach {
-        Reach {
+    /// Of a new timeline.
+    pub(super) fn take() -> &'static Reach {
+        REACHES.lock().take(|| Reach {
             completed: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             points: Mutex::new(BTreeMap::new()),
-        }
+        })
+    }
+
+    /// The timeline is gone, so nobody uses this any more: cancels the points that were not reached.
+    pub(super) fn give_back(&'static self) {
+        let points = std::mem::take(&mut *self.points.lock());
+        // Relaxed, both: the next timeline gets it through the lock of the pool.
+        self.completed.store(0, Ordering::Relaxed);
+        self.waiting.store(0, Ordering::Relaxed);
+        REACHES.lock().put(self);
+        // With no lock held: they signal.
+        drop(points);
     }
 
     fn completed(&self) -> u64 {
@@ -49,7 +72,7 @@ impl Reach {
     }
 
     /// The fence with this seqno has signalled. Returns whether somebody waits for a point; if so
-    /// the caller looks at [`Timeline::reached`].
+    /// the caller looks at [`reached`](Reach::reached).
     pub(super) fn advance(&self, seqno: u64) -> bool {
         // SeqCst: step 1 of the protocol; as a Release it pairs with the Acquire in `completed`.
         self.completed.fetch_max(seqno, Ordering::SeqCst);
@@ -93,6 +116,15 @@ impl Reach {
         let fence = point.fence().clone();
         points.insert(seqno, point);
         fence
+    }
+
+    /// Takes out the points that have been reached, in order; the caller signals them.
+    pub(super) fn reached(&self) -> impl Iterator<Item = Signaler> + use<> {
+        let mut points = self.points.lock();
+        // The greatest seqno is 2^64 - 2, so there is a next one.
+        let later = points.split_off(&(self.completed() + 1));
+        self.waiting.store(later.len(), Ordering::Relaxed);
+        std::mem::replace(&mut *points, later).into_values()
     }
 }
 
@@ -139,15 +171,5 @@ impl Timeline {
         self.reach()
             .insert(seqno, point)
             .unwrap_or_else(Fence::signaled)
-    }
-
-    /// Takes out the points that have been reached, in order; the caller signals them.
-    pub(super) fn reached(&self) -> impl Iterator<Item = Signaler> + use<> {
-        let reach = self.reach();
-        let mut points = reach.points.lock();
-        // The greatest seqno is 2^64 - 2, so there is a next one.
-        let later = points.split_off(&(reach.completed() + 1));
-        reach.waiting.store(later.len(), Ordering::Relaxed);
-        std::mem::replace(&mut *points, later).into_values()
     }
 }

@@ -1,4 +1,5 @@
-//! The pool of fence cells: grown in chunks, never given back.
+//! The pool of fence cells: grown in chunks, never given back. The same kind of memory holds what a
+//! timeline shares with its signalers.
 //!
 //! A freed cell is the next one handed out, so that reuse without a grace period, the case that
 //! hazard H-01 is about, is the normal case here and not a rare one.
@@ -21,12 +22,12 @@ pub struct PoolStats {
     pub capacity: usize,
 }
 
-#[derive(Default)]
-struct Pool {
-    free: Vec<&'static FenceCell>,
+/// Memory that keeps its type: places that are handed out and come back, in chunks that stay.
+pub(super) struct Stable<T: 'static> {
+    free: Vec<&'static T>,
     capacity: usize,
     /// Keeps the memory reachable for leak checkers.
-    chunks: Vec<&'static [FenceCell]>,
+    chunks: Vec<&'static [T]>,
 }
 
 #[cfg(not(loom))]
@@ -37,23 +38,41 @@ const FIRST_CHUNK: usize = 1;
 const MAX_CHUNK: usize = 4096;
 
 #[cfg(not(loom))]
-static POOL: Mutex<Pool> = Mutex::new(Pool {
-    free: Vec::new(),
-    capacity: 0,
-    chunks: Vec::new(),
-});
+static POOL: Mutex<Stable<FenceCell>> = Mutex::new(Stable::new());
 
 // A model starts with an empty pool in each execution.
 #[cfg(loom)]
 loom::lazy_static! {
-    static ref POOL: Mutex<Pool> = Mutex::new(Pool::default());
+    static ref POOL: Mutex<Stable<FenceCell>> = Mutex::new(Stable::new());
 }
 
-impl Pool {
-    fn grow(&mut self) {
+impl<T> Stable<T> {
+    pub(super) const fn new() -> Self {
+        Stable {
+            free: Vec::new(),
+            capacity: 0,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// A place that is free, made by `vacant` if there is none.
+    pub(super) fn take(&mut self, vacant: impl FnMut() -> T) -> &'static T {
+        if self.free.is_empty() {
+            self.grow(vacant);
+        }
+        self.free.pop().expect("there is one")
+    }
+
+    /// Takes one back. Never allocates.
+    pub(super) fn put(&mut self, place: &'static T) {
+        self.free.push(place);
+    }
+
+    #[cold]
+    fn grow(&mut self, vacant: impl FnMut() -> T) {
         let count = self.capacity.clamp(FIRST_CHUNK, MAX_CHUNK);
-        let chunk: Box<[FenceCell]> = (0..count).map(|_| FenceCell::vacant()).collect();
-        let chunk: &'static [FenceCell] = Box::leak(chunk);
+        let chunk: Box<[T]> = std::iter::repeat_with(vacant).take(count).collect();
+        let chunk: &'static [T] = Box::leak(chunk);
         self.capacity += count;
         self.chunks.push(chunk);
         self.free.reserve(self.capacity - self.free.len());
@@ -63,13 +82,7 @@ impl Pool {
 
 /// Takes a vacant cell.
 pub(super) fn take() -> &'static FenceCell {
-    let mut pool = POOL.lock();
-    loop {
-        if let Some(cell) = pool.free.pop() {
-            return cell;
-        }
-        pool.grow();
-    }
+    POOL.lock().take(FenceCell::vacant)
 }
 
 /// Puts back a cell whose last reference is gone.
@@ -84,7 +97,7 @@ pub(super) fn put(cell: &'static FenceCell) {
 fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
     let (timeline, extra) = cell.vacate();
     trace::destroy(cell, timeline.as_ref());
-    POOL.lock().free.push(cell);
+    POOL.lock().put(cell);
     drop(timeline);
     extra
 }

@@ -12,8 +12,8 @@
 
 use super::extra::Extra;
 use super::handle::Fence;
+use super::point::Reach;
 use super::status::{FenceError, FenceStatus, outcome};
-use super::timeline::Timeline;
 use super::trace;
 use crate::checks;
 use resv_callbacks::Closed;
@@ -47,41 +47,58 @@ pub(super) struct Settled {
     status: FenceStatus,
     callbacks: Closed<'static>,
     extra: Option<Box<Extra>>,
-    /// The timeline, if somebody waits for a point of it.
-    awaited: Option<Timeline>,
+    /// How far the timeline has come, if somebody waits for a point of it.
+    awaited: Option<&'static Reach>,
     /// Keeps a fence that was found by the way until the callbacks have run.
     _handle: Option<Fence>,
 }
 
-impl Settled {
-    fn run(&mut self, panics: &mut Panics) {
-        while let Some(callback) = self.callbacks.next_callback() {
-            panics.catch(|| callback.run());
-        }
+/// Runs callbacks, all of them.
+fn run(callbacks: &mut Closed<'_>, panics: &mut Panics) {
+    while let Some(callback) = callbacks.next_callback() {
+        panics.catch(|| callback.run());
     }
 }
 
 impl Fence {
-    /// Signals. Called once for each fence: by its signaler, which keeps the timeline.
-    pub(super) fn complete(&self, timeline: &Timeline, error: Option<FenceError>) {
-        let mut settled = self.settle(timeline, error);
-        trace::signaled(self);
-        if settled.extra.is_some() || settled.awaited.is_some() {
+    /// Signals. Called once for each fence: by its signaler, which knows the reach of the timeline.
+    #[inline]
+    pub(super) fn complete(&self, reach: &'static Reach, error: Option<FenceError>) {
+        let (mut callbacks, awaited) = self.close(reach, error);
+        if callbacks.is_marked() || awaited {
+            let settled = self.look_further(callbacks, awaited.then_some(reach), error);
+            trace::signaled(self);
             spread(settled);
         } else {
+            trace::signaled(self);
             let mut panics = Panics::default();
-            settled.run(&mut panics);
+            run(&mut callbacks, &mut panics);
             panics.resume();
         }
     }
 
-    /// Becomes signalled; the caller runs what is owed.
-    fn settle(&self, timeline: &Timeline, error: Option<FenceError>) -> Settled {
-        let mut settled = self.close(timeline, error);
-        if settled.callbacks.is_marked() {
-            settled.extra = self.cell().cold().lock().extra.take();
+    /// A point has been reached.
+    fn settle(&self, reach: &'static Reach) -> Settled {
+        let (callbacks, awaited) = self.close(reach, None);
+        self.look_further(callbacks, awaited.then_some(reach), None)
+    }
+
+    /// Takes, if there was a mark, what there is besides callbacks.
+    fn look_further(
+        &self,
+        callbacks: Closed<'static>,
+        awaited: Option<&'static Reach>,
+        error: Option<FenceError>,
+    ) -> Settled {
+        let marked = callbacks.is_marked();
+        let take = || self.cell().cold().lock().extra.take();
+        Settled {
+            status: FenceStatus::of(Some(outcome(error))),
+            callbacks,
+            extra: marked.then(take).flatten(),
+            awaited,
+            _handle: None,
         }
-        settled
     }
 
     /// One child of this composed fence has signalled, with `status`. If that completes this one,
@@ -92,31 +109,29 @@ impl Fence {
             // Nothing there: it has signalled already, as `any` does before its last child.
             let composition = cold.extra.as_mut()?.composition.as_mut()?;
             let error = composition.count(status)?;
-            let timeline = cold.timeline.clone();
-            let timeline = timeline.expect("a fence that is referenced has a timeline");
-            // With the lock held, so that the last child to count is the one that closes.
-            let mut settled = self.close(&timeline, error);
-            settled.extra = cold.extra.take();
-            settled
+            let timeline = cold.timeline.as_ref();
+            let reach = timeline.expect("a fence in use has a timeline").reach();
+            let (callbacks, awaited) = self.close(reach, error);
+            Settled {
+                status: FenceStatus::of(Some(outcome(error))),
+                callbacks,
+                // Under the same lock as the count: no later child finds anything to count.
+                extra: cold.extra.take(),
+                awaited: awaited.then_some(reach),
+                _handle: None,
+            }
         };
         trace::signaled(&self);
         settled._handle = Some(self);
         Some(settled)
     }
 
-    fn close(&self, timeline: &Timeline, error: Option<FenceError>) -> Settled {
+    /// Becomes signalled. Returns the callbacks, and whether somebody waits for a point.
+    #[inline]
+    fn close(&self, reach: &Reach, error: Option<FenceError>) -> (Closed<'static>, bool) {
         let callbacks = self.cell().outcome().close(outcome(error));
         checks::settled(self);
-        Settled {
-            status: FenceStatus::of(Some(outcome(error))),
-            callbacks,
-            extra: None,
-            awaited: timeline
-                .reach()
-                .advance(self.seqno())
-                .then(|| timeline.clone()),
-            _handle: None,
-        }
+        (callbacks, reach.advance(self.seqno()))
     }
 }
 
@@ -133,9 +148,9 @@ pub(super) fn spread(first: Settled) {
                     .filter_map(|parent| parent.upgrade()?.child_signaled(settled.status)),
             );
         }
-        for point in settled.awaited.take().iter().flat_map(Timeline::reached) {
-            let (fence, timeline) = point.into_parts();
-            let mut next = fence.settle(&timeline, None);
+        for point in settled.awaited.take().into_iter().flat_map(Reach::reached) {
+            let (fence, reach) = point.into_parts();
+            let mut next = fence.settle(reach);
             trace::signaled(&fence);
             next._handle = Some(fence);
             todo.push_back(next);
@@ -152,7 +167,7 @@ pub(super) fn spread(first: Settled) {
     }
     let mut panics = Panics::default();
     for settled in &mut done {
-        settled.run(&mut panics);
+        run(&mut settled.callbacks, &mut panics);
     }
     drop(done);
     panics.resume();

@@ -40,7 +40,13 @@ struct Inner {
     name: Box<str>,
     /// The greatest seqno issued; 0 at first.
     last: AtomicU64,
-    reach: Reach,
+    reach: &'static Reach,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.reach.give_back();
+    }
 }
 
 impl Timeline {
@@ -55,7 +61,7 @@ impl Timeline {
                 id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
                 name: name.into(),
                 last: AtomicU64::new(0),
-                reach: Reach::new(),
+                reach: Reach::take(),
             }),
         }
     }
@@ -103,8 +109,8 @@ impl Timeline {
     }
 
     /// How far the timeline has come, and who waits for it to come further.
-    pub(super) fn reach(&self) -> &Reach {
-        &self.inner.reach
+    pub(super) fn reach(&self) -> &'static Reach {
+        self.inner.reach
     }
 
     pub(super) fn next_seqno(&self) -> Result<u64, SeqnoError> {
@@ -182,8 +188,8 @@ impl std::error::Error for SeqnoError {}
 /// Dropping it without signalling signals [`FenceError::CANCELED`].
 #[must_use = "dropping a signaler cancels its fence"]
 pub struct Signaler {
-    /// Gone once it has signalled. The timeline, to be had without the lock of the fence.
-    parts: Option<(Fence, Timeline)>,
+    /// Gone once it has signalled. The fence keeps its timeline, and so the reach.
+    parts: Option<(Fence, &'static Reach)>,
 }
 
 impl Signaler {
@@ -193,12 +199,12 @@ impl Signaler {
         trace::emit(&fence);
         checks::issued(&fence);
         Signaler {
-            parts: Some((fence, timeline.clone())),
+            parts: Some((fence, timeline.reach())),
         }
     }
 
-    /// The fence and its timeline, and with them the duty to signal it.
-    pub(super) fn into_parts(mut self) -> (Fence, Timeline) {
+    /// The fence and the reach of its timeline, and with them the duty to signal it.
+    pub(super) fn into_parts(mut self) -> (Fence, &'static Reach) {
         let parts = self.parts.take();
         parts.expect("a signaler owns its fence until it signals")
     }
@@ -220,8 +226,8 @@ impl Signaler {
     }
 
     fn complete(&mut self, error: Option<FenceError>) {
-        if let Some((fence, timeline)) = self.parts.take() {
-            fence.complete(&timeline, error);
+        if let Some((fence, reach)) = self.parts.take() {
+            fence.complete(reach, error);
         }
     }
 }
