@@ -137,6 +137,51 @@ fn every_closure_is_dropped() {
     assert_eq!(Arc::strong_count(&owned), 1);
 }
 
+/// Closures of all sizes: some fit into a block, some do not.
+#[test]
+fn a_closure_may_be_of_any_size_and_alignment() {
+    #[repr(align(128))]
+    struct Aligned([u8; 128]);
+    let sum = Arc::new(AtomicUsize::new(0));
+    let list = Callbacks::open();
+    let (a, b, c) = (Arc::clone(&sum), Arc::clone(&sum), Arc::clone(&sum));
+    let (large, aligned) = ([1_usize; 100], Aligned([1; 128]));
+    let add = |to: &AtomicUsize, n| {
+        to.fetch_add(n, Ordering::Relaxed);
+    };
+    assert!(list.push(0, move |_| add(&a, 1)).is_ok());
+    assert!(list.push(1, move |_| add(&b, large.iter().sum())).is_ok());
+    let whole = move |_| {
+        let aligned = &aligned;
+        assert_eq!(std::ptr::from_ref(aligned).addr() % 128, 0);
+        add(&c, aligned.0.iter().map(|&x| usize::from(x)).sum());
+    };
+    assert!(list.push(2, whole).is_ok());
+    assert!(list.push(3, |_| ()).is_ok());
+    close(&list);
+    assert_eq!(sum.load(Ordering::Relaxed), 1 + 100 + 128);
+    let back = list.push(4, move |outcome| assert_eq!(large[0], outcome as usize));
+    back.expect_err("closed")(1);
+}
+
+/// Blocks come back from threads that have ended, too.
+#[test]
+fn memory_is_used_again() {
+    for _ in 0..200 {
+        let list = Arc::new(Callbacks::open());
+        let theirs = Arc::clone(&list);
+        std::thread::spawn(move || {
+            for id in 0..50 {
+                assert!(theirs.push(id, drop).is_ok());
+                drop(theirs.cancel(id / 2));
+            }
+        })
+        .join()
+        .unwrap();
+        close(&list);
+    }
+}
+
 /// A callback that panics takes neither memory nor the others with it.
 #[test]
 fn a_panicking_callback_leaves_the_others() {

@@ -1,7 +1,7 @@
 //! Closing: taking the list, and running what is in it.
 
 use super::defect::Defect;
-use super::node::{Act, Header, apply};
+use super::node::{Act, Header, apply, free};
 use super::{CLOSED, Callbacks, MARKED, MET, WALKED, closed, free_all, has, newest};
 use crate::sync::Ordering;
 use std::marker::PhantomData;
@@ -18,8 +18,10 @@ pub struct Closed<'a> {
     marked: bool,
     /// The next callback to run.
     first: *mut Header,
-    /// All nodes, if there is a walker or was one at the time of closing.
-    met: Option<*mut Header>,
+    /// All nodes; from the oldest to the newest, or in a meeting the newest and nothing.
+    nodes: (*mut Header, *mut Header),
+    /// Whether there was a walker at the time of closing.
+    met: bool,
 }
 
 /// One callback that is to be run.
@@ -27,8 +29,6 @@ pub struct Closed<'a> {
 pub struct Callback<'a> {
     node: NonNull<Header>,
     outcome: u32,
-    /// Whether a walker may still look at the node: then its memory is freed with the rest.
-    shared: bool,
     _closed: PhantomData<&'a Closed<'a>>,
 }
 
@@ -48,7 +48,8 @@ impl Callbacks {
             outcome,
             marked: false,
             first: null_mut(),
-            met: None,
+            nodes: (null_mut(), null_mut()),
+            met: false,
         };
         // Relaxed, here and on failure: a guess. A word that is closed is none of ours.
         let mut word = self.word.load(Ordering::Relaxed);
@@ -83,14 +84,19 @@ impl<'a> Closed<'a> {
         self.marked
     }
 
+    /// Whether there are callbacks left.
+    #[inline]
+    pub fn has_callbacks(&self) -> bool {
+        !self.first.is_null()
+    }
+
     /// The next callback, in the order in which they were stored.
     #[inline]
     pub fn next_callback(&mut self) -> Option<Callback<'_>> {
         let node = NonNull::new(self.first)?;
-        let shared = self.met.is_some();
-        // SAFETY: the node lives: it is ours, or nobody frees it before this is dropped.
+        // SAFETY: the node lives: nodes are freed when this is dropped.
         let header = unsafe { node.as_ref() };
-        self.first = if shared {
+        self.first = if self.met {
             header.later()
         } else {
             header.next.load(Ordering::Relaxed)
@@ -98,7 +104,6 @@ impl<'a> Closed<'a> {
         Some(Callback {
             node,
             outcome: self.outcome,
-            shared,
             _closed: PhantomData,
         })
     }
@@ -106,9 +111,8 @@ impl<'a> Closed<'a> {
     /// Puts the nodes in order, oldest first.
     #[cold]
     fn take(&mut self, newest: Option<NonNull<Header>>, met: bool) {
-        if met {
-            self.met = Some(newest.map_or(null_mut(), NonNull::as_ptr));
-        }
+        self.met = met;
+        let newest_or_null = newest.map_or(null_mut(), NonNull::as_ptr);
         let mut at = newest;
         while let Some(node) = at {
             // SAFETY: the node lives: without a meeting it is ours, and in a meeting nobody frees it
@@ -123,6 +127,11 @@ impl<'a> Closed<'a> {
             }
             self.first = node.as_ptr();
         }
+        self.nodes = if met {
+            (newest_or_null, null_mut())
+        } else {
+            (self.first, newest_or_null)
+        };
     }
 }
 
@@ -132,17 +141,29 @@ impl Drop for Closed<'_> {
         while let Some(callback) = self.next_callback() {
             drop(callback);
         }
-        if let Some(nodes) = self.met {
-            // Relaxed: published with the word, to the walker that finds `MET` cleared.
-            self.list.left.store(nodes, Ordering::Relaxed);
-            let word = self
-                .list
-                .change(|word| Some(word.map_addr(|addr| addr & !MET)));
-            if word.is_ok_and(|word| !has(word, WALKED)) {
-                // SAFETY: the walker has left, none can enter, and the closures have been taken out:
-                // ours above, the walker's before it left.
-                unsafe { free_all(nodes) };
-            }
+        let (first, last) = self.nodes;
+        if self.met {
+            self.part(first);
+        } else if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
+            // SAFETY: the nodes are the closer's, in this order, and every closure was taken out.
+            unsafe { free(first, last) };
+        }
+    }
+}
+
+impl Closed<'_> {
+    /// Leaves a meeting: the second to leave frees the nodes.
+    #[cold]
+    fn part(&self, nodes: *mut Header) {
+        // Relaxed: published with the word, to the walker that finds `MET` cleared.
+        self.list.left.store(nodes, Ordering::Relaxed);
+        let word = self
+            .list
+            .change(|word| Some(word.map_addr(|addr| addr & !MET)));
+        if word.is_ok_and(|word| !has(word, WALKED)) {
+            // SAFETY: the walker has left, none can enter, and the closures have been taken out: the
+            // closer's before this, the walker's before it left.
+            unsafe { free_all(nodes) };
         }
     }
 }
@@ -151,22 +172,15 @@ impl Callback<'_> {
     /// Runs it, with the outcome.
     #[inline]
     pub fn run(self) {
-        let Callback {
-            node,
-            outcome,
-            shared,
-            ..
-        } = *std::mem::ManuallyDrop::new(self);
-        let alone = !shared;
-        // SAFETY: the closer owns the closure, and the node too unless it is shared.
-        unsafe { apply(node, Act::Run { outcome, alone }) };
+        let callback = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the node lives, and the closer owns its closure.
+        unsafe { apply(callback.node, Act::Run(callback.outcome)) };
     }
 }
 
 impl Drop for Callback<'_> {
     fn drop(&mut self) {
-        let alone = !self.shared;
         // SAFETY: as in `run`.
-        unsafe { apply(self.node, Act::Discard { alone }) };
+        unsafe { apply(self.node, Act::Discard) };
     }
 }

@@ -11,8 +11,8 @@
 //!   reads no node but its own, so a node that has been freed and allocated again at the same address
 //!   does no harm (no ABA). On a closed word the closure is handed back.
 //! * **close** swings the word to the outcome. If nobody walked, nobody else can reach the nodes any
-//!   more: pushers and walkers start from the word. The closer owns them, turns the list round and runs
-//!   and frees one after the other.
+//!   more: pushers and walkers start from the word. The closer owns them, turns the list round, runs one
+//!   after the other and frees them all at once.
 //! * **A walker** (who takes a callback back, or counts) holds `walking`, so there is one at a time. It
 //!   sets `WALKED`; as long as that is set no node that it can reach is freed. It claims the node that
 //!   it looks for, unlinks it, and clears `WALKED`.
@@ -44,13 +44,14 @@ mod closer;
 mod defect;
 #[cfg(all(test, loom))]
 mod loom_models;
+mod memory;
 mod node;
 mod walker;
 
 use crate::sync::{AtomicPtr, Mutex, Ordering};
 pub use closer::{Callback, Closed};
 use defect::Defect;
-use node::{Act, Header, apply};
+use node::{Act, Header, apply, free};
 use std::fmt;
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
 pub use walker::TakenBack;
@@ -210,10 +211,10 @@ impl Callbacks {
         if has(word, CLOSED) {
             return Err(callback);
         }
-        let node = node::allocate(id, callback);
+        let node = node::make(id, callback);
         loop {
             if has(word, CLOSED) {
-                // SAFETY: allocated above with this `F` and never published.
+                // SAFETY: made above with this `F` and never published.
                 return Err(unsafe { node::unmake(node) });
             }
             let older = newest(word).map_or(null_mut(), NonNull::as_ptr);
@@ -281,9 +282,11 @@ impl Drop for Callbacks {
             // SAFETY: nobody else has the list, so its nodes live and their closures are ours.
             unsafe {
                 at = NonNull::new(node.as_ref().next.load(Ordering::Relaxed));
-                apply(node, Act::Discard { alone: true });
+                apply(node, Act::Discard);
             }
         }
+        // SAFETY: as above, and the closures have been taken out.
+        unsafe { free_all(word.map_addr(|addr| addr & !FLAGS)) };
     }
 }
 
@@ -303,12 +306,14 @@ impl fmt::Debug for Callbacks {
 ///
 /// Nobody uses the nodes any more.
 unsafe fn free_all(list: *mut Header) {
-    let mut at = NonNull::new(list);
-    while let Some(node) = at {
-        // SAFETY: by the contract the node is ours; its successor is read before it is freed.
-        unsafe {
-            at = NonNull::new(node.as_ref().next.load(Ordering::Relaxed));
-            apply(node, Act::Free);
-        }
+    let Some(first) = NonNull::new(list) else {
+        return;
+    };
+    let mut last = first;
+    // SAFETY: by the contract the nodes are ours.
+    while let Some(next) = NonNull::new(unsafe { last.as_ref() }.next.load(Ordering::Relaxed)) {
+        last = next;
     }
+    // SAFETY: as above; `last` is where the list ends.
+    unsafe { free(first, last) };
 }

@@ -1,9 +1,10 @@
-//! The memory of one callback: a header that the list knows, and the closure behind it.
+//! One callback: a header that the list knows, and the closure behind it, in one [`Block`].
 //!
-//! A [`Node`] is one allocation. The list sees its [`Header`] only; the type of the closure is kept
-//! in the header's `act`, the one function that knows it.
+//! The list sees the [`Header`] only; the type of the closure is kept in the header's `act`, the one
+//! function that knows it. A closure that does not fit is boxed.
 
 use super::Notify;
+use super::memory::{self, Block};
 use crate::sync::{AtomicPtr, Ordering, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
@@ -27,17 +28,15 @@ pub(super) struct Header {
     life: UnsafeCell<()>,
 }
 
-/// What may be done to a node by who does not know its type.
+/// What may be done to a node by who does not know its type. The closure is the caller's.
 #[derive(Clone, Copy)]
 pub(super) enum Act {
-    /// Takes the closure out, frees the node if it is `alone`, and runs the closure.
-    Run { outcome: u32, alone: bool },
-    /// The same, and drops the closure.
-    Discard { alone: bool },
-    /// Moves the closure to a node of its own, which is returned.
+    /// Takes the closure out and runs it with the outcome.
+    Run(u32),
+    /// Takes the closure out and drops it.
+    Discard,
+    /// Takes the closure out, to a node of its own, which is returned.
     MoveOut,
-    /// Frees a node whose closure has been taken out.
-    Free,
 }
 
 #[repr(C)]
@@ -46,42 +45,74 @@ struct Node<F> {
     closure: UnsafeCell<MaybeUninit<F>>,
 }
 
-/// Allocates a node. It is the caller's, until it is put into a list.
-pub(super) fn allocate<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
-    let node = Box::new(Node {
-        header: Header {
-            next: AtomicPtr::new(null_mut()),
-            id,
-            claim: AtomicPtr::new(null_mut()),
-            act: act::<F>,
-            #[cfg(loom)]
-            life: UnsafeCell::new(()),
-        },
-        closure: UnsafeCell::new(MaybeUninit::new(closure)),
-    });
-    NonNull::from(Box::leak(node)).cast()
+impl<F> Node<F> {
+    const FITS: bool =
+        size_of::<Self>() <= size_of::<Block>() && align_of::<Self>() <= align_of::<Block>();
 }
 
-/// Frees a node of [`allocate`] with this `F` and gives its closure back.
+/// A closure that does not fit into a block.
+struct Boxed<F>(Box<F>);
+
+impl<F: Notify> Notify for Boxed<F> {
+    fn notify(self, outcome: u32) {
+        self.0.notify(outcome);
+    }
+}
+
+/// Makes a node. It is the caller's, until it is put into a list.
+#[inline]
+pub(super) fn make<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
+    if Node::<F>::FITS {
+        make_fitting(id, closure)
+    } else {
+        make_fitting(id, Boxed(Box::new(closure)))
+    }
+}
+
+#[inline]
+fn make_fitting<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
+    const { assert!(Node::<F>::FITS || Node::<Boxed<F>>::FITS) };
+    let node = memory::get().cast::<Node<F>>();
+    // SAFETY: the block is ours, and large enough and aligned: `make` has looked, and a box fits.
+    unsafe {
+        node.write(Node {
+            header: Header {
+                next: AtomicPtr::new(null_mut()),
+                id,
+                claim: AtomicPtr::new(null_mut()),
+                act: act::<F>,
+                #[cfg(loom)]
+                life: UnsafeCell::new(()),
+            },
+            closure: UnsafeCell::new(MaybeUninit::new(closure)),
+        });
+    }
+    node.cast()
+}
+
+/// Takes a node of [`make`] apart that was never put into a list.
 ///
 /// # Safety
 ///
-/// `node` is the result of `allocate::<F>`, nobody else knows its address, and its closure has not been
-/// taken out.
-pub(super) unsafe fn unmake<F>(node: NonNull<Header>) -> F {
-    // SAFETY: by the contract the node is a `Node<F>` of a `Box` and the caller's alone.
-    let node = unsafe { Box::from_raw(node.cast::<Node<F>>().as_ptr()) };
-    node.closure.with_mut(|closure| {
-        // SAFETY: the closure was put there by `allocate` and is taken out once, here.
-        unsafe { closure.read().assume_init() }
-    })
+/// `node` is the result of `make::<F>`, and nobody else knows its address.
+pub(super) unsafe fn unmake<F: Notify>(node: NonNull<Header>) -> F {
+    // SAFETY: by the contract the node is the caller's alone, and it is of the type that `make` made.
+    unsafe {
+        let closure = if Node::<F>::FITS {
+            take_out::<F>(node)
+        } else {
+            *take_out::<Boxed<F>>(node).0
+        };
+        free(node, node);
+        closure
+    }
 }
 
-/// Takes the closure out of a node that somebody may still look at.
+/// Takes the closure out of a node.
 ///
 /// # Safety
 ///
-/// `node` is the result of `allocate::<F>` and lives; the caller owns the closure, and takes it out once.
+/// `node` is a `Node<F>` and lives; the caller owns the closure, and takes it out once.
 unsafe fn take_out<F>(node: NonNull<Header>) -> F {
     // SAFETY: the node lives and is a `Node<F>`.
     let node = unsafe { node.cast::<Node<F>>().as_ref() };
@@ -93,30 +124,17 @@ unsafe fn take_out<F>(node: NonNull<Header>) -> F {
 
 /// # Safety
 ///
-/// `node` is the result of `allocate::<F>` and lives. The caller owns the closure, except for
-/// [`Act::Free`]: then it has been taken out. For `Free`, and where it is `alone`, nobody else uses the
-/// node any more.
+/// As [`take_out`].
 unsafe fn act<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>> {
-    let take = |alone: bool| {
-        if alone {
-            // SAFETY: nobody else uses the node, and its closure is there.
-            unsafe { unmake::<F>(node) }
-        } else {
-            // SAFETY: the node lives, and the closure is the caller's.
-            unsafe { take_out::<F>(node) }
-        }
-    };
+    // SAFETY: the contract is the same.
+    let closure = unsafe { take_out::<F>(node) };
     match act {
-        Act::Run { outcome, alone } => take(alone).notify(outcome),
-        Act::Discard { alone } => drop(take(alone)),
+        Act::Run(outcome) => closure.notify(outcome),
+        Act::Discard => drop(closure),
         Act::MoveOut => {
             // SAFETY: the node lives, and its `id` is never written again.
-            let id = unsafe { node.as_ref() }.id;
-            return Some(allocate(id, take(false)));
+            return Some(make_fitting(unsafe { node.as_ref() }.id, closure));
         }
-        // SAFETY: the node came from a `Box` and nobody uses it. The closure is `MaybeUninit`: it is
-        // not dropped again.
-        Act::Free => drop(unsafe { Box::from_raw(node.cast::<Node<F>>().as_ptr()) }),
     }
     None
 }
@@ -147,22 +165,37 @@ impl Header {
     }
 }
 
-/// Does `what` to a node.
+/// Does `what` to the closure of a node.
 ///
 /// # Safety
 ///
-/// The node lives and the contract of [`act`] holds for what is done.
+/// The node lives; the caller owns its closure, which is there.
+#[inline]
 pub(super) unsafe fn apply(node: NonNull<Header>, what: Act) -> Option<NonNull<Header>> {
-    // SAFETY: the node lives.
-    let header = unsafe { node.as_ref() };
+    // SAFETY: the node lives, and `act` is the instance for its closure.
+    unsafe { (node.as_ref().act)(node, what) }
+}
+
+/// Gives back the memory of nodes whose closures have been taken out.
+///
+/// # Safety
+///
+/// `first` leads to `last` by `next`, and nobody uses these nodes any more.
+#[inline]
+pub(super) unsafe fn free(first: NonNull<Header>, last: NonNull<Header>) {
     #[cfg(loom)]
-    if matches!(
-        what,
-        Act::Free | Act::Run { alone: true, .. } | Act::Discard { alone: true }
-    ) {
-        header.life.with_mut(|_| ());
+    {
+        let mut at = first;
+        loop {
+            // SAFETY: the caller's contract.
+            let header = unsafe { at.as_ref() };
+            header.life.with_mut(|_| ());
+            if at == last {
+                break;
+            }
+            at = NonNull::new(header.next.load(Ordering::Relaxed)).expect("it leads to the last");
+        }
     }
-    let act = header.act;
-    // SAFETY: `act` is the instance for the closure of this node; the rest is the caller's contract.
-    unsafe { act(node, what) }
+    // SAFETY: the caller's contract.
+    unsafe { memory::put(first, last) };
 }

@@ -1,7 +1,7 @@
 //! Walking the list: taking one callback back, or counting.
 
 use super::defect::Defect;
-use super::node::{Act, Header, apply};
+use super::node::{Act, Header, apply, free};
 use super::{CLOSED, Callbacks, MET, WALKED, free_all, has, newest, with_newest};
 use crate::sync::Ordering;
 use std::ptr::{NonNull, null_mut};
@@ -18,8 +18,12 @@ unsafe impl Send for TakenBack {}
 
 impl Drop for TakenBack {
     fn drop(&mut self) {
-        // SAFETY: the node is this value's alone, its closure included.
-        unsafe { apply(self.0, Act::Discard { alone: true }) };
+        // SAFETY: the node is this value's alone, its closure included. It goes first, so that a panic
+        // in the drop of the closure loses a block and no more.
+        unsafe {
+            apply(self.0, Act::Discard);
+            free(self.0, self.0);
+        }
     }
 }
 

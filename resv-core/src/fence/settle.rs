@@ -55,8 +55,13 @@ pub(super) struct Settled {
 
 /// Runs callbacks, all of them.
 fn run(callbacks: &mut Closed<'_>, panics: &mut Panics) {
-    while let Some(callback) = callbacks.next_callback() {
-        panics.catch(|| callback.run());
+    while callbacks.has_callbacks() {
+        // Again after a panic: what has been begun is not there any more.
+        panics.catch(|| {
+            while let Some(callback) = callbacks.next_callback() {
+                callback.run();
+            }
+        });
     }
 }
 
@@ -71,9 +76,11 @@ impl Fence {
             spread(settled);
         } else {
             trace::signaled(self);
-            let mut panics = Panics::default();
-            run(&mut callbacks, &mut panics);
-            panics.resume();
+            if callbacks.has_callbacks() {
+                let mut panics = Panics::default();
+                run(&mut callbacks, &mut panics);
+                panics.resume();
+            }
         }
     }
 
