@@ -7,8 +7,8 @@
 //! # The race
 //!
 //! A fence may signal after it was seen pending and before the callback is registered.
-//! [`Fence::on_signal`] decides under the fence's lock and hands the callback back; the share must
-//! then be given up here. A registration that forgets to does not complete: the test
+//! [`Fence::on_signal`] decides in one step and hands the callback back; the share must then be given
+//! up here. A registration that forgets to does not complete: the test
 //! `forgetting_a_refused_callback_is_caught` has it as a defect fixture.
 
 use crate::sync::{AtomicUsize, Ordering};
@@ -76,7 +76,7 @@ impl<F: Borrow<Fence>, C: Complete> Countdown<F, C> {
                 continue;
             }
             before_registering(fence.borrow());
-            // Relaxed: the callback that gives the share up is registered later, under a lock.
+            // Relaxed: the callback that gives the share up is registered later, with Release.
             shared.left.fetch_add(1, Ordering::Relaxed);
             let on_signal = Arc::clone(&shared);
             trace::wait_start(fence.borrow());

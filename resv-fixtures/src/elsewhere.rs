@@ -6,6 +6,7 @@ use crate::fixture::{Elsewhere, Shown};
 const SEQCOUNT: &str = "resv-seqcount/src/loom_models.rs";
 const RCU_ARRAY: &str = "resv-rcu-array/tests/loom.rs";
 const FENCE: &str = "resv-core/src/fence/loom_models.rs";
+const CALLBACKS: &str = "resv-callbacks/src/raw/loom_models.rs";
 const LOCK: &str = "resv-core/src/lock/loom_models.rs";
 
 const fn loom(
@@ -122,15 +123,29 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "F-02",
         "derived; kernel self-test race_signal_callback",
         "a callback is lost between the test of the fence and the registration",
-        FENCE,
-        "f_02_known_bad_without_looking_again",
+        CALLBACKS,
+        "f_02_known_bad_storing_without_looking",
+    ),
+    loom(
+        "F-02",
+        "derived; kernel self-test race_signal_callback",
+        "a callback is taken back and run as well",
+        CALLBACKS,
+        "f_02_known_bad_claiming_anyway",
+    ),
+    loom(
+        "F-02",
+        "derived",
+        "who takes a callback back frees what the signaller looks at",
+        CALLBACKS,
+        "f_02_known_bad_keeping_a_node_that_the_closer_looks_at",
     ),
     loom(
         "H-12",
         "156665294650.4019.8311918110818842888@skylake-alporthouse-com",
         "a child that signals while it is being composed is never counted",
         FENCE,
-        "h_12_known_bad_without_looking_again",
+        "h_12_known_bad_watching_unmarked",
     ),
     loom(
         "F-09",

@@ -201,7 +201,7 @@ const WHY_KEPT: &[(&str, &str)] = &[
     (
         "composed::f_",
         "is about composing what an object holds, in `resv-core`; loom: \
-         `h_12_known_bad_without_looking_again`",
+         `h_12_known_bad_watching_unmarked`",
     ),
     (
         "composed::h_18",
