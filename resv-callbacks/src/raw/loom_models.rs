@@ -209,7 +209,7 @@ fn f_02_all_three_at_once() {
 
 /// Two threads take all blocks while a third puts one back: nobody gets what another has.
 fn blocks_have_one_owner(sound: bool) {
-    use super::memory::Depot;
+    use super::depot::Depot;
     loom::model(move || {
         let depot = Arc::new(Depot::new());
         let node = || super::node::make(0, |_| ());

@@ -6,19 +6,10 @@
 //! and keeps it for the next times; it gives the rest back when it ends. The memory stays with the
 //! process: as much as was in use at a time, plus what threads keep.
 //!
-//! # Protocol
-//!
-//! Blocks are put on a list with a compare-and-swap and only ever taken from it all at once, by a
-//! swap, so a pointer is never compared with the state of a list that it was not read from (no ABA). Putting is
-//! Release and taking is Acquire: who gets a block comes after all that was done to it.
-//!
 //! Under loom and shuttle, whose atomics belong to one execution, and under fuzzing and
 //! ThreadSanitizer, which are to see each block's end, a block is a box. The list has a model of its own.
 
-use super::node::Header;
-use crate::sync::{AtomicPtr, Ordering};
 use std::mem::MaybeUninit;
-use std::ptr::{NonNull, null_mut};
 
 /// The size of a block in bytes: a header and a closure of 32 bytes. loom's atomics are larger.
 pub(super) const SIZE: usize = if cfg!(any(loom, shuttle)) { 1024 } else { 64 };
@@ -27,69 +18,10 @@ pub(super) const SIZE: usize = if cfg!(any(loom, shuttle)) { 1024 } else { 64 };
 #[repr(C, align(64))]
 pub(super) struct Block(MaybeUninit<[u8; SIZE]>);
 
-/// A list of blocks that are not in use. They are linked by their headers' `next`.
-pub(super) struct Depot {
-    first: AtomicPtr<Header>,
-}
-
-impl Depot {
-    #[cfg(not(loom))]
-    pub(super) const fn new() -> Depot {
-        Depot {
-            first: AtomicPtr::new(null_mut()),
-        }
-    }
-
-    #[cfg(loom)]
-    pub(super) fn new() -> Depot {
-        Depot {
-            first: AtomicPtr::new(null_mut()),
-        }
-    }
-
-    /// Puts a chain of blocks.
-    ///
-    /// # Safety
-    ///
-    /// `first` leads to `last` by `next`, and nobody uses these blocks.
-    pub(super) unsafe fn put(&self, first: NonNull<Header>, last: NonNull<Header>) {
-        // Relaxed, here and on failure: a guess, and nothing is read through it.
-        let mut old = self.first.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: the block is the caller's.
-            unsafe { last.as_ref() }.next.store(old, Ordering::Relaxed);
-            // Release: pairs with the Acquire of `take_all`.
-            match self.first.compare_exchange_weak(
-                old,
-                first.as_ptr(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(now) => old = now,
-            }
-        }
-    }
-
-    /// Takes all there are.
-    pub(super) fn take_all(&self) -> *mut Header {
-        // Acquire: pairs with the Release of each `put` in the list; all changes are
-        // read-modify-writes, so also with those below the first.
-        self.first.swap(null_mut(), Ordering::Acquire)
-    }
-
-    /// The known-bad variant of `take_all`.
-    #[cfg(all(test, loom))]
-    pub(super) fn take_in_two_steps(&self) -> *mut Header {
-        let first = self.first.load(Ordering::Acquire);
-        self.first.store(null_mut(), Ordering::Release);
-        first
-    }
-}
-
 #[cfg(not(any(loom, shuttle, fuzzing, tsan)))]
 mod imp {
-    use super::{Block, Depot};
+    use super::Block;
+    use crate::raw::depot::Depot;
     use crate::raw::node::Header;
     use crate::sync::{AtomicPtr, Ordering};
     use std::cell::Cell;

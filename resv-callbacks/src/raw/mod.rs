@@ -42,6 +42,8 @@
 
 mod closer;
 mod defect;
+#[cfg(any(all(test, loom), not(any(loom, shuttle, fuzzing, tsan))))]
+mod depot;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod memory;
