@@ -139,9 +139,13 @@ pub fn lock_stats() -> LockStats {
 pub struct ObjectLock {
     word: AtomicU64,
     checks: LockTrack,
-    #[cfg(loom)]
+    #[cfg(any(test, loom))]
     defect: Option<Defect>,
 }
+
+/// Locks that are checked, modelled or tested have more in them.
+#[cfg(not(any(feature = "checks", test, loom, shuttle)))]
+const _: () = assert!(size_of::<ObjectLock>() == 8);
 
 /// The proof that the current thread holds an [`ObjectLock`]; dropping it releases the lock.
 ///
@@ -169,7 +173,7 @@ impl ObjectLock {
         ObjectLock {
             word: AtomicU64::new(FREE),
             checks: LockTrack::new(),
-            #[cfg(loom)]
+            #[cfg(any(test, loom))]
             defect: None,
         }
     }
@@ -310,6 +314,9 @@ impl ObjectLock {
         }
         #[cfg(feature = "inject-backoff")]
         if context.injects() && !contended::is_held_by(self, request.claim) {
+            return Err(context.backs_off());
+        }
+        if self.has(Defect::RefusesTheWounded) && wounds::has_record(request.claim) {
             return Err(context.backs_off());
         }
         if !self.try_take(request.claim) {

@@ -1,15 +1,12 @@
 //! The locking properties L-01 to L-11 of the specification.
 
 mod corners;
+mod rules;
 
 use super::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Barrier, mpsc};
 use std::thread::{self, ScopedJoinHandle};
-
-/// Checked locks have a number, too.
-#[cfg(not(feature = "checks"))]
-const _: () = assert!(size_of::<ObjectLock>() == 8);
 
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(20);
@@ -88,16 +85,21 @@ fn lock_all<'a>(
     }
 }
 
+/// How many are queued at `lock`.
+fn queued(lock: &ObjectLock) -> usize {
+    queue::of_lock(lock.address()).len(lock.address())
+}
+
 /// Waits until `count` are queued at `lock`.
 fn until_queued(lock: &ObjectLock, count: usize) {
-    while queue::of_lock(lock.address()).len(lock.address()) < count {
+    while queued(lock) < count {
         thread::yield_now();
     }
 }
 
 fn assert_free(lock: &ObjectLock) {
     assert!(!lock.is_locked(), "L-09: still held");
-    assert_eq!(queue::of_lock(lock.address()).len(lock.address()), 0);
+    assert_eq!(queued(lock), 0, "L-09: still queued");
     drop(lock.try_lock().expect("free"));
     assert_eq!(lock.word.load(Ordering::Relaxed), FREE);
 }
@@ -294,25 +296,6 @@ fn l_05_the_oldest_never_dies_and_l_07_keeps_its_ticket() {
     }
 }
 
-#[test]
-fn l_06_who_holds_nothing_waits_for_anybody() {
-    for algorithm in Algorithm::ALL {
-        let lock = &ObjectLock::new();
-        let older = context(algorithm);
-        let held = lock.lock_with(&older).unwrap();
-        thread::scope(|scope| {
-            let younger = scope.spawn(move || {
-                let context = context(algorithm);
-                lock.lock_with(&context).map(drop)
-            });
-            until_queued(lock, 1);
-            drop(held);
-            assert_eq!(younger.join().unwrap(), Ok(()));
-        });
-        assert_free(lock);
-    }
-}
-
 /// Threads that take random locks in random order, each counting up what the locks protect: without
 /// atomicity, so that an update is lost when exclusion fails.
 #[test]
@@ -376,41 +359,6 @@ fn l_08_mixed_algorithms_get_along() {
         }
     });
     locks.iter().for_each(assert_free);
-}
-
-#[test]
-fn l_10_a_wounded_context_that_needs_no_more_finishes() {
-    let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WoundWait);
-    let younger = context(Algorithm::WoundWait);
-    thread::scope(|scope| {
-        let held = a.lock_with(&younger).unwrap();
-        let waiting = scope.spawn(move || a.lock_with(&older).map(drop));
-        until_queued(a, 1);
-        // Wounded by now; a lock that is free is taken all the same.
-        assert!(wounds::has_record(younger.claim()));
-        let uncontended = b.lock_with(&younger).expect("not contended");
-        drop(uncontended);
-        // The next contended one is not waited for.
-        thread::scope(|inner| {
-            let (taken, is_taken) = mpsc::channel();
-            let (release, released) = mpsc::channel();
-            inner.spawn(move || {
-                let context = context(Algorithm::WoundWait);
-                let _b = b.lock_with(&context).unwrap();
-                taken.send(()).unwrap();
-                released.recv().unwrap();
-            });
-            is_taken.recv().unwrap();
-            assert_eq!(b.lock_with(&younger).err(), Some(LockError::Deadlock));
-            release.send(()).unwrap();
-        });
-        drop(held);
-        assert_eq!(waiting.join().unwrap(), Ok(()));
-    });
-    assert!(!wounds::has_record(younger.claim()), "healed");
-    assert_free(a);
-    assert_free(b);
 }
 
 #[cfg(feature = "inject-backoff")]
