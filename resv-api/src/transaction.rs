@@ -204,6 +204,10 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         }
     }
 
+    pub(crate) fn resv(&self) -> &'a Resv<S, B> {
+        self.resv
+    }
+
     /// Gets memory for `edits` adds or replacements, which then cannot fail.
     ///
     /// Under a semantics that publishes each add at once, an array back end gets one array for each

@@ -56,7 +56,6 @@
 //! | `word` | what the word says; ages and algorithms |
 //! | `context` | classes and acquire contexts |
 //! | `set` | a context with the locks that it holds |
-//! | `tries` | many locks that are taken if they are free, without a context |
 //! | `queue` | the table of waiters, and what a waiter sleeps on |
 //! | `wounds` | which contexts are wounded |
 //! | `watch` | waiting for a lock without a thread |
@@ -95,7 +94,6 @@ mod queue;
 mod set;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod tries;
 mod watch;
 mod word;
 mod wounds;
@@ -104,7 +102,6 @@ pub use context::{Class, Context, LockError};
 #[cfg(feature = "inject-backoff")]
 pub use inject::inject_backoffs;
 pub use set::LockSet;
-pub use tries::TrySet;
 pub use watch::Watch;
 pub use word::Algorithm;
 

@@ -303,32 +303,3 @@ fn a_set_gives_up_at_its_deadline_with_what_it_holds_or_with_nothing() {
         locks.iter().for_each(assert_free);
     }
 }
-
-#[test]
-fn tried_locks_are_released_unless_their_proofs_are_taken() {
-    for count in [1, 32, 33, 70] {
-        let locks = locks(count);
-        for proofs in [0, 1, count] {
-            let mut set = TrySet::new();
-            assert!(locks.iter().all(|lock| set.try_lock(lock)));
-            assert!(!locks.iter().any(|lock| set.try_lock(lock)), "held");
-            let places = locks.iter().map(|lock| set.position(lock));
-            assert!(places.eq((0..count).map(Some)));
-            assert_eq!(set.position(&ObjectLock::new()), None);
-            let held: Vec<Held<'_>> = set.by_ref().take(proofs).collect();
-            assert_eq!(set.len(), count - proofs);
-            assert!(
-                held.iter()
-                    .zip(&locks)
-                    .all(|(held, lock)| held.is_for(lock))
-            );
-            assert!(locks.iter().all(ObjectLock::is_locked));
-            drop(set);
-            let (kept, released) = locks.split_at(proofs);
-            assert!(kept.iter().all(ObjectLock::is_locked));
-            released.iter().for_each(assert_free);
-            drop(held);
-            locks.iter().for_each(assert_free);
-        }
-    }
-}
