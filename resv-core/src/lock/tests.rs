@@ -15,6 +15,11 @@ fn context(algorithm: Algorithm) -> Context {
     Context::in_class(Class::shared(algorithm))
 }
 
+/// Contexts, the oldest first.
+fn contexts<const N: usize>(algorithm: Algorithm) -> [Context; N] {
+    [(); N].map(|()| context(algorithm))
+}
+
 /// Runs what the checks report, and rightly: a thread that asks for a lock that it holds.
 fn deliberately<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(feature = "checks")]
@@ -56,10 +61,11 @@ impl Random {
     }
 }
 
-/// Takes all of `wanted`, backing off as often as it must.
+/// Takes those of `locks` that `chosen` names, backing off as often as it must.
 fn lock_all<'a>(
     context: &'a Context,
-    wanted: &[&'a ObjectLock],
+    locks: &'a [ObjectLock],
+    chosen: &[usize],
     backoffs: &AtomicUsize,
 ) -> Vec<Held<'a>> {
     let mut contended: Option<&ObjectLock> = None;
@@ -68,7 +74,8 @@ fn lock_all<'a>(
         if let Some(lock) = contended {
             held.push(lock.lock_slow(context));
         }
-        for lock in wanted {
+        for &at in chosen {
+            let lock = &locks[at];
             match lock.lock_with(context) {
                 Ok(proof) => held.push(proof),
                 Err(LockError::AlreadyHeld) => {}
@@ -177,7 +184,7 @@ fn crosswise(
     younger: impl FnOnce(&Context, &ObjectLock, &ObjectLock) + Send,
 ) {
     let (a, b) = (ObjectLock::new(), ObjectLock::new());
-    let (first, second) = (context(algorithm), context(algorithm));
+    let [first, second] = contexts(algorithm);
     assert!(first.ticket() < second.ticket());
     thread::scope(|scope| {
         let (a, b) = (&a, &b);
@@ -241,14 +248,14 @@ fn l_04_cycles_of_2_to_9() {
             thread::scope(|scope| {
                 for at in 0..n {
                     scope.spawn(move || {
-                        let (mine, next) = (&locks[at], &locks[(at + 1) % n]);
+                        let next = (at + 1) % n;
                         let context = context(algorithm);
-                        let held = mine.lock_with(&context).unwrap();
+                        let held = locks[at].lock_with(&context).unwrap();
                         all.wait();
-                        if next.lock_with(&context).is_err() {
+                        if locks[next].lock_with(&context).is_err() {
                             backoffs.fetch_add(1, Ordering::Relaxed);
                             drop(held);
-                            drop(lock_all(&context, &[next, mine], backoffs));
+                            drop(lock_all(&context, locks, &[next, at], backoffs));
                         }
                     });
                 }
@@ -273,9 +280,7 @@ fn l_05_the_oldest_never_dies_and_l_07_keeps_its_ticket() {
                     let (mut random, ignored) = (Random(seed), AtomicUsize::new(0));
                     while !stop.load(Ordering::Relaxed) {
                         let context = context(algorithm);
-                        let wanted = random.choose(4, 6);
-                        let wanted: Vec<_> = wanted.iter().map(|&at| &locks[at]).collect();
-                        drop(lock_all(&context, &wanted, &ignored));
+                        drop(lock_all(&context, locks, &random.choose(4, 6), &ignored));
                     }
                 });
             }
@@ -311,9 +316,8 @@ fn l_08_random_orders_lose_no_update() {
                 let mut done = vec![0; n];
                 while Instant::now() < until {
                     let chosen = random.choose(k, n);
-                    let wanted: Vec<_> = chosen.iter().map(|&at| &locks[at]).collect();
                     let context = context(algorithm);
-                    let _held = lock_all(&context, &wanted, &backoffs);
+                    let _held = lock_all(&context, locks, &chosen, &backoffs);
                     for at in chosen {
                         let value = counters[at].load(Ordering::Relaxed);
                         counters[at].store(value + 1, Ordering::Relaxed);
@@ -350,9 +354,7 @@ fn l_08_mixed_algorithms_get_along() {
                 let mut random = Random(seed * 104_729);
                 for _ in 0..2_000 {
                     let context = context(Algorithm::ALL[(seed % 2) as usize]);
-                    let chosen = random.choose(3, 4);
-                    let wanted: Vec<_> = chosen.iter().map(|&at| &locks[at]).collect();
-                    drop(lock_all(&context, &wanted, backoffs));
+                    drop(lock_all(&context, locks, &random.choose(3, 4), backoffs));
                     drop(locks[random.below(4)].lock());
                 }
             });
@@ -369,8 +371,8 @@ fn l_11_injected_back_offs_leave_nothing_locked() {
     for seed in 0..200 {
         let context = Context::new().with_injection(seed);
         // An injected back-off is about a lock that nobody holds.
-        let wanted: Vec<_> = locks.iter().collect();
-        assert_eq!(lock_all(&context, &wanted, &backoffs).len(), 8);
+        let all: Vec<usize> = (0..8).collect();
+        assert_eq!(lock_all(&context, &locks, &all, &backoffs).len(), 8);
         assert_eq!(context.held(), 0);
         locks.iter().for_each(assert_free);
     }

@@ -5,8 +5,7 @@ use super::*;
 #[test]
 fn a_wound_does_not_outlive_what_was_held() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WoundWait);
-    let younger = context(Algorithm::WoundWait);
+    let [older, younger] = contexts(Algorithm::WoundWait);
     thread::scope(|scope| {
         let held = a.lock_with(&younger).unwrap();
         let waiting = scope.spawn(move || a.lock_with(&older).map(drop));
@@ -28,8 +27,7 @@ fn a_wound_does_not_outlive_what_was_held() {
 #[test]
 fn wait_die_an_older_newcomer_kills_those_queued_behind_it() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WaitDie);
-    let younger = context(Algorithm::WaitDie);
+    let [older, younger] = contexts(Algorithm::WaitDie);
     let holder = a.lock();
     thread::scope(|scope| {
         let dying = scope.spawn(move || {
@@ -50,8 +48,7 @@ fn wait_die_an_older_newcomer_kills_those_queued_behind_it() {
 #[test]
 fn wait_die_a_new_holder_kills_the_younger_ones_queued() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WaitDie);
-    let younger = context(Algorithm::WaitDie);
+    let [older, younger] = contexts(Algorithm::WaitDie);
     let holder = a.lock();
     thread::scope(|scope| {
         let dying = scope.spawn(move || {
@@ -73,8 +70,7 @@ fn wait_die_a_new_holder_kills_the_younger_ones_queued() {
 #[test]
 fn wound_wait_who_overtakes_an_older_one_is_wounded() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WoundWait);
-    let younger = context(Algorithm::WoundWait);
+    let [older, younger] = contexts(Algorithm::WoundWait);
     let holder = a.lock();
     thread::scope(|scope| {
         let waiting = scope.spawn(move || a.lock_with(&older).map(drop));

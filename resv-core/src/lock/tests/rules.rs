@@ -84,7 +84,7 @@ fn l_05_known_bad_age_is_ignored() {
 
 fn who_holds_nothing_waits(algorithm: Algorithm, defect: Option<Defect>) {
     let lock = &ObjectLock::with_defect(defect);
-    let [oldest, middle, youngest] = [(); 3].map(|()| context(algorithm));
+    let [oldest, middle, youngest] = contexts(algorithm);
     let mut asking = middle;
     for holder in [Some(&oldest), Some(&youngest), None] {
         let held = match holder {
@@ -140,8 +140,7 @@ fn l_07_known_bad_a_new_ticket_for_each_run() {
 
 fn the_wounded_takes_what_is_free(algorithm: Algorithm, defect: Option<Defect>) {
     let [a, b] = &[None, defect].map(ObjectLock::with_defect);
-    let older = context(algorithm);
-    let younger = context(algorithm);
+    let [older, younger] = contexts(algorithm);
     thread::scope(|scope| {
         let held = a.lock_with(&younger).unwrap();
         let waiting = scope.spawn(move || a.lock_with(&older).map(drop));
@@ -192,8 +191,7 @@ fn a_back_off_leaves_nothing(algorithm: Algorithm, defect: Option<Defect>) {
     for at in (1..4).rev() {
         let locks = &[None, defect, None, None].map(ObjectLock::with_defect);
         let contended = &locks[at];
-        let older = context(algorithm);
-        let younger = context(algorithm);
+        let [older, younger] = contexts(algorithm);
         let both = &Barrier::new(2);
         let (set, left_behind) = thread::scope(|scope| {
             let mut set = LockSet::new(younger);
