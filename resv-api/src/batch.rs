@@ -4,7 +4,7 @@ use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::Guard;
 use crate::wait::Until;
-use resv_core::lock::{Class, Context, LockError, LockSet, TrySet};
+use resv_core::lock::{Class, Context, LockError, LockSet};
 use resv_core::{Backend, Semantics};
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -36,18 +36,23 @@ use std::ops::{Index, IndexMut};
 /// ```
 ///
 /// While the guards live, no other lock of an object may be waited for on this thread.
+#[inline]
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn lock_all<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Guards<'a, S, B> {
     lock_all_in(<&Class>::default(), resvs)
 }
 
 /// [`lock_all`] in a class of one's own, which decides the algorithm and counts the back-offs.
+#[inline]
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn lock_all_in<'a, S: Semantics, B: Backend>(
     class: &'static Class,
     resvs: &[&'a Resv<S, B>],
 ) -> Guards<'a, S, B> {
-    let locked = lock_each(class, resvs, Patience::Unbounded);
+    if TRIES_FIRST && let Some(guards) = try_each(resvs) {
+        return guards;
+    }
+    let locked = wait_for_each(class, resvs, Patience::Unbounded);
     locked.expect("only a batch with a deadline runs out of time")
 }
 
@@ -90,42 +95,34 @@ pub fn lock_all_until_in<'a, S: Semantics, B: Backend>(
     until: impl Into<Until>,
     resvs: &[&'a Resv<S, B>],
 ) -> Result<Guards<'a, S, B>, TimedOut> {
-    lock_each(class, resvs, Patience::until(until))
+    if TRIES_FIRST && let Some(guards) = try_each(resvs) {
+        return Ok(guards);
+    }
+    wait_for_each(class, resvs, Patience::until(until))
 }
 
 /// Whether the locks are tried first. Not where that would leave out what the feature is for: what
 /// the checks are told when a lock is waited for, and the points at which back-offs are injected.
 const TRIES_FIRST: bool = !cfg!(any(feature = "checks", feature = "inject-backoff"));
 
-#[cfg_attr(feature = "checks", track_caller)]
-fn lock_each<'a, S: Semantics, B: Backend>(
-    class: &'static Class,
-    resvs: &[&'a Resv<S, B>],
-    patience: Patience,
-) -> Result<Guards<'a, S, B>, TimedOut> {
-    if TRIES_FIRST && let Some(guards) = try_each(resvs) {
-        return Ok(guards);
-    }
-    wait_for_each(class, resvs, patience)
-}
-
 /// The guards, if every lock can be had at once; otherwise nothing is held.
 ///
 /// Who only tries waits for nobody, so it needs no context to keep out of a deadlock, and no lock
 /// has to be taken away from a context afterwards.
-#[inline]
+#[inline(always)]
 fn try_each<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Option<Guards<'a, S, B>> {
-    let mut locks = TrySet::new();
-    for (at, resv) in resvs.iter().enumerate() {
-        if !locks.try_lock(resv.backend().object_lock()) {
-            return try_others(resvs, at, locks);
-        }
+    let mut guards = Vec::with_capacity(resvs.len());
+    for (at, &resv) in resvs.iter().enumerate() {
+        let Some(held) = resv.backend().object_lock().try_lock() else {
+            return try_others(resvs, at, guards);
+        };
+        // So that nothing can come between the lock and the place of the guard. Where the vector might
+        // have to grow, the guard is made elsewhere first and moved, which costs as much as the lock.
+        assert!(guards.len() < guards.capacity(), "a place for each object");
+        guards.push(Guard::new(resv, held));
     }
-    // Put together after the last lock, not between two: a guard is four words.
-    let mut next = || locks.next().expect("one for each object");
-    let guards = resvs.iter().map(|resv| Guard::new(resv, next()));
     Some(Guards {
-        guards: guards.collect(),
+        guards,
         places: Places::default(),
     })
 }
@@ -136,24 +133,19 @@ fn try_each<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Option<Gu
 fn try_others<'a, S: Semantics, B: Backend>(
     resvs: &[&'a Resv<S, B>],
     first: usize,
-    mut locks: TrySet<'a>,
+    mut guards: Vec<Guard<'a, S, B>>,
 ) -> Option<Guards<'a, S, B>> {
-    let mut objects = resvs[..first].to_vec();
     let mut places = Places::default();
     for (at, &resv) in resvs.iter().enumerate().skip(first) {
-        let lock = resv.backend().object_lock();
-        if locks.try_lock(lock) {
-            places.note(at, objects.len());
-            objects.push(resv);
+        if let Some(guard) = resv.try_lock() {
+            places.note(at, guards.len());
+            guards.push(guard);
         } else {
-            places.note(at, locks.position(lock)?);
+            let is_held = |guard: &Guard<'_, S, B>| std::ptr::eq(guard.resv(), resv);
+            places.note(at, guards.iter().position(is_held)?);
         }
     }
-    let guards = objects.into_iter().zip(locks);
-    Some(Guards {
-        guards: guards.map(|(resv, held)| Guard::new(resv, held)).collect(),
-        places,
-    })
+    Some(Guards { guards, places })
 }
 
 /// The guards, by a context, which waits and backs off as the others demand.

@@ -6,7 +6,7 @@
 
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
-use crate::transaction::{Editor, Promised, finish, fold, slots_for, take_slots};
+use crate::transaction::{Editor, Promised, entries, finish, is_idle, slots_for, take_slots};
 use resv_core::lock::{Context, LockSet};
 use resv_core::{
     Access, Backend, Entry, Fence, Held, ObjectLock, ReserveError, Semantics, TimelineId, Usage,
@@ -186,22 +186,19 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
 
     /// The pending entries, unpublished edits included, in no particular order.
     pub fn entries(&self) -> Vec<Entry> {
-        self.fold(Vec::new(), |mut entries, entry| {
-            entries.push(entry.clone());
-            entries
-        })
+        self.look(entries)
     }
 
     /// Whether `access` has nothing to wait for, unpublished edits included.
     pub fn is_idle(&self, access: Access) -> bool {
-        let waits = S::waits_for(access);
-        self.fold(true, |idle, entry| idle && !waits.contains(entry.usage))
+        self.look(|resv, held| is_idle(resv, held, access))
     }
 
-    fn fold<A>(&self, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    /// Runs `f` with the object as the holder sees it.
+    fn look<R>(&self, f: impl FnOnce(&Resv<S, B>, &Held<'_>) -> R) -> R {
         self.members
             .locks
-            .with(self.place, |held| fold(self.resv, held, init, f))
+            .with(self.place, |held| f(self.resv, held))
     }
 
     /// Runs `f` with the object and with what is reserved for it.

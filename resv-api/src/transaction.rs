@@ -144,13 +144,33 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 }
 
 /// Folds the pending entries, unpublished edits included.
-pub(crate) fn fold<S: Semantics, B: Backend, A>(
+fn fold<S: Semantics, B: Backend, A>(
     resv: &Resv<S, B>,
     held: &Held<'_>,
     init: A,
     f: impl FnMut(A, &Entry) -> A,
 ) -> A {
     resv.backend().fold_held(held, init, f)
+}
+
+/// The pending entries, unpublished edits included.
+pub(crate) fn entries<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &Held<'_>) -> Vec<Entry> {
+    fold(resv, held, Vec::new(), |mut entries, entry| {
+        entries.push(entry.clone());
+        entries
+    })
+}
+
+/// Whether `access` has nothing to wait for, unpublished edits included.
+pub(crate) fn is_idle<S: Semantics, B: Backend>(
+    resv: &Resv<S, B>,
+    held: &Held<'_>,
+    access: Access,
+) -> bool {
+    let waits = S::waits_for(access);
+    fold(resv, held, true, |idle, entry| {
+        idle && !waits.contains(entry.usage)
+    })
 }
 
 /// Publishes what is not published yet and gives up what was reserved and not used, before the lock
@@ -182,6 +202,10 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
             held,
             touched: false,
         }
+    }
+
+    pub(crate) fn resv(&self) -> &'a Resv<S, B> {
+        self.resv
     }
 
     /// Gets memory for `edits` adds or replacements, which then cannot fail.
@@ -221,20 +245,12 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
 
     /// The pending entries, unpublished edits included, in no particular order.
     pub fn entries(&self) -> Vec<Entry> {
-        self.fold(Vec::new(), |mut entries, entry| {
-            entries.push(entry.clone());
-            entries
-        })
+        entries(self.resv, &self.held)
     }
 
     /// Whether `access` has nothing to wait for, unpublished edits included.
     pub fn is_idle(&self, access: Access) -> bool {
-        let waits = S::waits_for(access);
-        self.fold(true, |idle, entry| idle && !waits.contains(entry.usage))
-    }
-
-    fn fold<A>(&self, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
-        fold(self.resv, &self.held, init, f)
+        is_idle(self.resv, &self.held, access)
     }
 
     /// Publishes, and gives up the rest.

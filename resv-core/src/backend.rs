@@ -114,7 +114,8 @@ pub trait Backend: Default + Send + Sync + 'static {
     fn publish(&self, held: &mut Held<'_>);
 
     /// Gives up what was reserved and not used. Called before the lock is released, after the last
-    /// [`publish`](Backend::publish).
+    /// [`publish`](Backend::publish), if [`reserve`](Backend::reserve) was called under this lock,
+    /// whether it got the memory or not; a lock that was taken to look only is released without.
     fn unreserve(&self, held: &mut Held<'_>);
 
     /// Folds the entries as the holder sees them, unpublished edits included, signalled ones left

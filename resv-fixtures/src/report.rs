@@ -196,7 +196,7 @@ const WHY_KEPT: &[(&str, &str)] = &[
     (
         "locks::l_",
         "is about the lock of `resv-core`, of which a back end can spoil no more than that it is one \
-         lock; loom: `known_bad_deadlocks_are_found`",
+         lock; broken locks, which loom and its own tests reject: `docs/correctness.md`, The lock",
     ),
     (
         "composed::f_",

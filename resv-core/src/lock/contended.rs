@@ -81,6 +81,13 @@ pub(super) fn acquire(
         let Some(holder) = take_or_flag(lock, request, &mut queue) else {
             return Ok(());
         };
+        if let Some(context) = request.context
+            && lock.has(Defect::RefusesTheEmptyHanded)
+            && context.held() == 0
+            && holder.is_older_than(me)
+        {
+            return Err(context.backs_off());
+        }
         let yielding = request.yielding();
         if let Some(context) = yielding
             && dies(lock, me, holder, &queue)
@@ -100,7 +107,8 @@ pub(super) fn acquire(
                 return Err(context.backs_off());
             }
         }
-        if me.is_older_than(holder) && holder.can_be_wounded() {
+        let wounds = me.is_older_than(holder) || lock.has(Defect::IgnoresAge);
+        if wounds && holder.can_be_wounded() {
             wounds::wound(holder, !lock.has(Defect::WoundsWithoutWaking));
         }
         queue.kill_behind(address, me);
@@ -121,7 +129,9 @@ pub(super) fn acquire(
         // Woken by whoever released the lock, we are out of the queue already; woken for another
         // reason or by the clock, we may not be. In any case the lock is tried before anything else
         // is decided, so a wake-up that came with a free lock is never wasted.
-        queue.remove(&sleep.parker);
+        if !lock.has(Defect::StaysQueued) {
+            queue.remove(&sleep.parker);
+        }
         sleep.lost = true;
     }
 }
@@ -198,9 +208,8 @@ pub(super) fn flag_if_held(lock: &ObjectLock, queue: &Queue) -> bool {
 
 /// Whether a context that holds something yields at once: wait-die.
 fn dies(lock: &ObjectLock, me: Claim, holder: Claim, queue: &Queue) -> bool {
-    me.dies()
-        && (holder.is_older_than(me) || queue.has_older(lock.address(), me))
-        && !lock.has(Defect::NobodyBacksOff)
+    let is_younger = || holder.is_older_than(me) || queue.has_older(lock.address(), me);
+    me.dies() && (is_younger() || lock.has(Defect::IgnoresAge)) && !lock.has(Defect::NobodyBacksOff)
 }
 
 /// Takes the lock if it is free, without waiting. The caller has found it free but queued.

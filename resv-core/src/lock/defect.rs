@@ -1,5 +1,5 @@
-//! Defects that a model can build into one lock, to show that it would find them. In every other
-//! build there are none, and asking costs nothing.
+//! Defects that a model or a test can build into one lock, to show that it would find them. In every
+//! other build there are none, and asking costs nothing.
 
 use super::ObjectLock;
 
@@ -18,22 +18,34 @@ pub(super) enum Defect {
     ReleasesRelaxed,
     /// A watch that ends while the lock is free tells nobody.
     KeepsTheTurn,
+    /// Whoever would have to wait yields, or wounds the holder, whichever of the two is older.
+    IgnoresAge,
+    /// A context that holds nothing is told to back off where an older one holds the lock.
+    RefusesTheEmptyHanded,
+    /// A set that backs off to this lock begins again with a new ticket.
+    RenewsTheTicket,
+    /// A wounded context is told to back off although the lock is free.
+    RefusesTheWounded,
+    /// A set that backs off leaves this lock locked.
+    StaysLocked,
+    /// A sleeper that backs off stays in the queue.
+    StaysQueued,
 }
 
 impl ObjectLock {
-    #[cfg(not(loom))]
+    #[cfg(not(any(test, loom)))]
     #[inline(always)]
     pub(super) const fn has(&self, _defect: Defect) -> bool {
         false
     }
 
-    #[cfg(loom)]
+    #[cfg(any(test, loom))]
     pub(super) fn has(&self, defect: Defect) -> bool {
         self.defect == Some(defect)
     }
 
     /// A free lock that does something wrong.
-    #[cfg(all(test, loom))]
+    #[cfg(test)]
     pub(super) fn with_defect(defect: Option<Defect>) -> Self {
         ObjectLock {
             defect,

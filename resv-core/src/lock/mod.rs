@@ -56,7 +56,6 @@
 //! | `word` | what the word says; ages and algorithms |
 //! | `context` | classes and acquire contexts |
 //! | `set` | a context with the locks that it holds |
-//! | `tries` | many locks that are taken if they are free, without a context |
 //! | `queue` | the table of waiters, and what a waiter sleeps on |
 //! | `wounds` | which contexts are wounded |
 //! | `watch` | waiting for a lock without a thread |
@@ -95,7 +94,6 @@ mod queue;
 mod set;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod tries;
 mod watch;
 mod word;
 mod wounds;
@@ -104,7 +102,6 @@ pub use context::{Class, Context, LockError};
 #[cfg(feature = "inject-backoff")]
 pub use inject::inject_backoffs;
 pub use set::LockSet;
-pub use tries::TrySet;
 pub use watch::Watch;
 pub use word::Algorithm;
 
@@ -139,9 +136,13 @@ pub fn lock_stats() -> LockStats {
 pub struct ObjectLock {
     word: AtomicU64,
     checks: LockTrack,
-    #[cfg(loom)]
+    #[cfg(any(test, loom))]
     defect: Option<Defect>,
 }
+
+/// Locks that are checked, modelled or tested have more in them.
+#[cfg(not(any(feature = "checks", test, loom, shuttle)))]
+const _: () = assert!(size_of::<ObjectLock>() == 8);
 
 /// The proof that the current thread holds an [`ObjectLock`]; dropping it releases the lock.
 ///
@@ -169,7 +170,7 @@ impl ObjectLock {
         ObjectLock {
             word: AtomicU64::new(FREE),
             checks: LockTrack::new(),
-            #[cfg(loom)]
+            #[cfg(any(test, loom))]
             defect: None,
         }
     }
@@ -310,6 +311,9 @@ impl ObjectLock {
         }
         #[cfg(feature = "inject-backoff")]
         if context.injects() && !contended::is_held_by(self, request.claim) {
+            return Err(context.backs_off());
+        }
+        if self.has(Defect::RefusesTheWounded) && wounds::has_record(request.claim) {
             return Err(context.backs_off());
         }
         if !self.try_take(request.claim) {

@@ -5,6 +5,7 @@
 //! between two locks costs a part of what a lock costs, and getting memory as much as half a dozen.
 
 use super::contended::Request;
+use super::defect::Defect;
 use super::{Context, Held, LockError, ObjectLock, Watch, contended};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -157,6 +158,9 @@ impl<'l> LockSet<'l> {
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn back_off(&mut self, lock: &'l ObjectLock) {
         self.release_all();
+        if lock.has(Defect::RenewsTheTicket) {
+            self.context = Context::in_class(self.context.class());
+        }
         self.lock(lock)
             .expect("a context that holds nothing never backs off");
     }
@@ -251,7 +255,9 @@ impl<'l> LockSet<'l> {
 
     #[inline]
     fn release(&self, lock: Option<&'l ObjectLock>) {
-        if let Some(lock) = lock {
+        if let Some(lock) = lock
+            && !lock.has(Defect::StaysLocked)
+        {
             lock.release(Some(&self.context));
         }
     }

@@ -101,7 +101,6 @@ pub(super) fn records() -> usize {
 }
 
 /// Whether there is a record of the context.
-#[cfg(all(test, not(loom)))]
 pub(super) fn has_record(claim: Claim) -> bool {
     let records = bucket(claim).lock();
     records.iter().any(|record| record.claim == claim)

@@ -5,8 +5,7 @@ use super::*;
 #[test]
 fn a_wound_does_not_outlive_what_was_held() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WoundWait);
-    let younger = context(Algorithm::WoundWait);
+    let [older, younger] = contexts(Algorithm::WoundWait);
     thread::scope(|scope| {
         let held = a.lock_with(&younger).unwrap();
         let waiting = scope.spawn(move || a.lock_with(&older).map(drop));
@@ -28,8 +27,7 @@ fn a_wound_does_not_outlive_what_was_held() {
 #[test]
 fn wait_die_an_older_newcomer_kills_those_queued_behind_it() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WaitDie);
-    let younger = context(Algorithm::WaitDie);
+    let [older, younger] = contexts(Algorithm::WaitDie);
     let holder = a.lock();
     thread::scope(|scope| {
         let dying = scope.spawn(move || {
@@ -50,8 +48,7 @@ fn wait_die_an_older_newcomer_kills_those_queued_behind_it() {
 #[test]
 fn wait_die_a_new_holder_kills_the_younger_ones_queued() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WaitDie);
-    let younger = context(Algorithm::WaitDie);
+    let [older, younger] = contexts(Algorithm::WaitDie);
     let holder = a.lock();
     thread::scope(|scope| {
         let dying = scope.spawn(move || {
@@ -73,8 +70,7 @@ fn wait_die_a_new_holder_kills_the_younger_ones_queued() {
 #[test]
 fn wound_wait_who_overtakes_an_older_one_is_wounded() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
-    let older = context(Algorithm::WoundWait);
-    let younger = context(Algorithm::WoundWait);
+    let [older, younger] = contexts(Algorithm::WoundWait);
     let holder = a.lock();
     thread::scope(|scope| {
         let waiting = scope.spawn(move || a.lock_with(&older).map(drop));
@@ -301,34 +297,5 @@ fn a_set_gives_up_at_its_deadline_with_what_it_holds_or_with_nothing() {
         assert_eq!(set.position(&locks[2]), Some(0));
         drop(set);
         locks.iter().for_each(assert_free);
-    }
-}
-
-#[test]
-fn tried_locks_are_released_unless_their_proofs_are_taken() {
-    for count in [1, 32, 33, 70] {
-        let locks = locks(count);
-        for proofs in [0, 1, count] {
-            let mut set = TrySet::new();
-            assert!(locks.iter().all(|lock| set.try_lock(lock)));
-            assert!(!locks.iter().any(|lock| set.try_lock(lock)), "held");
-            let places = locks.iter().map(|lock| set.position(lock));
-            assert!(places.eq((0..count).map(Some)));
-            assert_eq!(set.position(&ObjectLock::new()), None);
-            let held: Vec<Held<'_>> = set.by_ref().take(proofs).collect();
-            assert_eq!(set.len(), count - proofs);
-            assert!(
-                held.iter()
-                    .zip(&locks)
-                    .all(|(held, lock)| held.is_for(lock))
-            );
-            assert!(locks.iter().all(ObjectLock::is_locked));
-            drop(set);
-            let (kept, released) = locks.split_at(proofs);
-            assert!(kept.iter().all(ObjectLock::is_locked));
-            released.iter().for_each(assert_free);
-            drop(held);
-            locks.iter().for_each(assert_free);
-        }
     }
 }
