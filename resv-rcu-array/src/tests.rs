@@ -291,6 +291,8 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
     let (leave, wait_leave) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let object = &object;
+        // Goes with this closure, be it by a panic: the visitor does not wait for ever then.
+        let leave = leave;
         let visit = scope.spawn(move || {
             object.fold(UsageSet::ALL, 0, |count, key| {
                 assert_eq!(key.seqno, 1);

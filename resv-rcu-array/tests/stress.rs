@@ -101,6 +101,15 @@ fn was_published(keys: &[Key]) -> bool {
     }
 }
 
+/// Raises a flag when it goes, be it by a panic: whoever runs until the flag is up ends then, too.
+struct Raises<'a>(&'a AtomicBool);
+
+impl Drop for Raises<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs the writer against two readers; stops early when a reader returns true.
 fn race<R: Reclaim>(steps: usize, reader: impl Fn(&RcuArray<R>) -> bool + Sync) -> bool {
     let always = AlwaysPending::<R>::new();
@@ -116,13 +125,14 @@ fn race<R: Reclaim>(steps: usize, reader: impl Fn(&RcuArray<R>) -> bool + Sync) 
             }
         };
         let readers = [scope.spawn(read), scope.spawn(read)];
+        let end = Raises(&over);
         for _ in 0..steps {
             if over.load(Ordering::Relaxed) {
                 break;
             }
             writer.step();
         }
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         // Joined one by one, as ThreadSanitizer does not see the end of a scope.
         for reader in readers {
             reader.join().expect("a reader does not fail");
