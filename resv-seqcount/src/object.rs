@@ -166,7 +166,7 @@ impl<P: Protocol> SeqcountWith<P> {
 
     /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
     #[inline(never)]
-    fn scan(&self, first: Word, usages: UsageSet) -> bool {
+    pub(crate) fn scan(&self, first: Word, usages: UsageSet) -> bool {
         // The first attempt of `read`, by itself: with no call in it, it saves no registers.
         if self.counter.may_read(first) {
             let is_busy = has_pending(self.tables.used(), usages);

@@ -1,0 +1,50 @@
+//! B8: what is counted as garbage. The counts are of the whole process, so this is the only test here.
+#![cfg(not(any(loom, shuttle)))]
+
+use resv_core::fence::pool_stats;
+use resv_core::{Backend, Entry, Garbage, Room, Signaler, Timeline, Usage};
+use resv_seqcount::Seqcount;
+
+fn add(object: &Seqcount, jobs: &[Signaler]) {
+    for job in jobs {
+        let mut held = object.object_lock().lock();
+        let (adds, publishes) = (1, 1);
+        object
+            .reserve(&mut held, Room { adds, publishes })
+            .expect("memory");
+        let fence = job.fence().clone();
+        let usage = Usage::Read;
+        object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
+        object.publish(&mut held);
+        object.unreserve(&mut held);
+    }
+}
+
+#[test]
+fn b8_outgrown_tables_and_fences_go_with_their_object() {
+    let fences = pool_stats().live;
+    let lines: Vec<_> = (0..33).map(|_| Timeline::new("t")).collect();
+    let jobs: Vec<_> = lines
+        .iter()
+        .map(|line| line.issue().expect("seqnos"))
+        .collect();
+    let garbage = |live, peak| Garbage { live, peak };
+    let (small, large) = (Seqcount::default(), Seqcount::default());
+    add(&small, &jobs[..4]);
+    assert_eq!(Seqcount::garbage(), garbage(0, 0), "nothing was outgrown");
+    add(&small, &jobs[4..5]);
+    assert_eq!(Seqcount::garbage(), garbage(1, 1));
+    // 4, 8, 16 and 32 slots are too few.
+    add(&large, &jobs);
+    assert_eq!(Seqcount::garbage(), garbage(5, 5));
+    drop(large);
+    assert_eq!(Seqcount::garbage(), garbage(1, 5));
+    Seqcount::reset_garbage_peak();
+    assert_eq!(Seqcount::garbage(), garbage(1, 1));
+    drop(small);
+    assert_eq!(Seqcount::garbage(), garbage(0, 1));
+    drop(Seqcount::default());
+    assert_eq!(Seqcount::garbage(), garbage(0, 1));
+    drop(jobs);
+    assert_eq!(pool_stats().live, fences, "the objects owned references");
+}
