@@ -2,19 +2,22 @@
 #![cfg(not(any(loom, shuttle)))]
 
 use resv_core::fence::pool_stats;
-use resv_core::{Backend, Entry, Garbage, Room, Signaler, Timeline, Usage};
+use resv_core::{Backend, Entry, Garbage, Held, Room, Signaler, Timeline, Usage};
 use resv_seqcount::Seqcount;
+
+fn stage(object: &Seqcount, held: &mut Held<'_>, job: &Signaler) {
+    let (adds, publishes) = (1, 1);
+    object
+        .reserve(held, Room { adds, publishes })
+        .expect("memory");
+    let (fence, usage) = (job.fence().clone(), Usage::Read);
+    object.edit(held, |_| false, Some(Entry { fence, usage }));
+}
 
 fn add(object: &Seqcount, jobs: &[Signaler]) {
     for job in jobs {
         let mut held = object.object_lock().lock();
-        let (adds, publishes) = (1, 1);
-        object
-            .reserve(&mut held, Room { adds, publishes })
-            .expect("memory");
-        let fence = job.fence().clone();
-        let usage = Usage::Read;
-        object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
+        stage(object, &mut held, job);
         object.publish(&mut held);
         object.unreserve(&mut held);
     }
@@ -45,6 +48,11 @@ fn b8_outgrown_tables_and_fences_go_with_their_object() {
     assert_eq!(Seqcount::garbage(), garbage(0, 1));
     drop(Seqcount::default());
     assert_eq!(Seqcount::garbage(), garbage(0, 1));
+    let never_published = Seqcount::default();
+    let mut held = never_published.object_lock().lock();
+    stage(&never_published, &mut held, &jobs[0]);
+    drop(held);
+    drop(never_published);
     drop(jobs);
     assert_eq!(pool_stats().live, fences, "the objects owned references");
 }
