@@ -185,6 +185,16 @@ fn h25_the_race_catches_a_test_without_the_second_look<R: Reclaim>() {
     assert!(caught);
 }
 
+/// The race goes on until a visit was disturbed, which [`Backend::counters`] tells.
+fn b7_what_is_started_again_is_counted<R: Reclaim>() {
+    let counted = race::<R>(100 * STEPS, |object| {
+        object.fold(UsageSet::ALL, (), |(), _| ());
+        assert_eq!(object.counters().fallbacks, 0);
+        object.counters().retries > 0
+    });
+    assert!(counted);
+}
+
 #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
 fn b8_garbage_is_bounded_under_readers_that_never_pause<R: Reclaim>() {
     RcuArray::<R>::reset_garbage_peak();
@@ -258,7 +268,8 @@ macro_rules! on_each_flavour {
 on_each_flavour! {
     h02_no_reader_ever_finds_nothing_pending
     h25_without_the_second_look_idle_is_a_lie
-    h25_the_race_catches_a_test_without_the_second_look;
+    h25_the_race_catches_a_test_without_the_second_look
+    b7_what_is_started_again_is_counted;
     that retires:
     b8_garbage_is_bounded_under_readers_that_never_pause
 }
