@@ -254,6 +254,62 @@ fn b3_reserving_again_adds_to_what_is_staged<R: Reclaim>() {
     assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 53);
 }
 
+fn b3_a_smaller_reservation_takes_nothing_away<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
+    let mut held = object.object_lock().lock();
+    for (adds, publishes) in [(5, 5), (1, 1), (5, 5), (0, 0)] {
+        object
+            .reserve(&mut held, room(adds, publishes))
+            .expect("memory");
+    }
+    for job in &jobs {
+        object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+        object.publish(&mut held);
+    }
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 5);
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, "no room is reserved for a publish");
+}
+
+fn b3_a_reservation_of_nothing_gives_no_room<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let job = issue(&Timeline::new("t"));
+    for _ in 0..3 {
+        commit(&object, |_| true, &[entry(&job, Usage::Write)]);
+        let mut held = object.object_lock().lock();
+        object.reserve(&mut held, room(0, 0)).expect("no memory");
+        let message = panic_message(|| object.edit(&mut held, nothing, None));
+        assert_eq!(message, "no room is reserved for a publish");
+    }
+}
+
+/// Signalled fences make a reservation small; what it got is too small for the next.
+fn b3_every_publish_has_room_for_all_that_may_be_there<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let mut held = object.object_lock().lock();
+    let add_five = |held: &mut Held<'_>| {
+        let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
+        for job in &jobs {
+            object.edit(held, nothing, Some(entry(job, Usage::Read)));
+        }
+        object.publish(held);
+        jobs
+    };
+    object.reserve(&mut held, room(5, 2)).expect("memory");
+    add_five(&mut held).into_iter().for_each(Signaler::signal);
+    object.reserve(&mut held, room(1, 3)).expect("memory");
+    object.reserve(&mut held, room(5, 3)).expect("memory");
+    let jobs = add_five(&mut held);
+    for _ in 0..2 {
+        object.edit(&mut held, nothing, None);
+        object.publish(&mut held);
+        assert_eq!(fold_keys(&object, UsageSet::ALL).len(), jobs.len());
+    }
+}
+
 fn what_is_staged_outlives_an_unreserve<R: Reclaim>() {
     let object = RcuArray::<R>::default();
     let job = issue(&Timeline::new("t"));
@@ -431,6 +487,9 @@ on_each_flavour! {
     the_proof_of_another_lock_is_refused
     b3_one_reservation_lasts_for_many_publishes
     b3_reserving_again_adds_to_what_is_staged
+    b3_a_smaller_reservation_takes_nothing_away
+    b3_a_reservation_of_nothing_gives_no_room
+    b3_every_publish_has_room_for_all_that_may_be_there
     what_is_staged_outlives_an_unreserve
     b3_a_reservation_that_cannot_be_met_changes_nothing
     editing_without_room_panics_and_changes_nothing

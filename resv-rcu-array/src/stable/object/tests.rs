@@ -240,3 +240,37 @@ fn the_memory_of_the_array_before_is_kept_for_the_next() {
     drop(held);
     assert_eq!(cached(), 1);
 }
+
+/// What is staged has its array, which stays where it is while there is room in it.
+#[test]
+fn b3_a_reservation_gets_what_is_missing_and_no_more() {
+    let (object, line) = (Object::default(), Timeline::new("t"));
+    let job = issue(&line);
+    let mut held = object.object_lock().lock();
+    let reserve = |held: &mut Held<'_>, adds, publishes| {
+        object
+            .reserve(held, Room { adds, publishes })
+            .expect("memory");
+        let spares = object.raw.spares(held);
+        let staged = spares
+            .staged()
+            .map(|staged| (staged.as_ptr(), staged.len()));
+        (staged, spares.count(|role, _| role == Role::Reserved))
+    };
+    assert_eq!(reserve(&mut held, 1, 1), (None, 1));
+    let (fence, usage) = (job.fence().clone(), Usage::Write);
+    object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
+    let (first, reserved) = reserve(&mut held, 0, 1);
+    assert_eq!((first.map(|(_, len)| len), reserved), (Some(1), 0));
+    let has = object
+        .raw
+        .spares(&held)
+        .staged()
+        .map_or(0, |staged| staged.capacity());
+    assert_eq!(reserve(&mut held, has - 1, 1), (first, 0));
+    assert_eq!(reserve(&mut held, has - 1, 5), (first, 4));
+    assert_eq!(reserve(&mut held, has - 1, 2), (first, 4));
+    let (moved, reserved) = reserve(&mut held, has, 5);
+    assert_ne!(moved, first, "there is no room for so many");
+    assert_eq!((moved.map(|(_, len)| len), reserved), (Some(1), 4));
+}
