@@ -274,3 +274,20 @@ fn b3_a_reservation_gets_what_is_missing_and_no_more() {
     assert_ne!(moved, first, "there is no room for so many");
     assert_eq!((moved.map(|(_, len)| len), reserved), (Some(1), 4));
 }
+
+/// The pointer is what the reader saw, marks included, but the array is a newer one in the same cell.
+#[test]
+fn h_09_an_array_that_nobody_looked_at_is_not_marked() {
+    let (object, line) = (Object::default(), Timeline::new("t"));
+    let (a, b) = (issue(&line), issue(&line));
+    set(&object, &[(&a, Usage::Write)]);
+    let seen = object.raw.head();
+    a.signal();
+    comes_round(&object, cell(&object), || {
+        set(&object, &[(&b, Usage::Write)]);
+    });
+    assert!(object.raw.head() == seen);
+    object.mark(seen, UsageSet::ALL);
+    assert!(object.raw.head() == seen, "a fence is pending");
+    assert!(!object.is_idle(UsageSet::ALL));
+}
