@@ -246,3 +246,6 @@ impl<C: PublishedCell> Backend for Counted<C> {
         C::reset_garbage_peak();
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

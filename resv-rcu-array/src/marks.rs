@@ -82,7 +82,7 @@ mod tests {
     use resv_core::{Timeline, Usage};
 
     /// Arrays up to this length need no memory for their marks.
-    const INLINE: usize = WORD * WORDS;
+    const INLINE: usize = 256;
 
     #[test]
     fn marks_say_what_was_pending_for_any_length() {

@@ -165,6 +165,61 @@ fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Reclaim>() {
     assert!(object.is_idle(UsageSet::ALL));
 }
 
+/// Entries of the published array, entries that are staged, and both go and stay in one transaction.
+fn b4_edits_of_one_transaction_add_up<R: Reclaim>() {
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..12).map(|_| issue(&line)).collect();
+    // What each edit removes, and how many it adds.
+    let edits: [(&[u64], usize); 7] = [
+        (&[2], 3),
+        (&[], 0),
+        (&[7], 0),
+        (&[4, 8], 2),
+        (&[1], 1),
+        (&[6, 9, 12], 0),
+        (&[3, 5, 10, 11], 0),
+    ];
+    for last in 0..edits.len() {
+        let object = RcuArray::<R>::default();
+        let first: Vec<_> = jobs[..6]
+            .iter()
+            .map(|job| entry(job, Usage::Read))
+            .collect();
+        commit(&object, nothing, &first);
+        let kept = object.snapshot().expect("no memory needed");
+        let mut expected: Vec<u64> = (1..=6).collect();
+        let mut next = jobs[6..].iter();
+        let mut held = object.object_lock().lock();
+        object.reserve(&mut held, room(6, 1)).expect("memory");
+        for &(goes, adds) in &edits[..=last] {
+            object.edit(&mut held, |key| goes.contains(&key.seqno), None);
+            expected.retain(|seqno| !goes.contains(seqno));
+            for job in next.by_ref().take(adds) {
+                object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+                expected.push(job.fence().seqno());
+            }
+            let seqnos: Vec<u64> = held_keys(&object, &held).iter().map(|k| k.seqno).collect();
+            assert_eq!(seqnos, expected, "staged, in their order");
+        }
+        // A reader may have the old array, or nobody.
+        if last % 2 == 0 {
+            drop(kept);
+        }
+        object.publish(&mut held);
+        object.unreserve(&mut held);
+        drop(held);
+        let shown = fold_keys(&object, UsageSet::ALL);
+        let seqnos: Vec<u64> = shown.iter().map(|key| key.seqno).collect();
+        assert_eq!(seqnos, expected);
+        for key in shown {
+            let is_new = key.seqno > 6;
+            assert_eq!(key.usage, if is_new { Usage::Write } else { Usage::Read });
+        }
+        commit(&object, |_| true, &[]);
+        assert!(object.is_idle(UsageSet::ALL));
+    }
+}
+
 fn b3_one_reservation_lasts_for_many_publishes<R: Reclaim>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
@@ -197,6 +252,62 @@ fn b3_reserving_again_adds_to_what_is_staged<R: Reclaim>() {
     }
     object.unreserve(&mut held);
     assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 53);
+}
+
+fn b3_a_smaller_reservation_takes_nothing_away<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
+    let mut held = object.object_lock().lock();
+    for (adds, publishes) in [(5, 5), (1, 1), (5, 5), (0, 0)] {
+        object
+            .reserve(&mut held, room(adds, publishes))
+            .expect("memory");
+    }
+    for job in &jobs {
+        object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+        object.publish(&mut held);
+    }
+    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 5);
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, "no room is reserved for a publish");
+}
+
+fn b3_a_reservation_of_nothing_gives_no_room<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let job = issue(&Timeline::new("t"));
+    for _ in 0..3 {
+        commit(&object, |_| true, &[entry(&job, Usage::Write)]);
+        let mut held = object.object_lock().lock();
+        object.reserve(&mut held, room(0, 0)).expect("no memory");
+        let message = panic_message(|| object.edit(&mut held, nothing, None));
+        assert_eq!(message, "no room is reserved for a publish");
+    }
+}
+
+/// Signalled fences make a reservation small; what it got is too small for the next.
+fn b3_every_publish_has_room_for_all_that_may_be_there<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let mut held = object.object_lock().lock();
+    let add_five = |held: &mut Held<'_>| {
+        let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
+        for job in &jobs {
+            object.edit(held, nothing, Some(entry(job, Usage::Read)));
+        }
+        object.publish(held);
+        jobs
+    };
+    object.reserve(&mut held, room(5, 2)).expect("memory");
+    add_five(&mut held).into_iter().for_each(Signaler::signal);
+    object.reserve(&mut held, room(1, 3)).expect("memory");
+    object.reserve(&mut held, room(5, 3)).expect("memory");
+    let jobs = add_five(&mut held);
+    for _ in 0..2 {
+        object.edit(&mut held, nothing, None);
+        object.publish(&mut held);
+        assert_eq!(fold_keys(&object, UsageSet::ALL).len(), jobs.len());
+    }
 }
 
 fn what_is_staged_outlives_an_unreserve<R: Reclaim>() {
@@ -259,6 +370,41 @@ fn editing_without_room_panics_and_changes_nothing<R: Reclaim>() {
     object.unreserve(&mut held);
 }
 
+fn b3_what_was_given_back_cannot_be_used<R: Reclaim>() {
+    let object = RcuArray::<R>::default();
+    let job = issue(&Timeline::new("t"));
+    let mut held = object.object_lock().lock();
+    for (adds, publishes) in [(1, 1), (3, 2)] {
+        object
+            .reserve(&mut held, room(adds, publishes))
+            .expect("memory");
+        object.unreserve(&mut held);
+        let add = entry(&job, Usage::Write);
+        let message = panic_message(|| object.edit(&mut held, nothing, Some(add)));
+        assert_eq!(message, "no room is reserved for this add");
+        let message = panic_message(|| object.edit(&mut held, nothing, None));
+        assert_eq!(message, "no room is reserved for a publish");
+    }
+}
+
+fn the_proof_of_another_lock_is_refused<R: Reclaim>() {
+    let (object, other) = (RcuArray::<R>::default(), RcuArray::<R>::default());
+    let mut held = other.object_lock().lock();
+    let refused = "the lock of another object is held";
+    let message = panic_message(|| {
+        let _ = object.reserve(&mut held, room(1, 1));
+    });
+    assert_eq!(message, refused);
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, refused);
+    assert_eq!(panic_message(|| object.publish(&mut held)), refused);
+    assert_eq!(panic_message(|| object.unreserve(&mut held)), refused);
+    let message = panic_message(|| {
+        held_keys(&object, &held);
+    });
+    assert_eq!(message, refused);
+}
+
 fn a_predicate_that_panics_loses_nothing<R: Reclaim>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
@@ -291,6 +437,8 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
     let (leave, wait_leave) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let object = &object;
+        // Goes with this closure, be it by a panic: the visitor does not wait for ever then.
+        let leave = leave;
         let visit = scope.spawn(move || {
             object.fold(UsageSet::ALL, 0, |count, key| {
                 assert_eq!(key.seqno, 1);
@@ -335,11 +483,17 @@ on_each_flavour! {
     b6_a_snapshot_never_changes_and_keeps_its_fences
     b9_only_what_the_predicate_names_leaves
     signalled_fences_are_not_shown_and_leave_with_the_next_edit
+    b4_edits_of_one_transaction_add_up
+    the_proof_of_another_lock_is_refused
     b3_one_reservation_lasts_for_many_publishes
     b3_reserving_again_adds_to_what_is_staged
+    b3_a_smaller_reservation_takes_nothing_away
+    b3_a_reservation_of_nothing_gives_no_room
+    b3_every_publish_has_room_for_all_that_may_be_there
     what_is_staged_outlives_an_unreserve
     b3_a_reservation_that_cannot_be_met_changes_nothing
     editing_without_room_panics_and_changes_nothing
+    b3_what_was_given_back_cannot_be_used
     a_predicate_that_panics_loses_nothing
     b7_a_visit_that_blocks_holds_up_nobody
 }

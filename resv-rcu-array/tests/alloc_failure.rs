@@ -172,6 +172,44 @@ fn all_fences_are_gone_after_the_last_object<R: Reclaim>() {
     assert_eq!(pool_stats().live, before);
 }
 
+/// Edits that are never published, of entries that the published array has, too, with and without a
+/// reader who has that array.
+fn all_fences_are_gone_though_edits_were_staged<R: Reclaim>() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let before = pool_stats().live;
+    let line = Timeline::new("t");
+    for (adds, publishes) in [(0, false), (0, true), (3, false), (3, true)] {
+        for keeps in [false, true] {
+            let jobs: Vec<_> = (0..8).map(|_| line.issue().expect("seqnos")).collect();
+            let object = RcuArray::<R>::default();
+            let mut held = object.object_lock().lock();
+            object.reserve(&mut held, room(8, 2)).expect("memory");
+            for job in &jobs[..5] {
+                object.edit(&mut held, |_| false, Some(entry(job)));
+            }
+            object.publish(&mut held);
+            let kept = keeps.then(|| object.snapshot().expect("no memory needed"));
+            object.edit(&mut held, |key| key.seqno % 8 == 3, None);
+            for job in &jobs[5..5 + adds] {
+                object.edit(&mut held, |key| key.seqno % 8 == 6, Some(entry(job)));
+            }
+            // Moves what is staged to a larger array.
+            object.reserve(&mut held, room(100, 1)).expect("memory");
+            if publishes {
+                object.publish(&mut held);
+            }
+            drop(held);
+            drop(object);
+            RcuArray::<R>::collect();
+            drop(kept);
+            drop(jobs);
+            assert_eq!(pool_stats().live, before, "{adds} {publishes} {keeps}");
+        }
+    }
+}
+
 /// Cells of arrays are kept in a pool, so each case is about a size that nobody has used yet, of which
 /// the pool has `free` cells when the fifth, the fourth, ... the first of five is missing.
 #[test]
@@ -242,7 +280,33 @@ fn stable_all_fences_are_gone_after_the_last_object() {
     all_fences_are_gone_after_the_last_object::<resv_rcu_array::Stable>();
 }
 
+#[test]
+fn stable_all_fences_are_gone_though_edits_were_staged() {
+    all_fences_are_gone_though_edits_were_staged::<resv_rcu_array::Stable>();
+}
+
+/// A size that many objects have is not got cell by cell.
+#[test]
+fn stable_the_pool_grows_in_ever_larger_steps() {
+    let _alone = ALONE
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let objects: Vec<_> = (0..200)
+        .map(|_| RcuArray::<resv_rcu_array::Stable>::default())
+        .collect();
+    let ((), allocated, _) = counted(|| {
+        for object in &objects {
+            let mut held = object.object_lock().lock();
+            // No other test of this file has arrays of this size.
+            object.reserve(&mut held, room(30, 1)).expect("memory");
+        }
+    });
+    // 1, 1, 2, 4, ... cells of a kilobyte, and at most 64 at a time.
+    assert!(allocated <= 12, "{allocated}");
+}
+
 on_each_flavour! {
     every_allocation_of_a_reservation_may_fail
     all_fences_are_gone_after_the_last_object
+    all_fences_are_gone_though_edits_were_staged
 }

@@ -101,6 +101,15 @@ fn was_published(keys: &[Key]) -> bool {
     }
 }
 
+/// Raises a flag when it goes, be it by a panic: whoever runs until the flag is up ends then, too.
+struct Raises<'a>(&'a AtomicBool);
+
+impl Drop for Raises<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs the writer against two readers; stops early when a reader returns true.
 fn race<R: Reclaim>(steps: usize, reader: impl Fn(&RcuArray<R>) -> bool + Sync) -> bool {
     let always = AlwaysPending::<R>::new();
@@ -116,13 +125,14 @@ fn race<R: Reclaim>(steps: usize, reader: impl Fn(&RcuArray<R>) -> bool + Sync) 
             }
         };
         let readers = [scope.spawn(read), scope.spawn(read)];
+        let end = Raises(&over);
         for _ in 0..steps {
             if over.load(Ordering::Relaxed) {
                 break;
             }
             writer.step();
         }
-        over.store(true, Ordering::Relaxed);
+        drop(end);
         // Joined one by one, as ThreadSanitizer does not see the end of a scope.
         for reader in readers {
             reader.join().expect("a reader does not fail");
@@ -173,6 +183,16 @@ fn h25_the_race_catches_a_test_without_the_second_look<R: Reclaim>() {
     // The race above is able to catch what it is for; it ends as soon as it has.
     let caught = race::<R>(100 * STEPS, |object| naive_is_idle(object, || ()));
     assert!(caught);
+}
+
+/// The race goes on until a visit was disturbed, which [`Backend::counters`] tells.
+fn b7_what_is_started_again_is_counted<R: Reclaim>() {
+    let counted = race::<R>(100 * STEPS, |object| {
+        object.fold(UsageSet::ALL, (), |(), _| ());
+        assert_eq!(object.counters().fallbacks, 0);
+        object.counters().retries > 0
+    });
+    assert!(counted);
 }
 
 #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
@@ -248,7 +268,8 @@ macro_rules! on_each_flavour {
 on_each_flavour! {
     h02_no_reader_ever_finds_nothing_pending
     h25_without_the_second_look_idle_is_a_lie
-    h25_the_race_catches_a_test_without_the_second_look;
+    h25_the_race_catches_a_test_without_the_second_look
+    b7_what_is_started_again_is_counted;
     that retires:
     b8_garbage_is_bounded_under_readers_that_never_pause
 }

@@ -278,3 +278,64 @@ impl<P: Protocol> Drop for Section<'_, P> {
         store_word(&self.counter.word, even, P::CLOSE_STORE);
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Without races: what a reader concludes from the word before, in and after a section.
+    #[test]
+    fn b1_a_read_counts_only_if_no_section_was_open_or_came_between() {
+        let (counter, lock) = (Counter::default(), Mutex::default());
+        for _ in 0..3 {
+            let before = counter.load::<Sound>();
+            assert!(counter.may_read(before));
+            assert!(counter.is_current::<Sound>(before));
+            let section = counter.open::<Sound>(&lock, Present::ALL);
+            assert!(!counter.is_current::<Sound>(before), "a section is open");
+            let inside = counter.load::<Sound>();
+            assert!(!counter.may_read(inside), "a section is open");
+            drop(section);
+            assert!(!counter.is_current::<Sound>(before), "a section was open");
+            assert!(!counter.is_current::<Sound>(inside), "it has closed");
+            let after = counter.load::<Sound>();
+            assert!(counter.may_read(after));
+            assert!(counter.is_current::<Sound>(after));
+        }
+    }
+
+    /// Marks that others set disturb no reader, and a word that was overtaken is not marked.
+    #[test]
+    fn b2_marks_come_with_the_set_that_they_are_about() {
+        let (counter, lock) = (Counter::default(), Mutex::default());
+        let (read, write) = (
+            UsageSet::of(&[Usage::Read]),
+            UsageSet::of(&[Usage::Read, Usage::Write]),
+        );
+        let mut leaves = Present::default();
+        leaves.insert(Usage::Read);
+        leaves.insert(Usage::Write);
+        drop(counter.open::<Sound>(&lock, leaves));
+        let noted = counter.load::<Sound>();
+        assert!(noted.says_idle(UsageSet::of(&[Usage::Kernel, Usage::Bookkeep])));
+        assert!(!noted.says_idle(read));
+
+        counter.mark::<Sound>(noted, read);
+        assert!(counter.load::<Sound>().says_idle(read));
+        assert!(!counter.load::<Sound>().says_idle(write));
+        assert!(counter.is_current::<Sound>(noted), "only marks have come");
+
+        let section = counter.open::<Sound>(&lock, leaves);
+        assert!(
+            !counter.load::<Sound>().says_idle(read),
+            "a section begins without"
+        );
+        drop(section);
+        assert!(!counter.load::<Sound>().says_idle(read));
+        counter.mark::<Sound>(noted, write);
+        assert!(
+            !counter.load::<Sound>().says_idle(read),
+            "marked an older set"
+        );
+    }
+}

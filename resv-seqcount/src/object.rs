@@ -166,7 +166,7 @@ impl<P: Protocol> SeqcountWith<P> {
 
     /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
     #[inline(never)]
-    fn scan(&self, first: Word, usages: UsageSet) -> bool {
+    pub(crate) fn scan(&self, first: Word, usages: UsageSet) -> bool {
         // The first attempt of `read`, by itself: with no call in it, it saves no registers.
         if self.counter.may_read(first) {
             let is_busy = has_pending(self.tables.used(), usages);
@@ -226,7 +226,7 @@ impl<P: Protocol> SeqcountWith<P> {
     fn grow(&self, side: &Side, writer: &mut Writer, adds: usize) -> Result<(), ReserveError> {
         let table = self.tables.current_held();
         let capacity = writer.prepare(table, adds)?;
-        let new = NewTable::with_capacity(capacity)?;
+        let new = NewTable::with_capacity(capacity).map_err(|_| ReserveError::new(adds))?;
         let present = writer.fill::<P>(new.table(), table);
         if table.is_some() {
             garbage::retire();
@@ -272,7 +272,10 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
     fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
         let side = match self.side_held(held) {
             Some(side) => side,
-            None => self.side.init(Side::default())?,
+            None => {
+                let side = self.side.init(Side::default());
+                side.map_err(|_| ReserveError::new(room.adds))?
+            }
         };
         let writer = side.writer.get_mut(&self.lock, held);
         if !writer.has_memory(self.tables.current_held(), room.adds) {

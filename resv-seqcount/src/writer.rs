@@ -393,3 +393,60 @@ fn edit_word(
     }
     (goes, leaves)
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// The cheap publish is for one change; were it taken for more, the others would be lost.
+    #[test]
+    fn b4_only_a_set_of_one_slot_is_one_change() {
+        let goes = |first: u64| Goes {
+            first,
+            more: Vec::new(),
+        };
+        assert_eq!(goes(0).one_of(5), Some(5), "none goes: the next slot");
+        assert_eq!(goes(1).one_of(5), Some(0));
+        assert_eq!(goes(1 << 4).one_of(5), Some(4));
+        assert_eq!(goes(0b11).one_of(5), None);
+        assert_eq!(goes(1 << 4 | 1).one_of(5), None);
+        assert_eq!(goes(1 << 63).one_of(64), Some(63));
+        assert_eq!(goes(0).one_of(64), Some(64));
+        assert_eq!(
+            goes(0).one_of(65),
+            None,
+            "others may go behind the first 64"
+        );
+    }
+
+    #[test]
+    fn a_set_of_slots_is_taken_apart_from_its_end() {
+        let mut goes = Goes {
+            first: 1 << 63 | 1 << 2 | 1,
+            more: vec![0, 1 << 63 | 1],
+        };
+        let all = [0, 2, 63, 128, 191];
+        for at in 0..192 {
+            assert_eq!(goes.has(at), all.contains(&at), "{at}");
+        }
+        let taken: Vec<usize> = std::iter::from_fn(|| goes.pop()).collect();
+        assert_eq!(taken, [191, 128, 63, 2, 0]);
+    }
+
+    /// A bit for each slot, of which the first 64 are in the object: small objects need no more.
+    #[test]
+    fn b3_there_is_a_bit_for_each_slot() {
+        for (adds, capacity, words) in [
+            (0, 4, 0),
+            (5, 5, 0),
+            (64, 64, 0),
+            (65, 65, 1),
+            (129, 129, 2),
+        ] {
+            let mut writer = Writer::default();
+            assert_eq!(writer.prepare(None, adds), Ok(capacity));
+            assert_eq!(writer.goes.more.len(), words, "{adds}");
+            assert!(writer.list.capacity() >= capacity);
+        }
+    }
+}

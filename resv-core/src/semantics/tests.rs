@@ -197,3 +197,14 @@ fn names_are_those_of_the_command_line() {
     assert_eq!(Visibility::AtOnce.name(), "at once");
     assert_eq!(Visibility::AtPublish.name(), "at publish or unlock");
 }
+
+#[test]
+fn a_name_is_parsed_as_the_semantics_that_has_it() {
+    for kind in SemanticsKind::ALL {
+        assert_eq!(kind.name().parse(), Ok(kind));
+    }
+    let error = "levels"
+        .parse::<SemanticsKind>()
+        .expect_err("no such semantics");
+    assert!(error.to_string().contains("'levels'"), "{error}");
+}

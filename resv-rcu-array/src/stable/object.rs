@@ -251,3 +251,6 @@ impl<P: Protocol> Backend for StableObject<P> {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

@@ -95,3 +95,24 @@ impl<T: fmt::Debug> fmt::Debug for OnceBox<T> {
         self.get().fmt(f)
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_value_that_came_second_goes_at_once_and_the_first_with_the_box() {
+        let (first, second) = (Arc::new(1), Arc::new(2));
+        let once = OnceBox::default();
+        assert!(once.get().is_none() && once.get_held().is_none());
+        assert_eq!(once.init(Arc::clone(&first)), Ok(&first));
+        assert_eq!(once.init(Arc::clone(&second)), Ok(&first));
+        assert_eq!(once.get(), Some(&first));
+        assert_eq!(once.get_held(), Some(&first));
+        assert_eq!(Arc::strong_count(&first), 2);
+        assert_eq!(Arc::strong_count(&second), 1);
+        drop(once);
+        assert_eq!(Arc::strong_count(&first), 1);
+    }
+}

@@ -446,3 +446,30 @@ impl ArrayCell {
 /// What a reader found where hints are kept.
 #[derive(Clone, Copy)]
 pub(crate) struct Hint(u64);
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// A class has as many entries as there is memory for, and there is no class that would not fit
+    /// into an address or a count.
+    #[test]
+    fn each_class_has_twice_the_memory_and_uses_it() {
+        let each = (size_of::<usize>() + size_of::<Entry>()) as u128;
+        let head = SLOTS as u128;
+        let mut last = 0;
+        for class in 0..200 {
+            let bytes = 128_u128.checked_shl(class).unwrap_or(0);
+            let capacity = bytes.saturating_sub(head) / each;
+            let fits =
+                class < 100 && bytes <= isize::MAX as u128 / 2 && capacity <= u128::from(u32::MAX);
+            let expected = fits.then_some((bytes as usize, capacity as u32));
+            assert_eq!(size(class), expected, "{class}");
+            if let Some((_, capacity)) = expected {
+                assert!(capacity > last, "{class}");
+                last = capacity;
+            }
+        }
+        assert!(last > 1 << 30);
+    }
+}
