@@ -2,10 +2,9 @@
 
 use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
 use crate::garbage;
-use crate::raw::{Content, HolderCell, NewTable, OnceBox, Slot, Tables, try_with_capacity};
+use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try_with_capacity};
 use crate::sync::Mutex;
 use crate::writer::Writer;
-use arrayvec::ArrayVec;
 use resv_core::{
     Backend, Counters, Entry, Fence, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
 };
@@ -45,7 +44,7 @@ struct Side {
 
 /// How many keys a fold keeps on the stack.
 #[cfg(not(any(loom, shuttle)))]
-const KEYS: usize = 32;
+const KEYS: usize = 64;
 /// Few, so that more are in reach of random schedules.
 #[cfg(shuttle)]
 const KEYS: usize = 1;
@@ -164,6 +163,35 @@ impl<P: Protocol> SeqcountWith<P> {
         }
     }
 
+    /// [`fold`](Backend::fold) for whom the marks of `first` do not answer.
+    #[inline(never)]
+    fn fold_unmarked<A>(
+        &self,
+        first: Word,
+        usages: UsageSet,
+        init: A,
+        f: impl FnMut(A, Key) -> A,
+    ) -> A {
+        let mut keys = Keys::<KEYS>::new();
+        // What was collected by an attempt that was overtaken is written over.
+        let (fits, _) = self.read(
+            first,
+            &mut keys,
+            |keys, slots| slots.len() <= KEYS && keys.fill(pending_keys(slots, usages)),
+            |_| (),
+        );
+        if fits {
+            return keys.as_slice().iter().copied().fold(init, f);
+        }
+        match self.collect(self.word(), |content| pending_key(content, usages)) {
+            Ok(keys) => keys.into_iter().fold(init, f),
+            Err(error) => match Layout::array::<Key>(error.entries()) {
+                Ok(layout) => handle_alloc_error(layout),
+                Err(_) => handle_alloc_error(Layout::new::<Key>()),
+            },
+        }
+    }
+
     /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
     #[inline(never)]
     fn scan(&self, first: Word, usages: UsageSet) -> bool {
@@ -260,6 +288,13 @@ fn pending_key((cell, usage): Content, usages: UsageSet) -> Option<Key> {
     })
 }
 
+/// The keys of the entries that are pending and have one of the usages.
+#[inline]
+fn pending_keys(slots: &[Slot], usages: UsageSet) -> impl Iterator<Item = Key> {
+    let contents = slots.iter().filter_map(Slot::load);
+    contents.filter_map(move |content| pending_key(content, usages))
+}
+
 impl<P: Protocol> Backend for SeqcountWith<P> {
     const NAME: &'static str = "seqcount";
     type Snapshot = Vec<Entry>;
@@ -341,33 +376,13 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         })
     }
 
+    #[inline]
     fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         let word = self.word();
         if word.says_idle(usages) {
             return init;
         }
-        let mut keys = ArrayVec::<Key, KEYS>::new();
-        let (fits, _) = self.read(
-            word,
-            &mut keys,
-            |keys, slots| {
-                let contents = slots.iter().filter_map(Slot::load);
-                let mut pending = contents.filter_map(|content| pending_key(content, usages));
-                pending.all(|key| keys.try_push(key).is_ok())
-            },
-            ArrayVec::clear,
-        );
-        if fits {
-            // Not `into_iter`, which moves the whole buffer.
-            return keys.iter().copied().fold(init, f);
-        }
-        match self.collect(self.word(), |content| pending_key(content, usages)) {
-            Ok(keys) => keys.into_iter().fold(init, f),
-            Err(error) => match Layout::array::<Key>(error.entries()) {
-                Ok(layout) => handle_alloc_error(layout),
-                Err(_) => handle_alloc_error(Layout::new::<Key>()),
-            },
-        }
+        self.fold_unmarked(word, usages, init, f)
     }
 
     #[inline]

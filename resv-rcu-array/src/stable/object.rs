@@ -2,10 +2,9 @@
 
 use super::writer;
 use crate::marks::Marks;
-use crate::raw::stable::{ArrayCell, ArrayRef, Head, Life, Object, Protocol};
+use crate::raw::stable::{ArrayCell, ArrayRef, Head, Keys, Life, Object, Protocol};
 use crate::snapshot::{Snapshot, pending_in};
 use crate::sync::spin_loop;
-use arrayvec::ArrayVec;
 use resv_core::{Backend, Counters, Entry, Held, Key, ObjectLock, ReserveError, Room, UsageSet};
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
@@ -17,7 +16,7 @@ pub struct StableObject<P: Protocol> {
 }
 
 /// A visit of at most as many entries takes no reference.
-const INLINE: usize = if cfg!(loom) { 2 } else { 32 };
+const INLINE: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// A test that began with as many signalled fences notes how many.
 const HINT: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
@@ -124,6 +123,28 @@ impl<P: Protocol> StableObject<P> {
         }
     }
 
+    /// [`fold`](Backend::fold) where the marks do not say that there is nothing to show.
+    #[inline(never)]
+    fn fold_unmarked<A>(
+        &self,
+        mut head: Head,
+        usages: UsageSet,
+        init: A,
+        f: impl FnMut(A, Key) -> A,
+    ) -> A {
+        let mut keys = Keys::<INLINE>::new();
+        while let Some(cell) = head.cell() {
+            let may_fit = cell.len() <= INLINE;
+            match self.look_twice(cell, |_| may_fit && keys.fill(pending_keys(cell, usages))) {
+                Some(true) => return keys.as_slice().iter().copied().fold(init, f),
+                Some(false) => return self.fold_owned(usages, init, f),
+                None => self.count_retry(),
+            }
+            head = self.raw.head();
+        }
+        init
+    }
+
     /// [`fold`](Backend::fold) with a reference, for arrays that are not small.
     #[inline(never)]
     fn fold_owned<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
@@ -139,6 +160,21 @@ impl<P: Protocol> StableObject<P> {
             self.count_retry();
         }
     }
+}
+
+/// The keys of the pending entries with a usage in `usages`, for a reader without a reference.
+#[inline]
+fn pending_keys(cell: ArrayCell, usages: UsageSet) -> impl Iterator<Item = Key> {
+    cell.read(0).filter_map(move |(fence, usage)| {
+        (usages.contains(usage) && fence.is_pending()).then(|| {
+            let (timeline, seqno) = fence.key_parts();
+            Key {
+                timeline,
+                seqno,
+                usage,
+            }
+        })
+    })
 }
 
 /// Whether an entry with a usage in `usages` is pending, for a reader without a reference: begins behind
@@ -204,37 +240,11 @@ impl<P: Protocol> Backend for StableObject<P> {
 
     #[inline]
     fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        let mut keys = ArrayVec::<Key, INLINE>::new();
-        loop {
-            let head = self.raw.head();
-            let Some(cell) = head.cell().filter(|_| !head.marks(usages)) else {
-                return init;
-            };
-            let is_small = self.look_twice(cell, |_| {
-                if cell.len() > INLINE {
-                    return false;
-                }
-                cell.for_each_pending(usages, |fence, usage| {
-                    // Full: not the array whose length was looked at.
-                    if !keys.is_full() {
-                        let (timeline, seqno) = fence.key_parts();
-                        keys.push(Key {
-                            timeline,
-                            seqno,
-                            usage,
-                        });
-                    }
-                });
-                true
-            });
-            match is_small {
-                // Not `into_iter`, which moves the whole buffer.
-                Some(true) => return keys.iter().copied().fold(init, f),
-                Some(false) => return self.fold_owned(usages, init, f),
-                None => keys.clear(),
-            }
-            self.count_retry();
+        let head = self.raw.head();
+        if head.marks(usages) {
+            return init;
         }
+        self.fold_unmarked(head, usages, init, f)
     }
 
     #[inline]

@@ -93,11 +93,13 @@ impl Slot {
     fn load(&self) -> Option<(&'static FenceCell, Usage)> {
         // Acquire: pairs with the Release store in `seal`.
         let word = self.0.load(Ordering::Acquire);
-        let cell = word.map_addr(|address| address & !USAGE).cast_const();
+        let usage = word.addr() & USAGE;
+        // Not `map_addr`, of which the compiler makes two subtractions and an addition.
+        let cell = word.wrapping_byte_sub(usage).cast_const();
         // SAFETY: a word that is not null is made in `seal` from the address of a cell, which is never
         // freed, and its tag is taken off again.
         let cell = unsafe { cell.as_ref() }?;
-        Some((cell, Usage::from_bits((word.addr() & USAGE) as u8)))
+        Some((cell, Usage::from_bits(usage as u8)))
     }
 }
 
@@ -303,23 +305,6 @@ impl ArrayCell {
     pub(crate) fn is_pending_at(self, at: usize, usages: UsageSet) -> bool {
         let slot = self.slots_in_use().get(at).and_then(Slot::load);
         slot.is_some_and(|(fence, usage)| usages.contains(usage) && fence.is_pending())
-    }
-
-    /// Shows `f` the pending entries with a usage in `usages`, for a reader who owns no reference.
-    #[inline]
-    pub(crate) fn for_each_pending(
-        self,
-        usages: UsageSet,
-        mut f: impl FnMut(&'static FenceCell, Usage),
-    ) {
-        for slot in self.slots_in_use() {
-            if let Some((fence, usage)) = slot.load()
-                && usages.contains(usage)
-                && fence.is_pending()
-            {
-                f(fence, usage);
-            }
-        }
     }
 
     #[inline]
