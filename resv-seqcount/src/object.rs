@@ -4,7 +4,7 @@ use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
 use crate::garbage;
 use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try_with_capacity};
 use crate::sync::Mutex;
-use crate::writer::Writer;
+use crate::writer::{OneChange, Writer};
 use resv_core::{
     Backend, Counters, Entry, Fence, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
 };
@@ -229,6 +229,32 @@ impl<P: Protocol> SeqcountWith<P> {
         self.side.get_held()
     }
 
+    /// Publishes what is staged.
+    #[inline(never)]
+    fn publish_staged(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+        if P::ONE_SECTION
+            && let Some(table) = self.tables.current_held()
+            && let Some(change) = writer.take_one_change(table)
+        {
+            self.publish_one(side, &change);
+        } else {
+            self.publish_many(side, writer, leaves);
+        }
+    }
+
+    /// Publishes one change that is not staged.
+    #[inline]
+    fn publish_one(&self, side: &Side, change: &OneChange<'_>) {
+        let old = change.old();
+        let section = self.counter.open::<P>(&side.section, change.leaves);
+        change.apply::<P>();
+        drop(section);
+        // Outside of the section (B5).
+        if let Some((cell, _)) = old {
+            drop(Fence::from_cell(cell));
+        }
+    }
+
     /// Publishes what is more than one change.
     #[inline(never)]
     fn publish_many(&self, side: &Side, writer: &mut Writer, leaves: Present) {
@@ -329,20 +355,28 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
             return;
         };
         let writer = side.writer.get_mut(&self.lock, held);
-        let Some(leaves) = writer.staged() else {
-            return;
-        };
-        if P::ONE_SECTION
-            && let Some(table) = self.tables.current_held()
-            && let Some((change, slot, old)) = writer.take_one_change(table)
-        {
-            let section = self.counter.open::<P>(&side.section, leaves);
-            change.apply::<P>(table, slot);
-            drop(section);
-            if let Some((cell, _)) = old {
-                drop(Fence::from_cell(cell));
+        if let Some(leaves) = writer.staged() {
+            self.publish_staged(side, writer, leaves);
+        }
+    }
+
+    fn edit_and_publish(
+        &self,
+        held: &mut Held<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        let side = self.side_held(held).expect("an edit needs a reservation");
+        let writer = side.writer.get_mut(&self.lock, held);
+        match self.tables.current_held() {
+            Some(table) if P::ONE_SECTION => {
+                if let Some(change) = writer.edit_once(table, removes, add) {
+                    return self.publish_one(side, &change);
+                }
             }
-        } else {
+            table => writer.edit(table, removes, add),
+        }
+        if let Some(leaves) = writer.staged() {
             self.publish_many(side, writer, leaves);
         }
     }

@@ -165,8 +165,9 @@ impl<P: Protocol> StableObject<P> {
 /// The keys of the pending entries with a usage in `usages`, for a reader without a reference.
 #[inline]
 fn pending_keys(cell: ArrayCell, usages: UsageSet) -> impl Iterator<Item = Key> {
-    cell.read(0).filter_map(move |(fence, usage)| {
-        (usages.contains(usage) && fence.is_pending()).then(|| {
+    cell.read(0)
+        .filter(move |&(fence, usage)| usages.contains(usage) && fence.is_pending())
+        .map(|(fence, usage)| {
             let (timeline, seqno) = fence.key_parts();
             Key {
                 timeline,
@@ -174,7 +175,6 @@ fn pending_keys(cell: ArrayCell, usages: UsageSet) -> impl Iterator<Item = Key> 
                 usage,
             }
         })
-    })
 }
 
 /// Whether an entry with a usage in `usages` is pending, for a reader without a reference: begins behind
@@ -209,6 +209,7 @@ impl<P: Protocol> Backend for StableObject<P> {
         self.raw.lock()
     }
 
+    #[inline]
     fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
         writer::reserve(self.raw.holder(held), room)
     }
@@ -217,10 +218,21 @@ impl<P: Protocol> Backend for StableObject<P> {
         writer::edit(self.raw.holder(held), removes, add);
     }
 
+    fn edit_and_publish(
+        &self,
+        held: &mut Held<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        writer::edit_and_publish::<P>(&self.raw, held, removes, add);
+    }
+
+    #[inline]
     fn publish(&self, held: &mut Held<'_>) {
         writer::publish::<P>(&self.raw, held);
     }
 
+    #[inline]
     fn unreserve(&self, held: &mut Held<'_>) {
         writer::unreserve(self.raw.holder(held));
     }

@@ -366,9 +366,10 @@ impl ArrayCell {
     /// The caller owns the cell, which is no array, and its first `len` entries are initialised.
     pub(super) unsafe fn seal(self, len: usize) -> u8 {
         let mut usages = 0;
+        let entries = self.entries();
         for (at, slot) in self.slots()[..len].iter().enumerate() {
             // SAFETY: the caller's promise.
-            let entry = unsafe { &*self.entries().add(at) };
+            let entry = unsafe { &*entries.add(at) };
             usages |= 1 << entry.usage as u8;
             let word = ptr::from_ref(entry.fence.cell())
                 .cast_mut()

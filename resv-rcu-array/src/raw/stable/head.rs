@@ -187,6 +187,7 @@ impl Object {
     /// # Panics
     ///
     /// When another object's lock is held.
+    #[inline]
     pub(crate) fn publish<P: Protocol>(
         &self,
         held: &mut Held<'_>,
