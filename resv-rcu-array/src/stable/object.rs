@@ -45,10 +45,14 @@ impl<P: Protocol> StableObject<P> {
     fn look_twice<T>(&self, cell: ArrayCell, read: impl FnOnce(Life) -> T) -> Option<T> {
         let life = cell.note()?;
         let result = read(life);
-        // The second look at the pointer comes before the one at the life: see the module.
-        let is_published = !P::SECOND_LOOK || self.raw.head().cell() == Some(cell);
-        let is_the_same = !P::LIFE || cell.still_lives(life);
-        (is_published && is_the_same).then_some(result)
+        self.second_look(cell, life).then_some(result)
+    }
+
+    /// Whether what was read since `life` was noted is of the array that is published.
+    #[inline]
+    fn second_look(&self, cell: ArrayCell, life: Life) -> bool {
+        // The one at the pointer comes before the one at the life: see the module.
+        (!P::SECOND_LOOK || self.raw.head().leads_to(cell)) && (!P::LIFE || cell.still_lives(life))
     }
 
     /// A reference to the published array, and the pointer that leads to it; `None` for an object in
@@ -63,7 +67,7 @@ impl<P: Protocol> StableObject<P> {
             let cell = head.cell()?;
             if let Some(array) = ArrayRef::acquire(cell) {
                 let now = self.raw.head();
-                if !P::SECOND_LOOK || now.cell() == Some(cell) {
+                if !P::SECOND_LOOK || now.leads_to(cell) {
                     return Some((array, now));
                 }
             }
@@ -76,13 +80,9 @@ impl<P: Protocol> StableObject<P> {
     #[inline(never)]
     fn is_idle_unmarked(&self, head: Head, usages: UsageSet) -> bool {
         if let Some(cell) = head.cell()
-            && let Some(true) = self.look_twice(cell, |life| {
-                let at = match cell.len() {
-                    ..=HINT => 0,
-                    _ => cell.signaled_prefix(life).0,
-                };
-                cell.is_pending_at(at, usages)
-            })
+            && let Some(life) = cell.note()
+            && cell.is_pending_at(cell.likely_pending(), usages)
+            && self.second_look(cell, life)
         {
             return false;
         }
@@ -154,7 +154,7 @@ impl<P: Protocol> StableObject<P> {
             };
             let marks = Marks::of_pending(&array, usages);
             // What was not marked had signalled by now; it counts if the array is still published.
-            if self.raw.head().cell() == Some(array.cell()) {
+            if self.raw.head().leads_to(array.cell()) {
                 return marks.fold(&array, init, |acc, entry| f(acc, entry.key()));
             }
             self.count_retry();

@@ -63,7 +63,7 @@ pub(super) struct Header {
     /// Never changes.
     capacity: u32,
     /// A hint of readers: the low 16 bits say how many of the first entries have signalled, the others
-    /// of which life that is true.
+    /// of which life that is true. Every life begins with none.
     first: AtomicU64,
     /// What follows belongs to whoever owns the cell while it is free or being filled.
     pub(super) owned: Owned,
@@ -316,6 +316,14 @@ impl ArrayCell {
         unsafe { std::slice::from_raw_parts(self.0.byte_add(SLOTS).cast().as_ptr(), len) }
     }
 
+    /// Which entry to look at first: the one behind those that are known to have signalled, in this life
+    /// or another. Only where to look; what is found there has to be of one life.
+    #[inline]
+    pub(crate) fn likely_pending(self) -> usize {
+        // Relaxed: nothing is concluded from it.
+        (self.first_word().load(Ordering::Relaxed) & 0xffff) as usize
+    }
+
     /// How many of the first entries are known to have signalled in this life.
     #[inline]
     pub(crate) fn signaled_prefix(self, life: Life) -> (usize, Hint) {
@@ -382,6 +390,8 @@ impl ArrayCell {
         // Only the owner changes it, so a load and a store will do.
         let life = crate::sync::load_own(self.life());
         debug_assert!(life & 1 == 1, "sealed twice");
+        // A hint, and this life's: a reader that comes late with one of another exchanges it no more.
+        crate::sync::store_hint(self.first_word(), (life + 1) << 16);
         // Release: pairs with the Acquire load in `note`.
         self.life().store(life + 1, Ordering::Release);
         // Release: pairs with the Acquire increment in `acquire`.
