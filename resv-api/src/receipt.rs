@@ -13,6 +13,7 @@ use resv_core::{
     checks,
 };
 use std::cell::RefCell;
+use std::collections::TryReserveError;
 use std::fmt;
 
 /// An object whose type is forgotten, so that one transaction can hold several kinds.
@@ -34,6 +35,9 @@ pub(crate) struct Members<'env> {
     /// By place; shorter than the set, or empty, if nothing was reserved.
     touched: RefCell<Vec<Option<Touched<'env>>>>,
 }
+
+/// For how many notes there is memory at first.
+const FIRST_NOTES: usize = 16;
 
 /// An object for which memory was reserved.
 struct Touched<'env> {
@@ -72,16 +76,29 @@ impl<'env> Members<'env> {
 
     /// Gets memory to note what is reserved for the member at a place, of which `edits` are wanted:
     /// want of it is an error of the reservation like any other.
+    #[inline]
     fn make_note(&self, place: usize, edits: usize) -> Result<(), ReserveError> {
         let mut touched = self.touched.borrow_mut();
-        if place >= touched.len() {
-            let wanted = self.locks.len().max(place + 1);
-            let missing = wanted - touched.len();
-            touched
-                .try_reserve(missing)
-                .map_err(|_| ReserveError::new(edits))?;
-            touched.resize_with(wanted, || None);
+        if place < touched.len() {
+            return Ok(());
         }
+        // Whoever locks and reserves by turns is always at the next place.
+        if place == touched.len() && place < touched.capacity() {
+            touched.push(None);
+            return Ok(());
+        }
+        let wanted = self.locks.len().max(place + 1);
+        Self::make_notes(&mut touched, wanted).map_err(|_| ReserveError::new(edits))
+    }
+
+    #[inline(never)]
+    fn make_notes(
+        touched: &mut Vec<Option<Touched<'env>>>,
+        wanted: usize,
+    ) -> Result<(), TryReserveError> {
+        // Most transactions get memory for their notes once.
+        touched.try_reserve(wanted.max(FIRST_NOTES) - touched.len())?;
+        touched.resize_with(wanted, || None);
         Ok(())
     }
 

@@ -34,6 +34,7 @@ pub(crate) struct Editor<'h, 'l, S, B> {
 
 impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     /// Gets memory for `edits` edits, on top of what is `promised` already.
+    #[inline]
     pub(crate) fn reserve(&mut self, promised: Promised, edits: usize) -> Result<(), ReserveError> {
         let room = Room {
             adds: promised.edits.saturating_add(edits),
@@ -48,6 +49,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     }
 
     /// Adds `fence`, or each of its leaves, in as many slots as [`slots_for`] says.
+    #[inline]
     pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
         self.edit_each(fence, usage, None, |_, new, old| S::supersedes(new, old));
     }
@@ -69,6 +71,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 
     /// Edits once for `fence`, or once for each of its leaves; `removes` is told whether it is the
     /// first time.
+    #[inline]
     fn edit_each(
         &mut self,
         fence: &Fence,
@@ -76,20 +79,44 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         replaced: Option<TimelineId>,
         removes: impl Fn(bool, Key, Key) -> bool,
     ) {
-        let usage = S::class(as_told);
-        let mut edit = |first, fence: Fence| {
-            self.resv.id().adding(&fence, as_told, replaced);
-            let add = Entry { fence, usage };
-            let new = add.key();
-            self.edit(|old| removes(first, new, old), add);
-        };
-        if fence.is_composed() && go_apart::<S>(fence, usage) {
-            for (at, leaf) in fence.leaves().enumerate() {
-                edit(at == 0, leaf);
-            }
+        if fence.is_composed() && go_apart::<S>(fence, S::class(as_told)) {
+            self.edit_leaves(fence, as_told, replaced, removes);
         } else {
-            edit(true, fence.clone());
+            self.edit_one(fence.clone(), as_told, replaced, |new, old| {
+                removes(true, new, old)
+            });
         }
+    }
+
+    /// Edits once for each leaf of `fence`.
+    #[inline(never)]
+    fn edit_leaves(
+        &mut self,
+        fence: &Fence,
+        as_told: Usage,
+        replaced: Option<TimelineId>,
+        removes: impl Fn(bool, Key, Key) -> bool,
+    ) {
+        for (at, leaf) in fence.leaves().enumerate() {
+            self.edit_one(leaf, as_told, replaced, |new, old| {
+                removes(at == 0, new, old)
+            });
+        }
+    }
+
+    #[inline]
+    fn edit_one(
+        &mut self,
+        fence: Fence,
+        as_told: Usage,
+        replaced: Option<TimelineId>,
+        removes: impl Fn(Key, Key) -> bool,
+    ) {
+        self.resv.id().adding(&fence, as_told, replaced);
+        let usage = S::class(as_told);
+        let add = Entry { fence, usage };
+        let new = add.key();
+        self.edit(|old| removes(new, old), add);
     }
 
     /// Makes the object hold exactly these entries.
@@ -120,7 +147,10 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             let key = entry.key();
             backend.edit(self.held, |old| old == key, Some(entry));
         }
-        self.after_edit();
+        self.held.done();
+        if S::VISIBILITY == Visibility::AtOnce {
+            self.publish();
+        }
         self.resv.id().copied();
         Ok(())
     }
@@ -129,16 +159,14 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         self.resv.backend().publish(self.held);
     }
 
+    #[inline]
     fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
-        self.resv.backend().edit(self.held, removes, Some(add));
-        self.after_edit();
-    }
-
-    fn after_edit(&mut self) {
         // What is added is never taken back, so whoever holds several locks must have them all.
         self.held.done();
-        if S::VISIBILITY == Visibility::AtOnce {
-            self.publish();
+        let backend = self.resv.backend();
+        match S::VISIBILITY {
+            Visibility::AtOnce => backend.edit_and_publish(self.held, removes, Some(add)),
+            Visibility::AtPublish => backend.edit(self.held, removes, Some(add)),
         }
     }
 }
@@ -366,6 +394,7 @@ pub(crate) fn take_slots(left: usize, wanted: usize) -> usize {
 
 /// Whether the leaves of `fence` are added, and not the whole: when there is one, or none supersedes
 /// one of another timeline. Leaves do not wait for each other.
+#[inline(never)]
 fn go_apart<S: Semantics>(fence: &Fence, usage: Usage) -> bool {
     let mut leaves = fence.leaves().map(|leaf| Key::new(&leaf, usage));
     let Some(mut last) = leaves.next() else {

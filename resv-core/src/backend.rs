@@ -113,6 +113,23 @@ pub trait Backend: Default + Send + Sync + 'static {
     /// none.
     fn publish(&self, held: &mut Held<'_>);
 
+    /// [`edit`](Backend::edit), then [`publish`](Backend::publish): what is done for each add under a
+    /// semantics that publishes at once. A back end may do it in fewer steps.
+    ///
+    /// # Panics
+    ///
+    /// As [`edit`](Backend::edit).
+    #[inline]
+    fn edit_and_publish(
+        &self,
+        held: &mut Held<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        self.edit(held, removes, add);
+        self.publish(held);
+    }
+
     /// Gives up what was reserved and not used. Called before the lock is released, after the last
     /// [`publish`](Backend::publish), if [`reserve`](Backend::reserve) was called under this lock,
     /// whether it got the memory or not; a lock that was taken to look only is released without.

@@ -38,9 +38,11 @@ impl Key {
     /// The key of `fence` under `usage`.
     #[inline]
     pub fn new(fence: &Fence, usage: Usage) -> Key {
+        // Both at once: each load is an atomic one, which the compiler does not leave out.
+        let (timeline, seqno) = fence.cell().key_parts();
         Key {
-            timeline: fence.timeline_id(),
-            seqno: fence.seqno(),
+            timeline,
+            seqno,
             usage,
         }
     }

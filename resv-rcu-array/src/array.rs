@@ -59,6 +59,16 @@ impl<R: Reclaim> Backend for RcuArray<R> {
     }
 
     #[inline]
+    fn edit_and_publish(
+        &self,
+        held: &mut Held<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        self.object.edit_and_publish(held, removes, add);
+    }
+
+    #[inline]
     fn publish(&self, held: &mut Held<'_>) {
         self.object.publish(held);
     }

@@ -151,9 +151,9 @@
 //! | operation | `Stable` | `Epoch` |
 //! |---|---|---|
 //! | `is_idle`, all signalled | one load, once a reader has marked it | a pin, `2n` loads, two of the pointer |
-//! | `is_idle`, the first is pending | six loads | a pin, three loads |
+//! | `is_idle`, the first is pending | eight loads | a pin, three loads |
 //! | `snapshot`, and dropping it | one increment and two loads; one decrement; whatever `n` is | a pin besides |
-//! | `fold` | `4n` loads up to 32 entries, as a snapshot beyond | a snapshot and up to `2n` loads; a bit of stack an entry, or of heap beyond 256 |
+//! | `fold` | `4n` loads up to 64 entries, as a snapshot beyond | a snapshot and up to `2n` loads; a bit of stack an entry, or of heap beyond 256 |
 //! | first edit | `n` copies, no count | `n` increments: both arrays own every fence |
 //! | publish | one store, two counts, `n` stores; `n` counts if somebody has the old array | one exchange, one decrement; later `n` decrements by whoever frees the old array |
 //! | `reserve` | nothing if the last array was freed; else a cell of the pool for each publish | one allocation for each publish |

@@ -33,6 +33,12 @@ mod imp {
         atomic.store(value, order);
     }
 
+    /// [`store_over`] for a hint.
+    #[inline]
+    pub(crate) fn store_hint(atomic: &AtomicU64, value: u64) {
+        atomic.store(value, Ordering::Relaxed);
+    }
+
     /// A value for the process, made at its first use.
     macro_rules! process_wide {
         ($name:ident: $type:ty = $value:expr) => {
@@ -80,6 +86,10 @@ mod imp {
     // loom takes a plain store that races with an exchange for a failure, which C11 does not.
     pub(crate) fn store_over<T>(atomic: &AtomicPtr<T>, value: *mut T, order: Ordering) {
         atomic.swap(value, order);
+    }
+
+    pub(crate) fn store_hint(atomic: &AtomicU64, value: u64) {
+        atomic.swap(value, Ordering::Relaxed);
     }
 
     macro_rules! process_wide {
@@ -152,6 +162,10 @@ mod imp {
 
     pub(crate) fn store_over<T>(atomic: &AtomicPtr<T>, value: *mut T, order: Ordering) {
         atomic.store(value, order);
+    }
+
+    pub(crate) fn store_hint(atomic: &AtomicU64, value: u64) {
+        atomic.store(value, Ordering::Relaxed);
     }
 
     /// Real, and not made anew: what is in it does not depend on which executions came before.

@@ -461,6 +461,61 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
     });
 }
 
+/// An edit published at once is the two steps, whatever it removes and whatever is staged before it.
+fn an_edit_published_at_once_is_the_two_steps<R: Reclaim>() {
+    for case in 0..32 {
+        let (is_staged, adds, removed) = (case & 1 != 0, case & 2 != 0, case >> 2);
+        let line = Timeline::new("t");
+        let jobs: Vec<Signaler> = (0..5).map(|_| issue(&line)).collect();
+        let entry = |at: usize| Entry {
+            fence: jobs[at].fence().clone(),
+            usage: Usage::ALL[at % 4],
+        };
+        let [both, each] = [true, false].map(|both| {
+            let object = RcuArray::<R>::default();
+            let mut held = object.object_lock().lock();
+            let room = Room {
+                adds: 5,
+                publishes: 2,
+            };
+            object.reserve(&mut held, room).expect("memory");
+            for at in 0..3 {
+                object.edit(&mut held, |_| false, Some(entry(at)));
+            }
+            object.publish(&mut held);
+            if is_staged {
+                object.edit(&mut held, |_| false, Some(entry(3)));
+            }
+            let removes = |key: Key| removed >> (key.seqno - 1) & 1 != 0;
+            let add = adds.then(|| entry(4));
+            if both {
+                object.edit_and_publish(&mut held, removes, add);
+            } else {
+                object.edit(&mut held, removes, add);
+                object.publish(&mut held);
+            }
+            object.unreserve(&mut held);
+            drop(held);
+            let mut keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+                keys.push(key);
+                keys
+            });
+            keys.sort_unstable();
+            let idle: Vec<bool> = Usage::ALL
+                .iter()
+                .map(|&usage| object.is_idle(UsageSet::of(&[usage])))
+                .collect();
+            (keys, idle)
+        });
+        assert_eq!(both, each, "case {case}");
+        let stay = (0..3).filter(|at| removed >> at & 1 == 0).count();
+        assert_eq!(
+            both.0.len(),
+            stay + usize::from(is_staged) + usize::from(adds)
+        );
+    }
+}
+
 macro_rules! on_each_flavour {
     ($($test:ident)*) => {
         mod stable {
@@ -495,5 +550,6 @@ on_each_flavour! {
     editing_without_room_panics_and_changes_nothing
     b3_what_was_given_back_cannot_be_used
     a_predicate_that_panics_loses_nothing
+    an_edit_published_at_once_is_the_two_steps
     b7_a_visit_that_blocks_holds_up_nobody
 }

@@ -25,8 +25,7 @@ fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, job: 
         fence: job.fence().clone(),
         usage: Usage::Write,
     });
-    object.edit(&mut held, removes, add);
-    object.publish(&mut held);
+    object.edit_and_publish(&mut held, removes, add);
     object.unreserve(&mut held);
 }
 

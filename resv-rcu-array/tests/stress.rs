@@ -54,8 +54,7 @@ impl<R: Reclaim> Writer<'_, R> {
         self.object.reserve(&mut held, room).expect("memory");
         let fence = job.fence().clone();
         self.object
-            .edit(&mut held, removes, Some(Entry { fence, usage }));
-        self.object.publish(&mut held);
+            .edit_and_publish(&mut held, removes, Some(Entry { fence, usage }));
         self.object.unreserve(&mut held);
     }
 

@@ -48,9 +48,14 @@ pub(crate) fn transact<P: Protocol>(
             fence: fence.clone(),
             usage: Usage::Write,
         };
-        object.edit(&mut held, |key| index == 0 && removes(key), Some(entry));
+        let removes = |key| index == 0 && removes(key);
+        if index + 1 < add.len() {
+            object.edit(&mut held, removes, Some(entry));
+        } else {
+            // Alone, it is not staged; after others, it is.
+            object.edit_and_publish(&mut held, removes, Some(entry));
+        }
     }
-    object.publish(&mut held);
     object.unreserve(&mut held);
 }
 

@@ -2,10 +2,9 @@
 
 use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
 use crate::garbage;
-use crate::raw::{Content, HolderCell, NewTable, OnceBox, Slot, Tables, try_with_capacity};
+use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try_with_capacity};
 use crate::sync::Mutex;
-use crate::writer::Writer;
-use arrayvec::ArrayVec;
+use crate::writer::{OneChange, Writer};
 use resv_core::{
     Backend, Counters, Entry, Fence, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
 };
@@ -45,7 +44,7 @@ struct Side {
 
 /// How many keys a fold keeps on the stack.
 #[cfg(not(any(loom, shuttle)))]
-const KEYS: usize = 32;
+const KEYS: usize = 64;
 /// Few, so that more are in reach of random schedules.
 #[cfg(shuttle)]
 const KEYS: usize = 1;
@@ -164,6 +163,35 @@ impl<P: Protocol> SeqcountWith<P> {
         }
     }
 
+    /// [`fold`](Backend::fold) for whom the marks of `first` do not answer.
+    #[inline(never)]
+    fn fold_unmarked<A>(
+        &self,
+        first: Word,
+        usages: UsageSet,
+        init: A,
+        f: impl FnMut(A, Key) -> A,
+    ) -> A {
+        let mut keys = Keys::<KEYS>::new();
+        // What was collected by an attempt that was overtaken is written over.
+        let (fits, _) = self.read(
+            first,
+            &mut keys,
+            |keys, slots| slots.len() <= KEYS && keys.fill(pending_keys(slots, usages)),
+            |_| (),
+        );
+        if fits {
+            return keys.as_slice().iter().copied().fold(init, f);
+        }
+        match self.collect(self.word(), |content| pending_key(content, usages)) {
+            Ok(keys) => keys.into_iter().fold(init, f),
+            Err(error) => match Layout::array::<Key>(error.entries()) {
+                Ok(layout) => handle_alloc_error(layout),
+                Err(_) => handle_alloc_error(Layout::new::<Key>()),
+            },
+        }
+    }
+
     /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
     #[inline(never)]
     pub(crate) fn scan(&self, first: Word, usages: UsageSet) -> bool {
@@ -199,6 +227,32 @@ impl<P: Protocol> SeqcountWith<P> {
             "the lock of another object is held"
         );
         self.side.get_held()
+    }
+
+    /// Publishes what is staged.
+    #[inline(never)]
+    fn publish_staged(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+        if P::ONE_SECTION
+            && let Some(table) = self.tables.current_held()
+            && let Some(change) = writer.take_one_change(table)
+        {
+            self.publish_one(side, &change);
+        } else {
+            self.publish_many(side, writer, leaves);
+        }
+    }
+
+    /// Publishes one change that is not staged.
+    #[inline]
+    fn publish_one(&self, side: &Side, change: &OneChange<'_>) {
+        let old = change.old();
+        let section = self.counter.open::<P>(&side.section, change.leaves);
+        change.apply::<P>();
+        drop(section);
+        // Outside of the section (B5).
+        if let Some((cell, _)) = old {
+            drop(Fence::from_cell(cell));
+        }
     }
 
     /// Publishes what is more than one change.
@@ -260,6 +314,13 @@ fn pending_key((cell, usage): Content, usages: UsageSet) -> Option<Key> {
     })
 }
 
+/// The keys of the entries that are pending and have one of the usages.
+#[inline]
+fn pending_keys(slots: &[Slot], usages: UsageSet) -> impl Iterator<Item = Key> {
+    let contents = slots.iter().filter_map(Slot::load);
+    contents.filter_map(move |content| pending_key(content, usages))
+}
+
 impl<P: Protocol> Backend for SeqcountWith<P> {
     const NAME: &'static str = "seqcount";
     type Snapshot = Vec<Entry>;
@@ -297,20 +358,28 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
             return;
         };
         let writer = side.writer.get_mut(&self.lock, held);
-        let Some(leaves) = writer.staged() else {
-            return;
-        };
-        if P::ONE_SECTION
-            && let Some(table) = self.tables.current_held()
-            && let Some((change, slot, old)) = writer.take_one_change(table)
-        {
-            let section = self.counter.open::<P>(&side.section, leaves);
-            change.apply::<P>(table, slot);
-            drop(section);
-            if let Some((cell, _)) = old {
-                drop(Fence::from_cell(cell));
+        if let Some(leaves) = writer.staged() {
+            self.publish_staged(side, writer, leaves);
+        }
+    }
+
+    fn edit_and_publish(
+        &self,
+        held: &mut Held<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        let side = self.side_held(held).expect("an edit needs a reservation");
+        let writer = side.writer.get_mut(&self.lock, held);
+        match self.tables.current_held() {
+            Some(table) if P::ONE_SECTION => {
+                if let Some(change) = writer.edit_once(table, removes, add) {
+                    return self.publish_one(side, &change);
+                }
             }
-        } else {
+            table => writer.edit(table, removes, add),
+        }
+        if let Some(leaves) = writer.staged() {
             self.publish_many(side, writer, leaves);
         }
     }
@@ -344,33 +413,13 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         })
     }
 
+    #[inline]
     fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         let word = self.word();
         if word.says_idle(usages) {
             return init;
         }
-        let mut keys = ArrayVec::<Key, KEYS>::new();
-        let (fits, _) = self.read(
-            word,
-            &mut keys,
-            |keys, slots| {
-                let contents = slots.iter().filter_map(Slot::load);
-                let mut pending = contents.filter_map(|content| pending_key(content, usages));
-                pending.all(|key| keys.try_push(key).is_ok())
-            },
-            ArrayVec::clear,
-        );
-        if fits {
-            // Not `into_iter`, which moves the whole buffer.
-            return keys.iter().copied().fold(init, f);
-        }
-        match self.collect(self.word(), |content| pending_key(content, usages)) {
-            Ok(keys) => keys.into_iter().fold(init, f),
-            Err(error) => match Layout::array::<Key>(error.entries()) {
-                Ok(layout) => handle_alloc_error(layout),
-                Err(_) => handle_alloc_error(Layout::new::<Key>()),
-            },
-        }
+        self.fold_unmarked(word, usages, init, f)
     }
 
     #[inline]

@@ -441,6 +441,62 @@ fn b4_a_table_that_grows_under_staged_edits_keeps_them() {
     assert_eq!(published, expected);
 }
 
+/// An edit published at once is the two steps, whatever it removes and whatever is staged before it.
+#[test]
+fn an_edit_published_at_once_is_the_two_steps() {
+    for case in 0..32 {
+        let (is_staged, adds, removed) = (case & 1 != 0, case & 2 != 0, case >> 2);
+        let line = Timeline::new("t");
+        let jobs: Vec<Signaler> = (0..5).map(|_| issue(&line)).collect();
+        let entry = |at: usize| Entry {
+            fence: jobs[at].fence().clone(),
+            usage: Usage::ALL[at % 4],
+        };
+        let [both, each] = [true, false].map(|both| {
+            let object = Seqcount::default();
+            let mut held = object.object_lock().lock();
+            let room = Room {
+                adds: 5,
+                publishes: 2,
+            };
+            object.reserve(&mut held, room).expect("memory");
+            for at in 0..3 {
+                object.edit(&mut held, |_| false, Some(entry(at)));
+            }
+            object.publish(&mut held);
+            if is_staged {
+                object.edit(&mut held, |_| false, Some(entry(3)));
+            }
+            let removes = |key: Key| removed >> (key.seqno - 1) & 1 != 0;
+            let add = adds.then(|| entry(4));
+            if both {
+                object.edit_and_publish(&mut held, removes, add);
+            } else {
+                object.edit(&mut held, removes, add);
+                object.publish(&mut held);
+            }
+            object.unreserve(&mut held);
+            drop(held);
+            let mut keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+                keys.push(key);
+                keys
+            });
+            keys.sort_unstable();
+            let idle: Vec<bool> = Usage::ALL
+                .iter()
+                .map(|&usage| object.is_idle(UsageSet::of(&[usage])))
+                .collect();
+            (keys, idle)
+        });
+        assert_eq!(both, each, "case {case}");
+        let stay = (0..3).filter(|at| removed >> at & 1 == 0).count();
+        assert_eq!(
+            both.0.len(),
+            stay + usize::from(is_staged) + usize::from(adds)
+        );
+    }
+}
+
 /// Something that edits the object when it is dropped, as what a dead fence owned may.
 struct EditsOnDrop<'a>(&'a Seqcount, Option<Fence>);
 

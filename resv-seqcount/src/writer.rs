@@ -5,6 +5,9 @@
 //! removed one (the legacy design's replacing in place), what is left over is appended, and holes
 //! that remain are filled from the end. What is removed takes the place in the list of what came.
 //!
+//! An edit that is published at once, and is one change of one slot, is not staged: which slot that is
+//! is found in the same pass over the slots ([`Writer::edit_once`]).
+//!
 //! Everything that could be foreign happens here, outside the section (B5): the state of fences is
 //! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
@@ -58,14 +61,14 @@ impl Goes {
         *word ^= 1 << bit;
         Some(at * WORD + bit as usize)
     }
+}
 
-    /// The slot to change, if the set is that slot at most and there are few: of `len`, or the next.
-    #[inline]
-    fn one_of(&self, len: usize) -> Option<usize> {
-        let is_one = self.first & self.first.wrapping_sub(1) == 0 && len <= WORD;
-        // Zero has 64 trailing zeros.
-        is_one.then(|| len.min(self.first.trailing_zeros() as usize))
-    }
+/// The slot to change, if the set is that slot at most and there are few: of `len`, or the next.
+#[inline]
+fn one_of(goes: u64, len: usize) -> Option<usize> {
+    let is_one = goes & goes.wrapping_sub(1) == 0 && len <= WORD;
+    // Zero has 64 trailing zeros.
+    is_one.then(|| len.min(goes.trailing_zeros() as usize))
 }
 
 /// The smallest table; in models small, so that growth is in reach of a model.
@@ -75,19 +78,46 @@ const MIN_CAPACITY: usize = 4;
 const MIN_CAPACITY: usize = 1;
 
 /// One change that is all there is to publish: a slot takes a new entry.
-pub(crate) struct OneChange {
+pub(crate) struct OneChange<'t> {
+    table: Table<'t>,
+    slot: &'t Slot,
     content: Content,
     /// How many slots are in use afterwards, if that changes.
     len: Option<usize>,
+    /// The usages that the object has afterwards.
+    pub(crate) leaves: Present,
 }
 
-impl OneChange {
+impl<'t> OneChange<'t> {
+    /// The slot that is in the set takes `content`, or the next one if none is, if that is one change.
+    #[inline]
+    fn at(goes: u64, table: Table<'t>, content: Content, leaves: Present) -> Option<OneChange<'t>> {
+        let used = table.used_held().len();
+        let at = one_of(goes, used)?;
+        Some(OneChange {
+            table,
+            slot: table.all().get(at)?,
+            content,
+            len: (at == used).then_some(used + 1),
+            leaves,
+        })
+    }
+
+    /// What the slot holds until the change is made, and is the caller's afterwards.
+    #[inline]
+    pub(crate) fn old(&self) -> Option<Content> {
+        match self.len {
+            None => self.slot.load_held(),
+            Some(_) => None,
+        }
+    }
+
     /// Makes the change in a write section.
     #[inline]
-    pub(crate) fn apply<P: Protocol>(self, table: Table<'_>, slot: &Slot) {
-        slot.store::<P>(Some(self.content));
+    pub(crate) fn apply<P: Protocol>(&self) {
+        self.slot.store::<P>(Some(self.content));
         if let Some(len) = self.len {
-            table.set_len::<P>(len);
+            self.table.set_len::<P>(len);
         }
     }
 }
@@ -242,26 +272,54 @@ impl Writer {
     }
 
     /// The staged edits, if they are one change: a slot of `table` gets another entry, or one more
-    /// slot gets one. They are staged no more then; what the slot holds until the change is made is
-    /// returned too, and is the caller's.
+    /// slot gets one. They are staged no more then.
     #[inline]
-    pub(crate) fn take_one_change<'t>(
-        &mut self,
-        table: Table<'t>,
-    ) -> Option<(OneChange, &'t Slot, Option<Content>)> {
-        let len = table.used_held().len();
+    pub(crate) fn take_one_change<'t>(&mut self, table: Table<'t>) -> Option<OneChange<'t>> {
         let [content] = self.list[..] else {
             return None;
         };
-        let at = self.goes.one_of(len)?;
-        let slot = table.all().get(at)?;
+        let change = OneChange::at(self.goes.first, table, content, self.leaves)?;
         self.goes.first = 0;
         self.list.clear();
         self.applied();
-        let is_new = at == len;
-        let len = is_new.then_some(len + 1);
-        let change = OneChange { content, len };
-        Some((change, slot, if is_new { None } else { slot.load_held() }))
+        Some(change)
+    }
+
+    /// Makes one edit. If nothing is staged and it is one change, that is returned, for the caller to
+    /// make, and still nothing is staged; otherwise the edit is. A panic in `removes` stages nothing.
+    #[inline]
+    pub(crate) fn edit_once<'t>(
+        &mut self,
+        table: Table<'t>,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) -> Option<OneChange<'t>> {
+        let used = table.used_held();
+        match add {
+            Some(Entry { fence, usage })
+                if !self.is_staged && self.list.is_empty() && used.len() <= WORD =>
+            {
+                let room = self.room.as_mut().expect("an edit needs a reservation");
+                room.use_for_edit(true);
+                let (goes, mut leaves) = edit_word(0, Present::default(), used, &mut removes);
+                leaves.insert(usage);
+                let content = (fence.into_cell(), usage);
+                let change = OneChange::at(goes, table, content, leaves);
+                if change.is_some() {
+                    self.applied();
+                } else {
+                    self.is_staged = true;
+                    self.leaves = leaves;
+                    self.goes.first = goes;
+                    self.list.push(content);
+                }
+                change
+            }
+            add => {
+                self.edit(Some(table), removes, add);
+                None
+            }
+        }
     }
 
     /// Applies the staged edits; the caller has opened a write section. `between` is called between

@@ -2,10 +2,9 @@
 
 use super::writer;
 use crate::marks::Marks;
-use crate::raw::stable::{ArrayCell, ArrayRef, Head, Life, Object, Protocol};
+use crate::raw::stable::{ArrayCell, ArrayRef, Head, Keys, Life, Object, Protocol};
 use crate::snapshot::{Snapshot, pending_in};
 use crate::sync::spin_loop;
-use arrayvec::ArrayVec;
 use resv_core::{Backend, Counters, Entry, Held, Key, ObjectLock, ReserveError, Room, UsageSet};
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
@@ -17,7 +16,7 @@ pub struct StableObject<P: Protocol> {
 }
 
 /// A visit of at most as many entries takes no reference.
-const INLINE: usize = if cfg!(loom) { 2 } else { 32 };
+const INLINE: usize = if cfg!(loom) { 2 } else { 64 };
 
 /// A test that began with as many signalled fences notes how many.
 const HINT: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
@@ -46,10 +45,14 @@ impl<P: Protocol> StableObject<P> {
     fn look_twice<T>(&self, cell: ArrayCell, read: impl FnOnce(Life) -> T) -> Option<T> {
         let life = cell.note()?;
         let result = read(life);
-        // The second look at the pointer comes before the one at the life: see the module.
-        let is_published = !P::SECOND_LOOK || self.raw.head().cell() == Some(cell);
-        let is_the_same = !P::LIFE || cell.still_lives(life);
-        (is_published && is_the_same).then_some(result)
+        self.second_look(cell, life).then_some(result)
+    }
+
+    /// Whether what was read since `life` was noted is of the array that is published.
+    #[inline]
+    fn second_look(&self, cell: ArrayCell, life: Life) -> bool {
+        // The one at the pointer comes before the one at the life: see the module.
+        (!P::SECOND_LOOK || self.raw.head().leads_to(cell)) && (!P::LIFE || cell.still_lives(life))
     }
 
     /// A reference to the published array, and the pointer that leads to it; `None` for an object in
@@ -64,7 +67,7 @@ impl<P: Protocol> StableObject<P> {
             let cell = head.cell()?;
             if let Some(array) = ArrayRef::acquire(cell) {
                 let now = self.raw.head();
-                if !P::SECOND_LOOK || now.cell() == Some(cell) {
+                if !P::SECOND_LOOK || now.leads_to(cell) {
                     return Some((array, now));
                 }
             }
@@ -77,13 +80,9 @@ impl<P: Protocol> StableObject<P> {
     #[inline(never)]
     fn is_idle_unmarked(&self, head: Head, usages: UsageSet) -> bool {
         if let Some(cell) = head.cell()
-            && let Some(true) = self.look_twice(cell, |life| {
-                let at = match cell.len() {
-                    ..=HINT => 0,
-                    _ => cell.signaled_prefix(life).0,
-                };
-                cell.is_pending_at(at, usages)
-            })
+            && let Some(life) = cell.note()
+            && cell.is_pending_at(cell.likely_pending(), usages)
+            && self.second_look(cell, life)
         {
             return false;
         }
@@ -124,6 +123,28 @@ impl<P: Protocol> StableObject<P> {
         }
     }
 
+    /// [`fold`](Backend::fold) where the marks do not say that there is nothing to show.
+    #[inline(never)]
+    fn fold_unmarked<A>(
+        &self,
+        mut head: Head,
+        usages: UsageSet,
+        init: A,
+        f: impl FnMut(A, Key) -> A,
+    ) -> A {
+        let mut keys = Keys::<INLINE>::new();
+        while let Some(cell) = head.cell() {
+            let may_fit = cell.len() <= INLINE;
+            match self.look_twice(cell, |_| may_fit && keys.fill(pending_keys(cell, usages))) {
+                Some(true) => return keys.as_slice().iter().copied().fold(init, f),
+                Some(false) => return self.fold_owned(usages, init, f),
+                None => self.count_retry(),
+            }
+            head = self.raw.head();
+        }
+        init
+    }
+
     /// [`fold`](Backend::fold) with a reference, for arrays that are not small.
     #[inline(never)]
     fn fold_owned<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
@@ -133,12 +154,27 @@ impl<P: Protocol> StableObject<P> {
             };
             let marks = Marks::of_pending(&array, usages);
             // What was not marked had signalled by now; it counts if the array is still published.
-            if self.raw.head().cell() == Some(array.cell()) {
+            if self.raw.head().leads_to(array.cell()) {
                 return marks.fold(&array, init, |acc, entry| f(acc, entry.key()));
             }
             self.count_retry();
         }
     }
+}
+
+/// The keys of the pending entries with a usage in `usages`, for a reader without a reference.
+#[inline]
+fn pending_keys(cell: ArrayCell, usages: UsageSet) -> impl Iterator<Item = Key> {
+    cell.read(0)
+        .filter(move |&(fence, usage)| usages.contains(usage) && fence.is_pending())
+        .map(|(fence, usage)| {
+            let (timeline, seqno) = fence.key_parts();
+            Key {
+                timeline,
+                seqno,
+                usage,
+            }
+        })
 }
 
 /// Whether an entry with a usage in `usages` is pending, for a reader without a reference: begins behind
@@ -173,6 +209,7 @@ impl<P: Protocol> Backend for StableObject<P> {
         self.raw.lock()
     }
 
+    #[inline]
     fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
         writer::reserve(self.raw.holder(held), room)
     }
@@ -181,10 +218,21 @@ impl<P: Protocol> Backend for StableObject<P> {
         writer::edit(self.raw.holder(held), removes, add);
     }
 
+    fn edit_and_publish(
+        &self,
+        held: &mut Held<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        writer::edit_and_publish::<P>(&self.raw, held, removes, add);
+    }
+
+    #[inline]
     fn publish(&self, held: &mut Held<'_>) {
         writer::publish::<P>(&self.raw, held);
     }
 
+    #[inline]
     fn unreserve(&self, held: &mut Held<'_>) {
         writer::unreserve(self.raw.holder(held));
     }
@@ -204,37 +252,11 @@ impl<P: Protocol> Backend for StableObject<P> {
 
     #[inline]
     fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        let mut keys = ArrayVec::<Key, INLINE>::new();
-        loop {
-            let head = self.raw.head();
-            let Some(cell) = head.cell().filter(|_| !head.marks(usages)) else {
-                return init;
-            };
-            let is_small = self.look_twice(cell, |_| {
-                if cell.len() > INLINE {
-                    return false;
-                }
-                cell.for_each_pending(usages, |fence, usage| {
-                    // Full: not the array whose length was looked at.
-                    if !keys.is_full() {
-                        let (timeline, seqno) = fence.key_parts();
-                        keys.push(Key {
-                            timeline,
-                            seqno,
-                            usage,
-                        });
-                    }
-                });
-                true
-            });
-            match is_small {
-                // Not `into_iter`, which moves the whole buffer.
-                Some(true) => return keys.iter().copied().fold(init, f),
-                Some(false) => return self.fold_owned(usages, init, f),
-                None => keys.clear(),
-            }
-            self.count_retry();
+        let head = self.raw.head();
+        if head.marks(usages) {
+            return init;
         }
+        self.fold_unmarked(head, usages, init, f)
     }
 
     #[inline]

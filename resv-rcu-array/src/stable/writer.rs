@@ -10,7 +10,26 @@ use resv_core::{Entry, Held, Key, ReserveError, Room};
 
 /// Gets room so that `room.adds` entries can be added and `room.publishes` publishes made. Changes
 /// nothing when it fails.
+#[inline]
 pub(super) fn reserve(holder: Holder<'_>, room: Room) -> Result<(), ReserveError> {
+    // The common case: one publish of a small edit, and the memory of the array before last.
+    if room.publishes == 1
+        && let Some(first) = holder.spares.first_mut()
+        && first.role() == Role::Cached
+        && let wanted = room.adds.max(*holder.adds as usize)
+        && first.capacity() >= holder.current.len().saturating_add(wanted)
+    {
+        first.set_role(Role::Reserved);
+        // Not more than the capacity of a cell.
+        *holder.adds = wanted as u32;
+        return Ok(());
+    }
+    reserve_more(holder, room)
+}
+
+/// The same, whatever there is and is wanted.
+#[inline(never)]
+fn reserve_more(holder: Holder<'_>, room: Room) -> Result<(), ReserveError> {
     let Holder {
         current,
         spares,
@@ -18,21 +37,7 @@ pub(super) fn reserve(holder: Holder<'_>, room: Room) -> Result<(), ReserveError
     } = holder;
     let error = ReserveError::new(room.adds);
     let wanted_adds = u32::try_from(room.adds).map_err(|_| error)?.max(*adds);
-    let staged = spares.staged();
-    let has_staged = staged.is_some();
-
-    // The common case: one publish of a small edit, and the memory of the array before last.
-    if !has_staged
-        && room.publishes == 1
-        && let Some(first) = spares.first_mut()
-        && first.role() == Role::Cached
-        && first.capacity() >= current.len() + wanted_adds as usize
-    {
-        first.set_role(Role::Reserved);
-        *adds = wanted_adds;
-        return Ok(());
-    }
-
+    let has_staged = spares.staged().is_some();
     let entries = match spares.staged() {
         Some(staged) => staged.len(),
         // A fence that is not pending now never will be, and is left behind by the first edit.
@@ -83,6 +88,7 @@ pub(super) fn reserve(holder: Holder<'_>, room: Room) -> Result<(), ReserveError
 }
 
 /// Makes one edit in what is staged; stages what is pending now if nothing is.
+#[inline]
 pub(super) fn edit(holder: Holder<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
     let Holder {
         current,
@@ -110,39 +116,69 @@ pub(super) fn edit(holder: Holder<'_>, mut removes: impl FnMut(Key) -> bool, add
     *adds = left;
 }
 
+/// Makes one edit and publishes it, together with what is staged.
+#[inline]
+pub(super) fn edit_and_publish<P: Protocol>(
+    object: &Object,
+    held: &mut Held<'_>,
+    removes: impl FnMut(Key) -> bool,
+    add: Option<Entry>,
+) {
+    edit(object.holder(held), removes, add);
+    if let Some(staged) = object.holder(held).spares.pop() {
+        publish_staged::<P>(object, held, staged);
+    }
+}
+
 /// Publishes what is staged.
+#[inline]
 pub(super) fn publish<P: Protocol>(object: &Object, held: &mut Held<'_>) {
-    let Some(mut staged) = object.holder(held).spares.take_staged() else {
-        return;
-    };
+    if let Some(staged) = object.holder(held).spares.take_staged() {
+        publish_staged::<P>(object, held, staged);
+    }
+}
+
+#[inline(never)]
+fn publish_staged<P: Protocol>(object: &Object, held: &mut Held<'_>, mut staged: Builder) {
     staged.set_role(Role::Cached);
-    let is_empty = staged.is_empty();
-    let (new, unused) = if is_empty {
-        (None, Some(staged))
-    } else {
-        (Some(staged), None)
+    let (new, unused) = match staged.is_empty() {
+        true => (None, Some(staged)),
+        false => (Some(staged), None),
     };
     let old = object.publish::<P>(held, new);
-    for mut spare in unused.into_iter().chain(old) {
-        // The new set is published and the lock still held: dropping a fence may run its owner's code.
-        spare.clear();
-        let spares = object.holder(held).spares;
-        if spares.first().is_none() {
-            spares.push(spare);
-        }
+    if let Some(unused) = unused {
+        keep(object, held, unused);
+    }
+    if let Some(old) = old {
+        keep(object, held, old);
+    }
+}
+
+/// Keeps the memory for the next reservation, if there is none kept yet. The new set is published and
+/// the lock still held: dropping a fence may run its owner's code.
+#[inline]
+fn keep(object: &Object, held: &mut Held<'_>, mut spare: Builder) {
+    spare.clear();
+    let spares = object.holder(held).spares;
+    if spares.first().is_none() {
+        spares.push(spare);
     }
 }
 
 /// Gives up what was reserved; keeps what is staged, and one builder for the next reservation.
+#[inline]
 pub(super) fn unreserve(holder: Holder<'_>) {
     let Holder { spares, adds, .. } = holder;
     *adds = 0;
-    if spares
-        .first()
-        .is_none_or(|first| first.role() == Role::Cached)
+    if let Some(first) = spares.first()
+        && first.role() != Role::Cached
     {
-        return;
+        give_up(spares);
     }
+}
+
+#[inline(never)]
+fn give_up(spares: &mut Spares) {
     let mut before = std::mem::take(spares);
     let staged = before.take_staged();
     if let Some(mut spare) = before.pop() {

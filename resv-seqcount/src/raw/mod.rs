@@ -4,12 +4,14 @@
 #![allow(unsafe_code, reason = "this is the module for it")]
 
 mod holder;
+mod keys;
 mod once;
 mod slot;
 mod table;
 mod vector;
 
 pub(crate) use holder::HolderCell;
+pub(crate) use keys::Keys;
 pub(crate) use once::OnceBox;
 pub(crate) use slot::{Content, Slot};
 pub(crate) use table::{NewTable, Table, Tables};

@@ -43,11 +43,13 @@ impl Slot {
 
     #[inline]
     fn content(word: *mut FenceCell) -> Option<Content> {
-        let cell = word.map_addr(|addr| addr & !USAGE);
+        let usage = word.addr() & USAGE;
+        // Not `map_addr`, of which the compiler makes two subtractions and an addition.
+        let cell = word.wrapping_byte_sub(usage);
         // SAFETY: a non-null word is only ever made from a `&'static FenceCell` in `store`, and its
         // tag bits are taken off again. Cells are never freed.
         let cell = unsafe { cell.cast_const().as_ref() }?;
-        Some((cell, Usage::from_bits((word.addr() & USAGE) as u8)))
+        Some((cell, Usage::from_bits(usage as u8)))
     }
 
     /// Changes the slot; ownership of references is the caller's business.

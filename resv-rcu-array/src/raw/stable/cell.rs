@@ -63,7 +63,7 @@ pub(super) struct Header {
     /// Never changes.
     capacity: u32,
     /// A hint of readers: the low 16 bits say how many of the first entries have signalled, the others
-    /// of which life that is true.
+    /// of which life that is true. Every life begins with none.
     first: AtomicU64,
     /// What follows belongs to whoever owns the cell while it is free or being filled.
     pub(super) owned: Owned,
@@ -93,11 +93,13 @@ impl Slot {
     fn load(&self) -> Option<(&'static FenceCell, Usage)> {
         // Acquire: pairs with the Release store in `seal`.
         let word = self.0.load(Ordering::Acquire);
-        let cell = word.map_addr(|address| address & !USAGE).cast_const();
+        let usage = word.addr() & USAGE;
+        // Not `map_addr`, of which the compiler makes two subtractions and an addition.
+        let cell = word.wrapping_byte_sub(usage).cast_const();
         // SAFETY: a word that is not null is made in `seal` from the address of a cell, which is never
         // freed, and its tag is taken off again.
         let cell = unsafe { cell.as_ref() }?;
-        Some((cell, Usage::from_bits((word.addr() & USAGE) as u8)))
+        Some((cell, Usage::from_bits(usage as u8)))
     }
 }
 
@@ -305,23 +307,6 @@ impl ArrayCell {
         slot.is_some_and(|(fence, usage)| usages.contains(usage) && fence.is_pending())
     }
 
-    /// Shows `f` the pending entries with a usage in `usages`, for a reader who owns no reference.
-    #[inline]
-    pub(crate) fn for_each_pending(
-        self,
-        usages: UsageSet,
-        mut f: impl FnMut(&'static FenceCell, Usage),
-    ) {
-        for slot in self.slots_in_use() {
-            if let Some((fence, usage)) = slot.load()
-                && usages.contains(usage)
-                && fence.is_pending()
-            {
-                f(fence, usage);
-            }
-        }
-    }
-
     #[inline]
     fn slots_in_use(self) -> &'static [Slot] {
         let len = self.len();
@@ -329,6 +314,14 @@ impl ArrayCell {
         // SAFETY: `len` is only ever stored by `seal`, which has filled as many slots; there are
         // `capacity` slots in this cell for ever, which are only used as atomics.
         unsafe { std::slice::from_raw_parts(self.0.byte_add(SLOTS).cast().as_ptr(), len) }
+    }
+
+    /// Which entry to look at first: the one behind those that are known to have signalled, in this life
+    /// or another. Only where to look; what is found there has to be of one life.
+    #[inline]
+    pub(crate) fn likely_pending(self) -> usize {
+        // Relaxed: nothing is concluded from it.
+        (self.first_word().load(Ordering::Relaxed) & 0xffff) as usize
     }
 
     /// How many of the first entries are known to have signalled in this life.
@@ -381,9 +374,10 @@ impl ArrayCell {
     /// The caller owns the cell, which is no array, and its first `len` entries are initialised.
     pub(super) unsafe fn seal(self, len: usize) -> u8 {
         let mut usages = 0;
+        let entries = self.entries();
         for (at, slot) in self.slots()[..len].iter().enumerate() {
             // SAFETY: the caller's promise.
-            let entry = unsafe { &*self.entries().add(at) };
+            let entry = unsafe { &*entries.add(at) };
             usages |= 1 << entry.usage as u8;
             let word = ptr::from_ref(entry.fence.cell())
                 .cast_mut()
@@ -396,6 +390,8 @@ impl ArrayCell {
         // Only the owner changes it, so a load and a store will do.
         let life = crate::sync::load_own(self.life());
         debug_assert!(life & 1 == 1, "sealed twice");
+        // A hint, and this life's: a reader that comes late with one of another exchanges it no more.
+        crate::sync::store_hint(self.first_word(), (life + 1) << 16);
         // Release: pairs with the Acquire load in `note`.
         self.life().store(life + 1, Ordering::Release);
         // Release: pairs with the Acquire increment in `acquire`.

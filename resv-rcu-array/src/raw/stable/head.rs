@@ -58,6 +58,12 @@ impl Head {
         unsafe { ArrayCell::from_ptr(address) }
     }
 
+    /// Whether that is where the array is.
+    #[inline]
+    pub(crate) fn leads_to(self, cell: ArrayCell) -> bool {
+        self.0.addr() & !MARKS == cell.as_ptr().addr()
+    }
+
     fn with_marks(self, marks: u8) -> Head {
         Head(self.0.map_addr(|address| address | marks as usize))
     }
@@ -187,6 +193,7 @@ impl Object {
     /// # Panics
     ///
     /// When another object's lock is held.
+    #[inline]
     pub(crate) fn publish<P: Protocol>(
         &self,
         held: &mut Held<'_>,

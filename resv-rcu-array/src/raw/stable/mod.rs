@@ -4,18 +4,21 @@
 //! |---|---|
 //! | [`cell`] | the memory: what anybody may look at, and when it means something |
 //! | [`array`] | who owns it: a builder that fills it, references that keep it |
+//! | [`keys`] | what a visit writes down before it is known to be of one instant |
 //! | [`pool`] | where it comes from and goes back to |
 //! | [`head`] | the published pointer of one object, with marks; the object's lock and its holder's state |
 
 mod array;
 mod cell;
 mod head;
+mod keys;
 mod pool;
 
 pub(crate) use array::{ArrayRef, Builder, Spares};
 pub(crate) use cell::{ArrayCell, Life};
 pub(crate) use head::{Head, Holder, Object};
 pub use head::{Protocol, Sound};
+pub(crate) use keys::Keys;
 
 /// What the holder of an object's lock keeps a builder for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
