@@ -459,22 +459,14 @@ mod tests {
     /// The cheap publish is for one change; were it taken for more, the others would be lost.
     #[test]
     fn b4_only_a_set_of_one_slot_is_one_change() {
-        let goes = |first: u64| Goes {
-            first,
-            more: Vec::new(),
-        };
-        assert_eq!(goes(0).one_of(5), Some(5), "none goes: the next slot");
-        assert_eq!(goes(1).one_of(5), Some(0));
-        assert_eq!(goes(1 << 4).one_of(5), Some(4));
-        assert_eq!(goes(0b11).one_of(5), None);
-        assert_eq!(goes(1 << 4 | 1).one_of(5), None);
-        assert_eq!(goes(1 << 63).one_of(64), Some(63));
-        assert_eq!(goes(0).one_of(64), Some(64));
-        assert_eq!(
-            goes(0).one_of(65),
-            None,
-            "others may go behind the first 64"
-        );
+        assert_eq!(one_of(0, 5), Some(5), "none goes: the next slot");
+        assert_eq!(one_of(1, 5), Some(0));
+        assert_eq!(one_of(1 << 4, 5), Some(4));
+        assert_eq!(one_of(0b11, 5), None);
+        assert_eq!(one_of(1 << 4 | 1, 5), None);
+        assert_eq!(one_of(1 << 63, 64), Some(63));
+        assert_eq!(one_of(0, 64), Some(64));
+        assert_eq!(one_of(0, 65), None, "others may go behind the first 64");
     }
 
     #[test]
