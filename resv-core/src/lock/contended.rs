@@ -71,7 +71,7 @@ pub(super) fn acquire(
     if request.context.is_some() && is_held_by(lock, me) {
         return Err(LockError::AlreadyHeld);
     }
-    if spin(lock, me) {
+    if spin(lock, request) {
         return Ok(());
     }
     let address = lock.address();
@@ -282,25 +282,19 @@ fn serve(lock: &ObjectLock) {
 }
 
 /// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.
-/// Bounded: a few microseconds.
-#[cfg(not(any(loom, shuttle)))]
-fn spin(lock: &ObjectLock, me: Claim) -> bool {
-    const PAUSES: u32 = 4;
-    const YIELDS: u32 = 6;
-    for round in 0..PAUSES + YIELDS {
+fn spin(lock: &ObjectLock, request: Request<'_>) -> bool {
+    // Who holds something may be what the holder waits for: that is decided under the queue, and soon.
+    let rounds = match request.yielding() {
+        Some(_) => queue::PAUSES,
+        None => queue::PAUSES + queue::YIELDS,
+    };
+    let took = queue::spin(rounds, || {
         // Relaxed: a hint.
         match lock.word.load(Ordering::Relaxed) {
-            FREE if lock.try_take(me) => return true,
-            word if word & QUEUED != 0 => return false,
-            _ if round < PAUSES => (0..1 << round).for_each(|_| std::hint::spin_loop()),
-            _ => std::thread::yield_now(),
+            FREE if lock.try_take(request.claim) => Some(true),
+            word if word & QUEUED != 0 => Some(false),
+            _ => None,
         }
-    }
-    false
-}
-
-/// Spinning shows a model nothing that trying once does not.
-#[cfg(any(loom, shuttle))]
-fn spin(_lock: &ObjectLock, _me: Claim) -> bool {
-    false
+    });
+    took.unwrap_or(false)
 }

@@ -10,11 +10,41 @@
 //! not wake up only to block on it.
 
 use super::word::Claim;
+use crate::sync::Ordering;
 use crate::sync::{Condvar, Mutex, MutexGuard, wait_until};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+// A hint takes part in no protocol.
+use std::sync::atomic::AtomicBool;
 use std::task::{Poll, Waker};
 use std::time::Instant;
+
+/// Rounds of [`spin`] that keep the processor, together less than a microsecond.
+pub(super) const PAUSES: u32 = 4;
+/// Rounds that offer it to others, some microseconds.
+pub(super) const YIELDS: u32 = 8;
+
+/// Asks again and again until there is an answer, `rounds` times at most.
+#[cfg(not(any(loom, shuttle)))]
+pub(super) fn spin<R>(rounds: u32, mut ask: impl FnMut() -> Option<R>) -> Option<R> {
+    for round in 0..rounds {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if round < PAUSES {
+            (0..1 << round).for_each(|_| std::hint::spin_loop());
+        } else {
+            std::thread::yield_now();
+        }
+    }
+    None
+}
+
+/// Spinning shows a model nothing that asking once does not.
+#[cfg(any(loom, shuttle))]
+pub(super) fn spin<R>(_rounds: u32, mut ask: impl FnMut() -> Option<R>) -> Option<R> {
+    ask()
+}
 
 /// What a sleeper has been told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,46 +60,67 @@ enum Word {
 /// What one waiter sleeps on.
 #[derive(Debug, Default)]
 pub(super) struct Parker {
-    told: Mutex<Word>,
+    told: Mutex<Told>,
     changed: Condvar,
+    /// Whether there is something in `told`: a hint, for who has not gone to sleep yet.
+    heard: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    word: Word,
+    /// Whether somebody has to be woken: waking is a system call.
+    is_asleep: bool,
 }
 
 impl Parker {
     /// Forgets what was told before. A notification that is still on its way does no harm.
     pub(super) fn reset(&self) {
-        *self.told.lock() = Word::Nothing;
+        self.told.lock().word = Word::Nothing;
+        // Relaxed, here and below: a hint. What counts is read under the mutex.
+        self.heard.store(false, Ordering::Relaxed);
     }
 
     /// Tells the sleeper to look again; [`notify`](Parker::notify) it afterwards.
     pub(super) fn disturb(&self) {
         let mut told = self.told.lock();
         // A grant is never taken back.
-        if *told == Word::Nothing {
-            *told = Word::Look;
+        if told.word == Word::Nothing {
+            told.word = Word::Look;
         }
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// Tells the sleeper that the lock is its own; [`notify`](Parker::notify) it afterwards.
     pub(super) fn grant(&self) {
-        *self.told.lock() = Word::Granted;
+        self.told.lock().word = Word::Granted;
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_granted(&self) -> bool {
-        *self.told.lock() == Word::Granted
+        self.told.lock().word == Word::Granted
     }
 
     /// Wakes the sleeper up. What it was told is set by now, under `told`: so either it sees that
     /// before it sleeps, or it sleeps by now and is woken.
     pub(super) fn notify(&self) {
-        self.changed.notify_one();
+        if self.told.lock().is_asleep {
+            self.changed.notify_one();
+        }
     }
 
-    /// Sleeps until told something, or until `deadline`.
+    /// Waits until told something, or until `deadline`: awake for a few microseconds, as long as waking
+    /// up would take, and then asleep.
     pub(super) fn sleep(&self, deadline: Option<Instant>) {
+        spin(PAUSES + YIELDS, || {
+            self.heard.load(Ordering::Relaxed).then_some(())
+        });
         let mut told = self.told.lock();
-        while *told == Word::Nothing {
+        while told.word == Word::Nothing {
+            told.is_asleep = true;
             let in_time;
             (told, in_time) = wait_until(&self.changed, told, deadline);
+            told.is_asleep = false;
             if !in_time {
                 return;
             }
