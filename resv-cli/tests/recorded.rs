@@ -243,7 +243,7 @@ fn a_replay_finds_the_jobs_uses_waits_and_edges_that_really_were() {
                     .map(|edge| (name(edge.job), name(edge.dependency)))
                     .collect();
                 assert_eq!(edges, truth.edges, "{what}, played on {player}");
-                assert_eq!(run.edges_assumed, truth.edges.len() as u64);
+                assert_eq!(run.counts.edges_assumed, truth.edges.len() as u64);
             }
             // The numbers of timelines differ from run to run; how many edges there are may not.
             edges_by_semantics.push((semantics, edges.len()));

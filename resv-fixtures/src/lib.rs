@@ -55,7 +55,8 @@ pub fn fixtures() -> impl Iterator<Item = &'static Fixture> {
         faults::writers::FIXTURES,
         faults::transactions::FIXTURES,
         faults::composed::FIXTURES,
-        faults::corners::FIXTURES,
+        faults::corners::selftests::FIXTURES,
+        faults::corners::contract::FIXTURES,
     ]
     .into_iter()
     .flatten()

@@ -4,6 +4,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::differ::SemanticsDiff;
+use super::play::RunCounts;
 
 /// All that a replay has to say.
 #[derive(Clone, Debug, Serialize)]
@@ -142,26 +143,9 @@ pub struct RunPart {
     pub semantics: String,
     /// The back end.
     pub backend: String,
-    /// Different pairs of a job and one of another timeline that it depends on.
-    pub edges: u64,
-    /// Those that rest on the buffer rule.
-    pub edges_assumed: u64,
-    /// Those that the recording has.
-    pub edges_recorded: u64,
-    /// Those that the objects gave, recorded or not.
-    pub edges_from_objects: u64,
-    /// Answers that name the asker's own timeline.
-    pub same_timeline: u64,
-    /// Pending fences that adds dropped.
-    pub superseded: u64,
-    /// Fences lost.
-    pub lost: u64,
-    /// Assumed edges between uses that do not conflict.
-    pub needless: u64,
-    /// Conflicts that the objects give no edge for, and that follow from none.
-    pub missed: u64,
-    /// Those among them for which the recording has nothing either.
-    pub missed_for_good: u64,
+    /// What there was how often; each a key of its own beside the others.
+    #[serde(flatten)]
+    pub counts: RunCounts,
     /// Assumed edges that the recorded start of the waiter speaks against.
     pub contradicted: u64,
     /// The digest of the edges.

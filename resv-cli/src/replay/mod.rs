@@ -73,7 +73,7 @@ pub use edges::{Edge, Via};
 pub use error::PlayError;
 pub use jobs::load;
 pub use measure::{Measured, measure};
-pub use play::{Lost, Run, Superseded, play};
+pub use play::{Lost, Run, RunCounts, Superseded, play};
 pub use rule::{BufferRule, RuleAccount, default_sidecar};
 pub use stress::{StressReport, stress};
 pub use timing::{LongWait, Timing};

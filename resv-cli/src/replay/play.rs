@@ -17,6 +17,7 @@ use resv_api::{
     BackendKind, Counters, Edit, Entry, Reservation, SemanticsKind, Signaler, Timeline, Usage,
     new_reservation,
 };
+use serde::Serialize;
 
 use super::answers::{Answers, Question, Told, job_of};
 use super::edges::{Edge, Via, edges};
@@ -62,13 +63,9 @@ pub struct Lost {
     pub unguarded_jobs: Vec<JobId>,
 }
 
-/// What came of one play.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The meaning of the objects.
-    pub semantics: SemanticsKind,
-    /// What they were made of.
-    pub backend: BackendKind,
+/// What there was how often in one play.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RunCounts {
     /// Different pairs of a job and one of another timeline that it depends on.
     pub edges: u64,
     /// Those among them that rest on the buffer rule.
@@ -89,6 +86,17 @@ pub struct Run {
     pub missed: u64,
     /// Those among them for which the recording makes up no more than the objects do.
     pub missed_for_good: u64,
+}
+
+/// What came of one play.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The meaning of the objects.
+    pub semantics: SemanticsKind,
+    /// What they were made of.
+    pub backend: BackendKind,
+    /// What there was how often.
+    pub counts: RunCounts,
     /// When jobs could start.
     pub timing: Timing,
     /// A digest over the sorted edges.
@@ -152,7 +160,7 @@ impl Run {
 /// let (recorded, _) = load(&mut Reader::new("demo", text.as_bytes()), |_| {});
 /// let workload = Workload::new(recorded, &BufferRule::Handoff);
 /// let run = play(&workload, SemanticsKind::UsageLevels, BackendKind::Locked)?;
-/// assert_eq!((run.edges_assumed, run.timing.stall_ns), (1, 300_000)); // 9:1 reads what 5:1 writes
+/// assert_eq!((run.counts.edges_assumed, run.timing.stall_ns), (1, 300_000)); // 9:1 reads what 5:1 writes
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn play(
@@ -445,16 +453,18 @@ impl<'a> Player<'a> {
         Run {
             semantics,
             backend,
-            edges: edges.list.len() as u64,
-            edges_assumed: count(|edge| !edge.is_recorded),
-            edges_recorded: count(|edge| edge.is_recorded),
-            edges_from_objects: count(|edge| edge.via.is_some()),
-            same_timeline: self.same_timeline,
-            superseded: self.superseded.len() as u64,
-            lost: self.lost.len() as u64,
-            needless: count(|edge| edge.is_needless),
-            missed: self.missed,
-            missed_for_good: self.missed_for_good,
+            counts: RunCounts {
+                edges: edges.list.len() as u64,
+                edges_assumed: count(|edge| !edge.is_recorded),
+                edges_recorded: count(|edge| edge.is_recorded),
+                edges_from_objects: count(|edge| edge.via.is_some()),
+                same_timeline: self.same_timeline,
+                superseded: self.superseded.len() as u64,
+                lost: self.lost.len() as u64,
+                needless: count(|edge| edge.is_needless),
+                missed: self.missed,
+                missed_for_good: self.missed_for_good,
+            },
             timing: Timing::of(workload, &edges.list),
             edges_digest: edges.digest,
             answers: self.answers.len() as u64,

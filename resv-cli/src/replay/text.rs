@@ -269,52 +269,52 @@ fn edges(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
     let rows: [Row; 14] = [
         (
             "edges",
-            |r| r.edges.to_string(),
+            |r| r.counts.edges.to_string(),
             "pairs of jobs of different timelines",
         ),
         (
             "  recorded",
-            |r| r.edges_recorded.to_string(),
+            |r| r.counts.edges_recorded.to_string(),
             "the recording has them, in every run",
         ),
         (
             "  ASSUMED",
-            |r| r.edges_assumed.to_string(),
+            |r| r.counts.edges_assumed.to_string(),
             "only the objects have them: they rest on the rule",
         ),
         (
             "from objects",
-            |r| r.edges_from_objects.to_string(),
+            |r| r.counts.edges_from_objects.to_string(),
             "edges that the objects give, recorded or not",
         ),
         (
             "same timeline",
-            |r| r.same_timeline.to_string(),
+            |r| r.counts.same_timeline.to_string(),
             "answers that name it: in order anyway, no edges",
         ),
         (
             "superseded",
-            |r| r.superseded.to_string(),
+            |r| r.counts.superseded.to_string(),
             "pending fences that an add dropped",
         ),
         (
             "  LOST",
-            |r| r.lost.to_string(),
+            |r| r.counts.lost.to_string(),
             "by a job that does not follow them",
         ),
         (
             "needless",
-            |r| r.needless.to_string(),
+            |r| r.counts.needless.to_string(),
             "assumed edges between uses that do not conflict",
         ),
         (
             "missed",
-            |r| r.missed.to_string(),
+            |r| r.counts.missed.to_string(),
             "conflicts that no edge from objects stands for",
         ),
         (
             "  for good",
-            |r| r.missed_for_good.to_string(),
+            |r| r.counts.missed_for_good.to_string(),
             "nor does a recorded one",
         ),
         (
@@ -415,12 +415,12 @@ fn waits(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
 }
 
 fn lost(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
-    for run in runs.iter().filter(|run| run.lost > 0) {
+    for run in runs.iter().filter(|run| run.counts.lost > 0) {
         writeln!(
             out,
             "\nLOST  {}: {} dropped while pending, by a job that does not follow it",
             run.semantics,
-            counted(run.lost, "fence")
+            counted(run.counts.lost, "fence")
         )?;
         let mut table = Table::new(2, 5);
         for lost in run.lost_examples.iter().take(LOST_SHOWN) {
@@ -443,7 +443,7 @@ fn lost(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
             ]);
         }
         table.write(out)?;
-        match run.lost.saturating_sub(LOST_SHOWN as u64) {
+        match run.counts.lost.saturating_sub(LOST_SHOWN as u64) {
             0 => {}
             more => writeln!(out, "  and {more} more")?,
         }
