@@ -158,26 +158,29 @@ fn wait_for_each<'a, S: Semantics, B: Backend>(
     patience: Patience,
 ) -> Result<Guards<'a, S, B>, TimedOut> {
     let mut locks = LockSet::new(Context::in_class(class));
+    // By address: batches that meet no others than batches never have to back off.
+    let mut order: Vec<usize> = (0..resvs.len()).collect();
+    order.sort_unstable_by_key(|&at| std::ptr::from_ref(resvs[at]).addr());
     let mut objects = Vec::with_capacity(resvs.len());
-    let mut places = Places::default();
+    let mut places = vec![0; resvs.len()];
     let mut next = 0;
-    while let Some(&resv) = resvs.get(next) {
+    while let Some(&at) = order.get(next) {
+        let resv = resvs[at];
         let lock = resv.backend().object_lock();
         match patience.lock(&locks, lock) {
             Ok(place) => {
-                places.note(next, place);
+                places[at] = place;
                 objects.push(resv);
             }
             Err(LockError::AlreadyHeld) => {
                 let place = locks.position(lock);
-                places.note(next, place.expect("what the set holds has a place"));
+                places[at] = place.expect("what the set holds has a place");
             }
             Err(LockError::Deadlock) => {
                 patience.back_off(&mut locks, lock)?;
                 // It comes first, and all others once more.
                 objects.clear();
                 objects.push(resv);
-                places = Places::default();
                 next = 0;
                 continue;
             }
@@ -190,7 +193,7 @@ fn wait_for_each<'a, S: Semantics, B: Backend>(
     let guards = objects.into_iter().zip(held);
     Ok(Guards {
         guards: guards.map(|(resv, held)| Guard::new(resv, held)).collect(),
-        places,
+        places: Places(places),
     })
 }
 

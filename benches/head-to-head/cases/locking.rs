@@ -7,7 +7,8 @@
 //!
 //! | subject | what it is |
 //! |---|---|
-//! | `exec`, `lock_all` | this project's, over the default back end |
+//! | `exec`, `lock_all` | this project's, over the default back end, with wait-die |
+//! | `exec-wound-wait` | `exec` with the other algorithm |
 //! | `parking-lot-sorted` | parking_lot mutexes that the caller has sorted by address: the reference |
 //! | `happylock`, `cooptex` | crates that do the sorting or the backing off (feature `lock-peers`) |
 //!
@@ -18,7 +19,8 @@
 use super::{Case, Kind};
 use crate::harness::{Bench, Effort, Series, per_op, timed};
 use crate::report::Head;
-use resv_api::{Resv, exec, lock_all};
+use resv_api::{Resv, exec_in, lock_all};
+use resv_core::lock::{Algorithm, Class};
 use std::convert::Infallible;
 use std::hint::{black_box, spin_loop};
 use std::sync::{Arc, Barrier};
@@ -66,22 +68,26 @@ struct Named {
 
 fn lockers() -> Vec<(&'static str, Named)> {
     let resvs: Arc<Vec<Resv>> = Arc::new((0..OBJECTS).map(|_| Resv::new()).collect());
-    let for_exec = Arc::clone(&resvs);
     let mutexes: Vec<parking_lot::Mutex<u64>> =
         (0..OBJECTS).map(|_| parking_lot::Mutex::new(0)).collect();
-    let exec_all = move |chosen: &[usize], work: &dyn Fn()| {
-        let done = exec::<_, Infallible>(|tx| {
-            for &at in chosen {
-                tx.lock(&for_exec[at])?;
+    let exec_all = |algorithm| {
+        let (resvs, class) = (Arc::clone(&resvs), Class::shared(algorithm));
+        move |chosen: &[usize], work: &dyn Fn()| {
+            let done = exec_in::<_, Infallible>(class, |tx| {
+                for &at in chosen {
+                    tx.lock(&resvs[at])?;
+                }
+                work();
+                Ok(())
+            });
+            match done {
+                Ok(()) => {}
+                Err(never) => match never {},
             }
-            work();
-            Ok(())
-        });
-        match done {
-            Ok(()) => {}
-            Err(never) => match never {},
         }
     };
+    let wound_wait = exec_all(Algorithm::WoundWait);
+    let wait_die = exec_all(Algorithm::WaitDie);
     let batch = move |chosen: &[usize], work: &dyn Fn()| {
         let mut slice = [&resvs[0]; OBJECTS];
         for (place, &at) in slice.iter_mut().zip(chosen) {
@@ -102,7 +108,8 @@ fn lockers() -> Vec<(&'static str, Named)> {
     let named = |lock: Locker, sorted| Named { lock, sorted };
     #[allow(unused_mut)]
     let mut all = vec![
-        ("exec", named(Arc::new(exec_all), false)),
+        ("exec", named(Arc::new(wait_die), false)),
+        ("exec-wound-wait", named(Arc::new(wound_wait), false)),
         ("lock_all", named(Arc::new(batch), false)),
         (SORTED, named(Arc::new(sorted), true)),
     ];

@@ -110,6 +110,7 @@ pub(crate) fn is_ours(subject: &str) -> bool {
             | "rcu-array/arc-swap"
             | "locked"
             | "exec"
+            | "exec-wound-wait"
             | "lock_all"
             | "fence"
     )

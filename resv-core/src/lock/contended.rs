@@ -283,15 +283,20 @@ fn serve(lock: &ObjectLock) {
 
 /// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.
 fn spin(lock: &ObjectLock, request: Request<'_>) -> bool {
-    // Who holds something may be what the holder waits for: that is decided under the queue, and soon.
-    let rounds = match request.yielding() {
-        Some(_) => queue::PAUSES,
-        None => queue::PAUSES + queue::YIELDS,
+    const ALL: u32 = queue::PAUSES + queue::YIELDS;
+    let me = request.claim;
+    let holder = Claim::of_holder(lock.word.load(Ordering::Relaxed));
+    let rounds = match (request.yielding(), holder) {
+        // It is going to die; the sooner, the less it is in the way.
+        (Some(_), Some(holder)) if me.dies() && holder.is_older_than(me) => 0,
+        // The holder may wait for what we hold: who is to be wounded is told under the queue, and soon.
+        (Some(_), _) if me.can_be_wounded() => queue::PAUSES,
+        _ => ALL,
     };
     let took = queue::spin(rounds, || {
         // Relaxed: a hint.
         match lock.word.load(Ordering::Relaxed) {
-            FREE if lock.try_take(request.claim) => Some(true),
+            FREE if lock.try_take(me) => Some(true),
             word if word & QUEUED != 0 => Some(false),
             _ => None,
         }

@@ -94,10 +94,13 @@ impl Class {
     }
 }
 
-/// The default class: wound-wait.
+/// The default class: wait-die, as in Linux. Measured with two threads that lock 32 of 64 objects at a
+/// time in random order, a transaction of it takes three quarters of the time: who cannot win goes at
+/// once, instead of holding its locks until it is wounded. (Where nothing is contended the two are the
+/// same.)
 impl Default for &'static Class {
     fn default() -> Self {
-        Class::shared(Algorithm::WoundWait)
+        Class::shared(Algorithm::WaitDie)
     }
 }
 
