@@ -193,8 +193,6 @@ impl<P: Protocol> SeqcountWith<P> {
     }
 
     /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
-    // Cold: not rare, but the way past it, where the marks answer, is to be the straight one.
-    #[cold]
     #[inline(never)]
     fn scan(&self, first: Word, usages: UsageSet) -> bool {
         // The first attempt of `read`, by itself: with no call in it, it saves no registers.
