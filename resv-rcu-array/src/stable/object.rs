@@ -18,9 +18,6 @@ pub struct StableObject<P: Protocol> {
 /// A visit of at most as many entries takes no reference.
 const INLINE: usize = if cfg!(loom) { 2 } else { 64 };
 
-/// A test that began with as many signalled fences notes how many.
-const HINT: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
-
 impl<P: Protocol> Default for StableObject<P> {
     fn default() -> Self {
         StableObject {
@@ -193,7 +190,7 @@ fn is_pending(cell: ArrayCell, life: Life, usages: UsageSet) -> bool {
             Some(_) => first += 1,
         }
     };
-    if first >= from + HINT {
+    if first > from {
         // If the life has ended meanwhile, nobody will believe it.
         cell.note_signaled(life, first, hint);
     }
