@@ -104,6 +104,7 @@ impl<'env> Members<'env> {
 
     /// What is reserved for the member at a place, which is `object`; there is a
     /// [note](Members::make_note) of it.
+    #[inline]
     fn promised<R>(
         &self,
         place: usize,
@@ -174,6 +175,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     /// # Errors
     ///
     /// When memory cannot be had. Nothing has changed then.
+    #[inline]
     pub fn reserve(&self, edits: usize) -> Result<Reserved<'t, 'env, S, B>, ReserveError> {
         self.members.make_note(self.place, edits)?;
         self.edit(|mut editor, promised| {
@@ -212,6 +214,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     }
 
     /// Runs `f` with the object as the holder sees it.
+    #[inline]
     fn look<R>(&self, f: impl FnOnce(&Resv<S, B>, &Held<'_>) -> R) -> R {
         self.members
             .locks
@@ -219,6 +222,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     }
 
     /// Runs `f` with the object and with what is reserved for it.
+    #[inline]
     fn edit<R>(&self, f: impl FnOnce(Editor<'_, '_, S, B>, &mut Promised) -> R) -> R {
         self.members.locks.with(self.place, |held| {
             let resv = self.resv;
@@ -266,6 +270,7 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
     /// # Panics
     ///
     /// When all slots are used: reserve as many as you add.
+    #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
         let slots = self.use_slots(fence, usage);
