@@ -130,6 +130,8 @@ fn every_allocation_of_a_reservation_may_fail<R: Reclaim>() {
         (3, room(2, 2), 1, room(8, 4), 4),
         // Spares that are large enough are kept.
         (3, room(2, 2), 0, room(2, 5), 3),
+        // What is staged has room for it, if only just.
+        (3, room(2, 1), 2, room(0, 1), 0),
         // Nothing is missing.
         (3, room(2, 2), 0, room(1, 1), 0),
     ];

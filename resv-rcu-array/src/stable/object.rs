@@ -61,15 +61,21 @@ impl<P: Protocol> StableObject<P> {
             if head.marks(UsageSet::ALL) {
                 return None;
             }
-            let cell = head.cell()?;
-            if let Some(array) = ArrayRef::acquire(cell) {
-                let now = self.raw.head();
-                if !P::SECOND_LOOK || now.leads_to(cell) {
-                    return Some((array, now));
-                }
+            let acquired = self.acquire_at(head.cell()?);
+            if acquired.is_some() {
+                return acquired;
             }
             self.count_retry();
         }
+    }
+
+    /// The same, for a reader to whom the pointer led to `cell`; `None` if it does not any more, or
+    /// there is no array.
+    #[inline]
+    fn acquire_at(&self, cell: ArrayCell) -> Option<(ArrayRef, Head)> {
+        let array = ArrayRef::acquire(cell)?;
+        let now = self.raw.head();
+        (!P::SECOND_LOOK || now.leads_to(cell)).then_some((array, now))
     }
 
     /// [`is_idle`](Backend::is_idle) where the marks do not say it: looks at the first fence that is not

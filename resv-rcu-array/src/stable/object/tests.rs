@@ -285,3 +285,38 @@ fn h_09_an_array_that_nobody_looked_at_is_not_marked() {
     assert!(object.raw.head() == seen, "a fence is pending");
     assert!(!object.is_idle(UsageSet::ALL));
 }
+
+/// The reader that is about to count a reference finds the array of another object in the cell.
+#[test]
+fn b6_a_reference_to_what_was_published_before_is_given_back() {
+    let (object, other) = (Object::default(), Object::default());
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    // A size that no other test of this process uses, so that nobody else gets the cell.
+    let entries = vec![(&a, Usage::Read); 2500];
+    set(&object, &entries);
+    let first = cell(&object);
+    assert!(
+        object
+            .acquire_at(first)
+            .is_some_and(|(_, head)| head == object.raw.head())
+    );
+    let kept = object.snapshot().expect("no memory needed");
+    set(&object, &[(&b, Usage::Write)]);
+    assert!(
+        object.acquire_at(first).is_none(),
+        "a snapshot has it, nobody else"
+    );
+    drop(kept);
+    comes_round(&other, first, || {
+        set(&other, &[]);
+        set(&other, &entries);
+    });
+    assert!(
+        object.acquire_at(first).is_none(),
+        "it is of another object"
+    );
+    assert!(other.acquire_at(first).is_some());
+    set(&other, &[]);
+    assert!(first.note().is_none(), "no reference is left");
+}
