@@ -50,12 +50,14 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     ///
     /// Taking it again on the same thread blocks for ever. Waiting for fences with the lock held is
     /// legal; so nothing that is needed to signal a fence may take it.
+    #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn lock(&self) -> Guard<'_, S, B> {
         Guard::new(self, self.backend.object_lock().lock())
     }
 
     /// Takes the object's lock if it is free.
+    #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn try_lock(&self) -> Option<Guard<'_, S, B>> {
         let held = self.backend.object_lock().try_lock()?;
@@ -66,13 +68,10 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     ///
     /// Aborts the process when memory cannot be had, as collections do;
     /// [`try_snapshot`](Resv::try_snapshot) reports it.
+    #[inline]
     pub fn snapshot(&self) -> Snapshot<S, B> {
-        self.try_snapshot().unwrap_or_else(|error| {
-            match Layout::array::<resv_core::Entry>(error.entries()) {
-                Ok(layout) => handle_alloc_error(layout),
-                Err(_) => handle_alloc_error(Layout::new::<resv_core::Entry>()),
-            }
-        })
+        self.try_snapshot()
+            .unwrap_or_else(|error| out_of_memory(error))
     }
 
     /// [`snapshot`](Resv::snapshot), reporting want of memory.
@@ -80,6 +79,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// # Errors
     ///
     /// When a back end that copies cannot get memory. The array back end never fails.
+    #[inline]
     pub fn try_snapshot(&self) -> Result<Snapshot<S, B>, ReserveError> {
         self.backend.snapshot().map(Snapshot::new)
     }
@@ -87,6 +87,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// The pending fences that `access` must wait for, as of one instant, owned.
     ///
     /// Fences added later are not part of it.
+    #[inline]
     pub fn waits_for(&self, access: Access) -> Snapshot<S, B> {
         let waits = self.snapshot().narrow(access);
         self.id.asked(access);
@@ -97,6 +98,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     ///
     /// `true` was true at an instant between call and return (B2). Takes no reference; a fence that
     /// has signalled costs one load.
+    #[inline]
     pub fn is_idle(&self, access: Access) -> bool {
         self.backend.is_idle(S::waits_for(access))
     }
@@ -114,6 +116,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// assert_eq!(count, 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn visit<A>(&self, access: Access, init: A, f: impl FnMut(A, Key) -> A) -> A {
         self.backend.fold(S::waits_for(access), init, f)
     }
@@ -214,6 +217,15 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
 /// their errors are not the waiter's.
 pub(crate) fn pending<S: Semantics, B: Backend>(snapshot: &Snapshot<S, B>) -> Vec<&Fence> {
     snapshot.iter().map(|entry| &entry.fence).collect()
+}
+
+/// Ends the process as a collection does that cannot grow.
+#[cold]
+fn out_of_memory(error: ReserveError) -> ! {
+    match Layout::array::<resv_core::Entry>(error.entries()) {
+        Ok(layout) => handle_alloc_error(layout),
+        Err(_) => handle_alloc_error(Layout::new::<resv_core::Entry>()),
+    }
 }
 
 /// The semantics, the back end, and the pending entries.

@@ -71,7 +71,8 @@ impl<P: Protocol> StableObject<P> {
 
     /// The same, for a reader to whom the pointer led to `cell`; `None` if it does not any more, or
     /// there is no array.
-    #[inline]
+    // Always: as a call, with its answer in memory, it costs as much as all else.
+    #[inline(always)]
     fn acquire_at(&self, cell: ArrayCell) -> Option<(ArrayRef, Head)> {
         let array = ArrayRef::acquire(cell)?;
         let now = self.raw.head();
