@@ -2,7 +2,8 @@
 //! the state of its holder.
 //!
 //! The word is the address of a cell and four *marks*, one for each usage: "every entry with this
-//! usage has signalled, or there is none". An empty object is no address and all four.
+//! usage has signalled, or there is none". A mark is a bit that is *not* set, so that the word of an empty
+//! object is 0, and a test for marks is a test for zero.
 
 use super::array::{ArrayRef, Builder, Spares, end};
 use super::cell::{ALIGN, ArrayCell, Header};
@@ -42,12 +43,12 @@ impl Protocol for Sound {}
 pub(crate) struct Head(*mut Header);
 
 impl Head {
-    const EMPTY: Head = Head(ptr::without_provenance_mut(MARKS));
+    const EMPTY: Head = Head(ptr::null_mut());
 
     /// Whether all of `usages` are marked.
     #[inline]
     pub(crate) fn marks(self, usages: UsageSet) -> bool {
-        self.0.addr() & usages.bits() as usize == usages.bits() as usize
+        self.0.addr() & usages.bits() as usize == 0
     }
 
     /// The cell of the array.
@@ -64,8 +65,13 @@ impl Head {
         self.0.addr() & !MARKS == cell.as_ptr().addr()
     }
 
+    /// Of a new array, which has entries of these usages and no others.
+    fn of(cell: ArrayCell, usages: u8) -> Head {
+        Head(cell.as_ptr().map_addr(|address| address | usages as usize))
+    }
+
     fn with_marks(self, marks: u8) -> Head {
-        Head(self.0.map_addr(|address| address | marks as usize))
+        Head(self.0.map_addr(|address| address & !(marks as usize)))
     }
 }
 
@@ -206,7 +212,7 @@ impl Object {
         let new = new.map(|new| {
             let (array, usages) = new.seal();
             // Whoever publishes sees which usages there are not; readers mark the others.
-            head = Head(array.cell().as_ptr()).with_marks(!usages & MARKS as u8);
+            head = Head::of(array.cell(), usages);
             // The published pointer keeps the reference.
             ManuallyDrop::new(array)
         });
