@@ -74,8 +74,15 @@ mod imp {
         }
     }
 
+    /// How many chunks were made: a leak makes many.
+    #[cfg(test)]
+    pub(in crate::raw) static CHUNKS: std::sync::atomic::AtomicUsize =
+        std::sync::atomic::AtomicUsize::new(0);
+
     /// New blocks, linked, which stay with the process.
     fn chunk() -> NonNull<Header> {
+        #[cfg(test)]
+        CHUNKS.fetch_add(1, Ordering::Relaxed);
         let blocks: Box<[Block]> = (0..CHUNK)
             .map(|_| Block(std::mem::MaybeUninit::uninit()))
             .collect();
@@ -147,4 +154,6 @@ mod imp {
     }
 }
 
+#[cfg(all(test, not(any(loom, shuttle, fuzzing, tsan))))]
+pub(super) use imp::CHUNKS;
 pub(super) use imp::{get, put};

@@ -48,6 +48,8 @@ mod depot;
 mod loom_models;
 mod memory;
 mod node;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
 mod walker;
 
 use crate::sync::{AtomicPtr, Mutex, Ordering};

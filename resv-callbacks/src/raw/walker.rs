@@ -58,7 +58,17 @@ impl Callbacks {
 
     /// Looks at the nodes until `wanted` says so of one, and takes that back if the closer has not
     /// claimed it.
-    fn walk(&self, mut wanted: impl FnMut(&Header) -> bool) -> Option<TakenBack> {
+    #[inline]
+    pub(super) fn walk(&self, wanted: impl FnMut(&Header) -> bool) -> Option<TakenBack> {
+        self.walk_and(wanted, || ())
+    }
+
+    /// The same; tests come in `before_leaving`.
+    pub(super) fn walk_and(
+        &self,
+        mut wanted: impl FnMut(&Header) -> bool,
+        before_leaving: impl FnOnce(),
+    ) -> Option<TakenBack> {
         let _one_at_a_time = self.walking.lock().unwrap_or_else(PoisonError::into_inner);
         let bit = if self.has_defect(Defect::WalksUnseen) {
             0
@@ -85,6 +95,7 @@ impl Callbacks {
             None => self.leave(None),
             Some(node) => {
                 let place = self.unlink(node);
+                before_leaving();
                 self.leave(Some((node, place)))
             }
         }
