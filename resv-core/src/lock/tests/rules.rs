@@ -38,22 +38,28 @@ fn older_of_two_that_cross(
     backs_off: bool,
 ) -> Result<(), LockError> {
     let [a, b] = &[defect; 2].map(ObjectLock::with_defect);
-    let mut older = LockSet::new(context(algorithm));
-    let younger = context(algorithm);
-    if backs_off {
-        older.lock(b).expect("free");
-        older.back_off(a);
-    } else {
-        older.lock(a).expect("free");
-    }
-    let b_held = b.lock_with(&younger).expect("free");
+    let [older, younger] = contexts(algorithm);
     thread::scope(|scope| {
+        let (ready, is_ready) = mpsc::channel();
+        let (go, may_go) = mpsc::channel();
         let older = scope.spawn(move || {
+            let mut older = LockSet::new(older);
+            if backs_off {
+                older.lock(b).expect("free");
+                older.back_off(a);
+            } else {
+                older.lock(a).expect("free");
+            }
+            ready.send(()).expect("it waits");
+            may_go.recv().expect("it tells");
             if algorithm == Algorithm::WoundWait {
                 until_queued(a, 1);
             }
             older.lock(b).map(drop)
         });
+        is_ready.recv().expect("it comes so far");
+        let b_held = b.lock_with(&younger).expect("free");
+        go.send(()).expect("it waits");
         // It waits until it is wounded, or dies at once; or, which is the defect, it is given a.
         drop(a.lock_with(&younger));
         until_queued_or_back(b, &older);
