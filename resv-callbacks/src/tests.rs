@@ -217,7 +217,7 @@ fn dropping_what_was_taken_back_may_take_back() {
 /// Three threads store and take back while one closes: each callback ends in one way.
 #[test]
 fn stress_stored_taken_back_and_closed() {
-    const ROUNDS: usize = 4_000;
+    const ROUNDS: usize = 1_000;
     let threads = 3;
     let list = Arc::new(Callbacks::open());
     let (runs, owed) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
