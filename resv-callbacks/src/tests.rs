@@ -128,9 +128,12 @@ fn every_closure_is_dropped() {
     (0..4).for_each(|id| store(&list, id));
     drop(list.cancel(2));
     let mut closed = list.close(0);
+    assert!(closed.has_callbacks());
     closed.next_callback().expect("there are three").run();
     drop(closed.next_callback());
+    assert!(closed.has_callbacks());
     drop(closed);
+    assert!(!list.close(0).has_callbacks());
     let list = Callbacks::open();
     (0..4).for_each(|id| store(&list, id));
     drop(list);

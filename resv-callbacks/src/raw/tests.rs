@@ -127,5 +127,5 @@ fn nothing_is_left_of_a_list_or_of_a_thread() {
         .expect("it ends");
     }
     let made = memory::CHUNKS.load(Ordering::Relaxed) - before;
-    assert!(made < 300, "{made} chunks for three callbacks at a time");
+    assert!(made < 60, "{made} chunks for three callbacks at a time");
 }
