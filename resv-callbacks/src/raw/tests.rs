@@ -100,6 +100,26 @@ fn a_walker_that_has_unlinked_when_the_closer_comes() {
     }
 }
 
+/// A meeting is over when both have left: what it had is not freed again by a later walker.
+#[test]
+fn the_next_walker_leaves_the_last_meeting_alone() {
+    let (list, _) = three();
+    drop(list.walk_and(|node| node.id == 1, || run(&mut list.close(7))));
+    list.reopen(false);
+    assert_eq!(list.count(), 0);
+    let runs = Arc::new(AtomicUsize::new(0));
+    for id in 0..64 {
+        let runs = Arc::clone(&runs);
+        let stored = list.push(id, move |_| {
+            runs.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(stored.is_ok());
+    }
+    assert_eq!(list.count(), 64);
+    run(&mut list.close(7));
+    assert_eq!(runs.load(Ordering::Relaxed), 64);
+}
+
 /// Whoever leaves last frees all nodes of a meeting, and the memory is used again.
 #[test]
 fn nothing_is_left_of_a_meeting() {
