@@ -149,5 +149,6 @@ fn nothing_is_left_of_a_list_or_of_a_thread() {
         .expect("it ends");
     }
     let made = memory::CHUNKS.load(Ordering::Relaxed) - before;
-    assert!(made < 60, "{made} chunks for 90 callbacks at a time");
+    // A leak of either kind makes 850; the other tests have some of the memory meanwhile.
+    assert!(made < 450, "{made} chunks for 90 callbacks at a time");
 }
