@@ -510,29 +510,3 @@ fn stress_signal_compose_drop() {
         ran.load(Ordering::Relaxed)
     );
 }
-
-/// What is left to take out of a composition, of a plain fence, and while the children signal.
-#[test]
-fn leaves_are_counted_until_they_have_signalled_or_come_out() {
-    let jobs: Vec<Signaler> = (0..3)
-        .map(|_| Timeline::new("t").issue().expect("a seqno is left"))
-        .collect();
-    let fences: Vec<Fence> = jobs.iter().map(|job| job.fence().clone()).collect();
-    let every = Fence::all(&fences).expect("not empty");
-    let mut jobs = jobs.into_iter();
-    let mut leaves = every.leaves();
-    assert_eq!(leaves.count_left(), 3);
-    assert_eq!(leaves.next().as_ref(), Some(&fences[0]));
-    assert_eq!(leaves.count_left(), 2);
-    jobs.by_ref().take(2).for_each(Signaler::signal);
-    assert_eq!(leaves.count_left(), 1);
-    assert_eq!(unwrap(&every), [fences[2].clone()]);
-    assert_eq!(leaves.next().as_ref(), Some(&fences[2]));
-    assert_eq!((leaves.count_left(), leaves.next()), (0, None));
-
-    let mut plain = fences[2].leaves();
-    assert_eq!(plain.count_left(), 1);
-    assert_eq!(plain.next().as_ref(), Some(&fences[2]));
-    assert_eq!((plain.count_left(), plain.next()), (0, None));
-    jobs.for_each(Signaler::signal);
-}
