@@ -308,8 +308,13 @@ impl World {
         self.settle();
     }
 
-    /// Everything goes away: jobs end, points that nobody will reach are cancelled.
+    /// Everything goes away: jobs end, and points are reached. (One that nobody reaches is cancelled with
+    /// its timeline, but not if a composition that waits for it keeps the timeline by another child.)
     fn end(mut self) {
+        for timeline in &self.timelines {
+            let last = timeline.issue_at(Timeline::MAX_SEQNO).expect("in range");
+            last.signal();
+        }
         for index in 0..self.nodes.len() {
             self.signal(index, None, false);
         }

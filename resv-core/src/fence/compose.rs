@@ -18,7 +18,7 @@
 //! * A child of the same kind is taken apart first, so `all` never has a child that is an `all`
 //!   (H-18). `any` within `all` cannot be taken apart and is a child like any other; nothing here
 //!   recurses, so nesting may have any depth.
-//! * A child is let go when it has signalled, and all are when the composed fence signals. When it is dropped unsignalled, its
+//! * The children are let go when the composed fence signals. When it is dropped unsignalled, its
 //!   watchers are taken off them, and nothing of it is left behind. If it has callbacks, it stays
 //!   until they have run.
 //!
@@ -87,7 +87,7 @@ impl Fence {
     /// The children, and whether one of them is enough; `None` if there are none or it has signalled.
     #[cfg(all(feature = "checks", not(loom)))]
     pub(crate) fn parts(&self) -> Option<(bool, Vec<Fence>)> {
-        self.composition(|c| (c.mode == Mode::Any, c.here().cloned().collect()))
+        self.composition(|c| (c.mode == Mode::Any, c.children.clone()))
     }
 
     /// Runs `f` on the composition of this fence; `None` if there is none or it has signalled.
@@ -145,7 +145,7 @@ fn flatten(mode: Mode, fence: &Fence, children: &mut Vec<Fence>, error: &mut Opt
     let same_kind = fence
         .composition(|inner| {
             (inner.mode == mode).then(|| {
-                children.extend(inner.here().cloned());
+                children.extend_from_slice(&inner.children);
                 *error = error.or(inner.error);
             })
         })
@@ -165,7 +165,6 @@ pub(super) fn pending_parent(mode: Mode, children: Vec<Fence>, error: Option<Fen
         Mode::All => children.len(),
         Mode::Any => 1,
     };
-    let children = children.into_iter().map(Some).collect();
     let (timeline, cell) = (Timeline::new(name), pool::take());
     let composition = Composition {
         mode,
@@ -188,9 +187,9 @@ pub(super) fn pending_parent(mode: Mode, children: Vec<Fence>, error: Option<Fen
 /// Has `parent` watch `children`. It may signal meanwhile, and be signalled by the time of return.
 fn watch_all(parent: &Fence, children: &[Fence]) {
     let own = Watcher::new(parent.cell(), parent.timeline_id());
-    for (place, child) in children.iter().enumerate() {
-        if let Err(status) = child.watch(own.at(place))
-            && let Some(settled) = parent.clone().child_signaled(place, status)
+    for child in children {
+        if let Err(status) = child.watch(own)
+            && let Some(settled) = parent.clone().child_signaled(status)
         {
             spread(settled);
         }
@@ -200,8 +199,8 @@ fn watch_all(parent: &Fence, children: &[Fence]) {
     }
     if parent.is_signaled() {
         // Whoever completed it may have been here before the last watcher was.
-        for (place, child) in children.iter().enumerate() {
-            child.unwatch(own.at(place));
+        for child in children {
+            child.unwatch(own);
         }
     }
 }
@@ -216,11 +215,11 @@ pub struct Leaves<'a> {
 impl Leaves<'_> {
     /// How many are left at present: at least as many as will come.
     pub fn count_left(&self) -> usize {
-        self.look(|children| children.iter().skip(self.next).flatten().count())
+        self.look(|children| children.len().saturating_sub(self.next))
             .unwrap_or(usize::from(self.next == 0))
     }
 
-    fn look<R>(&self, f: impl FnOnce(&[Option<Fence>]) -> R) -> Option<R> {
+    fn look<R>(&self, f: impl FnOnce(&[Fence]) -> R) -> Option<R> {
         self.fence
             .composition(|c| (c.mode == Mode::All).then(|| f(&c.children)))
             .flatten()
@@ -232,23 +231,19 @@ impl Iterator for Leaves<'_> {
 
     fn next(&mut self) -> Option<Fence> {
         let at = self.next;
-        let next = self.look(|children| {
-            let mut rest = children.iter().enumerate().skip(at);
-            rest.find_map(|(place, child)| Some((place, child.clone()?)))
-        });
-        let (place, leaf) = match next {
-            Some(child) => child?,
-            None => (at, (at == 0).then(|| self.fence.clone())?),
+        let leaf = match self.look(|children| children.get(at).cloned()) {
+            Some(child) => child,
+            None => (at == 0).then(|| self.fence.clone()),
         };
-        self.next = place + 1;
-        Some(leaf)
+        self.next += usize::from(leaf.is_some());
+        leaf
     }
 }
 
 /// The [leaves](Fence::leaves) of `fence`, all as of one instant.
 pub fn unwrap(fence: &Fence) -> Vec<Fence> {
     let children = fence
-        .composition(|c| (c.mode == Mode::All).then(|| c.here().cloned().collect()))
+        .composition(|c| (c.mode == Mode::All).then(|| c.children.clone()))
         .flatten();
     children.unwrap_or_else(|| vec![fence.clone()])
 }

@@ -30,7 +30,7 @@ impl Fence {
                 }
                 extra.deadline = Some(deadline);
                 if let Some(composition) = &extra.composition {
-                    todo.extend(composition.here().rev().cloned());
+                    todo.extend(composition.children.iter().rev().cloned());
                 }
                 extra.on_deadline.clone()
             };

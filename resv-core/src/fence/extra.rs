@@ -57,17 +57,13 @@ impl Extra {
     /// Takes a child away from the dead fence whose extra this is, and the watcher off the child.
     pub(super) fn release_child(&mut self) -> Option<Fence> {
         let composition = self.composition.as_mut()?;
-        loop {
-            let place = composition.children.len().wrapping_sub(1);
-            if let Some(child) = composition.children.pop()? {
-                child.unwatch(composition.own.at(place));
-                return Some(child);
-            }
-        }
+        let child = composition.children.pop()?;
+        child.unwatch(composition.own);
+        Some(child)
     }
 }
 
-/// A weak reference to a composed fence, by one of its children.
+/// A weak reference to a composed fence.
 ///
 /// A cell is never freed and a composed fence has a timeline of its own, so "the fence in this cell,
 /// if it has this timeline" can be asked at any time.
@@ -75,8 +71,6 @@ impl Extra {
 pub(super) struct Watcher {
     cell: CellRef,
     timeline: TimelineId,
-    /// Which child.
-    place: usize,
 }
 
 /// A cell, compared by address.
@@ -95,21 +89,7 @@ impl Watcher {
     /// The fence that is in `cell` as long as it has `timeline`.
     pub(super) fn new(cell: &'static FenceCell, timeline: TimelineId) -> Watcher {
         let cell = CellRef(cell);
-        let place = 0;
-        Watcher {
-            cell,
-            timeline,
-            place,
-        }
-    }
-
-    /// The same, for the child at this place.
-    pub(super) fn at(self, place: usize) -> Watcher {
-        Watcher { place, ..self }
-    }
-
-    pub(super) fn place(self) -> usize {
-        self.place
+        Watcher { cell, timeline }
     }
 
     /// The fence, if it is still there. Never with a lock held: what is in the cell by now may be
@@ -129,10 +109,8 @@ pub(super) enum Mode {
 /// The children of a composed fence, and what has become of them.
 pub(super) struct Composition {
     pub(super) mode: Mode,
-    /// In the order in which they were given; never of the same mode themselves (H-18). Each is let
-    /// go when it has signalled: it may be what keeps its timeline, on a point of which another child
-    /// waits.
-    pub(super) children: Vec<Option<Fence>>,
+    /// In the order in which they were given; never of the same mode themselves (H-18).
+    pub(super) children: Vec<Fence>,
     /// How many children have yet to signal before the fence does.
     pub(super) pending: usize,
     /// The error of the child that was the first to fail.
@@ -144,16 +122,6 @@ pub(super) struct Composition {
 }
 
 impl Composition {
-    /// The children that have not signalled, or whose signal has not been counted yet.
-    pub(super) fn here(&self) -> impl DoubleEndedIterator<Item = &Fence> {
-        self.children.iter().flatten()
-    }
-
-    /// Lets go of a child that has signalled: for the caller to drop, with no lock held.
-    pub(super) fn let_go(&mut self, place: usize) -> Option<Fence> {
-        self.children.get_mut(place)?.take()
-    }
-
     /// A child has signalled. Returns with what error, if any, the fence signals now, if it does.
     pub(super) fn count(&mut self, status: FenceStatus) -> Option<Option<FenceError>> {
         if let FenceStatus::Error(error) = status {

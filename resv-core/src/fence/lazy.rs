@@ -74,7 +74,7 @@ impl Fence {
                 if let Some(composition) = &mut extra.composition
                     && !std::mem::replace(&mut composition.started, true)
                 {
-                    let children = composition.here().rev();
+                    let children = composition.children.iter().rev();
                     todo.extend(children.map(|child| (child.clone(), Some(fence.clone()))));
                 }
             }

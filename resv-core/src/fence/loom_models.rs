@@ -97,13 +97,13 @@ fn f_07_a_revived_cell_is_a_whole_fence() {
 }
 
 /// Watches `child` without a mark, so without knowing whether its signaller will look.
-fn watch_unmarked(child: &Fence, parent: &Fence, place: usize) {
+fn watch_unmarked(child: &Fence, parent: &Fence) {
     if child.is_signaled() {
-        let settled = parent.clone().child_signaled(place, child.status());
+        let settled = parent.clone().child_signaled(child.status());
         settled.into_iter().for_each(spread);
         return;
     }
-    let watcher = Watcher::new(parent.cell(), parent.timeline_id()).at(place);
+    let watcher = Watcher::new(parent.cell(), parent.timeline_id());
     let mut cold = child.cell().cold().lock();
     let extra = cold.extra.get_or_insert_default();
     extra.watchers.push(watcher);
@@ -120,8 +120,8 @@ fn composing_misses_no_child(sound: bool) {
             Fence::all(&fences).expect("not empty")
         } else {
             let both = pending_parent(Mode::All, fences.to_vec(), None);
-            for (place, child) in fences.iter().enumerate() {
-                watch_unmarked(child, &both, place);
+            for child in &fences {
+                watch_unmarked(child, &both);
             }
             both
         };
@@ -163,7 +163,7 @@ fn count_in_two_steps(parent: &Fence) {
         c.pending = pending;
         pending
     });
-    let settled = parent.clone().child_signaled(0, FenceStatus::Signaled);
+    let settled = parent.clone().child_signaled(FenceStatus::Signaled);
     settled.into_iter().for_each(spread);
 }
 

@@ -141,7 +141,8 @@ impl Timeline {
     /// The point is an ordinary fence on a timeline of its own; it always signals with success,
     /// except that it is [canceled](super::FenceError::CANCELED) when the timeline goes away, the
     /// last handle of it and of its fences dropped: then nobody can reach the place any more. The
-    /// point itself does not keep the timeline.
+    /// point itself does not keep the timeline. A composition of a fence of the timeline and of such a
+    /// point does, and if it has callbacks it keeps itself: reach the points that you ask for.
     ///
     /// Asking again for a place gives the same fence. The timeline holds it until it is reached.
     ///

@@ -158,27 +158,3 @@ fn stress_point_against_signal() {
     }
     asker.join().expect("it ends");
 }
-
-/// Found by fuzzing: a composition that waited for a point nobody would reach kept the timeline by
-/// another child, which had signalled, so the point was never cancelled and the callback never ran.
-#[test]
-fn a_composition_does_not_keep_the_timeline_of_its_own_point() {
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-    let runs = Arc::new(AtomicUsize::new(0));
-    let line = Timeline::new("t");
-    let job = line.issue().expect("seqnos are left");
-    let point = line.point(9);
-    let both = Fence::all([job.fence(), &point]).expect("not empty");
-    let count = Arc::clone(&runs);
-    let called = both.on_signal(move |status| {
-        assert_eq!(status, FenceStatus::Error(FenceError::CANCELED));
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    });
-    assert!(called.is_ok());
-    job.signal();
-    drop((point, both));
-    assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 0);
-    drop(line);
-    assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 1);
-}

@@ -108,16 +108,13 @@ impl Fence {
         }
     }
 
-    /// One child of this composed fence, the one at `place`, has signalled, with `status`. If that
-    /// completes this one, it becomes signalled and the caller [spreads](spread) it.
-    pub(super) fn child_signaled(self, place: usize, status: FenceStatus) -> Option<Settled> {
-        // Dropped at the end, with no lock held.
-        let _child;
+    /// One child of this composed fence has signalled, with `status`. If that completes this one,
+    /// it becomes signalled and the caller [spreads](spread) it.
+    pub(super) fn child_signaled(self, status: FenceStatus) -> Option<Settled> {
         let mut settled = {
             let mut cold = self.cell().cold().lock();
             // Nothing there: it has signalled already, as `any` does before its last child.
             let composition = cold.extra.as_mut()?.composition.as_mut()?;
-            _child = composition.let_go(place);
             let error = composition.count(status)?;
             let timeline = cold.timeline.as_ref();
             let reach = timeline.expect("a fence in use has a timeline").reach();
@@ -152,10 +149,11 @@ pub(super) fn spread(first: Settled) {
     while let Some(mut settled) = todo.pop_front() {
         if let Some(extra) = &mut settled.extra {
             let parents = std::mem::take(&mut extra.watchers);
-            todo.extend(parents.into_iter().filter_map(|parent| {
-                let place = parent.place();
-                parent.upgrade()?.child_signaled(place, settled.status)
-            }));
+            todo.extend(
+                parents
+                    .into_iter()
+                    .filter_map(|parent| parent.upgrade()?.child_signaled(settled.status)),
+            );
         }
         for point in settled.awaited.take().into_iter().flat_map(Reach::reached) {
             let (fence, reach) = point.into_parts();
@@ -169,10 +167,8 @@ pub(super) fn spread(first: Settled) {
     // `any` leaves children behind that have not signalled.
     for extra in done.iter().rev().filter_map(|s| s.extra.as_ref()) {
         if let Some(composition) = &extra.composition {
-            for (place, child) in composition.children.iter().enumerate().rev() {
-                if let Some(child) = child {
-                    child.unwatch(composition.own.at(place));
-                }
+            for child in composition.children.iter().rev() {
+                child.unwatch(composition.own);
             }
         }
     }
