@@ -311,12 +311,13 @@ impl World {
     /// Everything goes away: jobs end, and points are reached. (One that nobody reaches is cancelled with
     /// its timeline, but not if a composition that waits for it keeps the timeline by another child.)
     fn end(mut self) {
-        for timeline in &self.timelines {
-            let last = timeline.issue_at(Timeline::MAX_SEQNO).expect("in range");
-            last.signal();
-        }
         for index in 0..self.nodes.len() {
             self.signal(index, None, false);
+        }
+        for (timeline, completed) in self.timelines.iter().zip(&mut self.completed) {
+            let last = timeline.issue_at(Timeline::MAX_SEQNO).expect("in range");
+            last.signal();
+            *completed = Timeline::MAX_SEQNO;
         }
         self.settle();
         let counts: Vec<_> = self
