@@ -53,6 +53,23 @@ pub(super) struct Settled {
     _handle: Option<Fence>,
 }
 
+impl Settled {
+    fn new(
+        callbacks: Closed<'static>,
+        extra: Option<Box<Extra>>,
+        awaited: Option<&'static Reach>,
+        error: Option<FenceError>,
+    ) -> Settled {
+        Settled {
+            status: FenceStatus::of(Some(outcome(error))),
+            callbacks,
+            extra,
+            awaited,
+            _handle: None,
+        }
+    }
+}
+
 /// Runs callbacks, all of them.
 fn run(callbacks: &mut Closed<'_>, panics: &mut Panics) {
     while callbacks.has_callbacks() {
@@ -70,8 +87,8 @@ impl Fence {
     #[inline]
     pub(super) fn complete(&self, reach: &'static Reach, error: Option<FenceError>) {
         let (mut callbacks, awaited) = self.close(reach, error);
-        if callbacks.is_marked() || awaited {
-            let settled = self.look_further(callbacks, awaited.then_some(reach), error);
+        if callbacks.is_marked() || awaited.is_some() {
+            let settled = self.look_further(callbacks, awaited, error);
             trace::signaled(self);
             spread(settled);
         } else {
@@ -87,7 +104,7 @@ impl Fence {
     /// A point has been reached.
     fn settle(&self, reach: &'static Reach) -> Settled {
         let (callbacks, awaited) = self.close(reach, None);
-        self.look_further(callbacks, awaited.then_some(reach), None)
+        self.look_further(callbacks, awaited, None)
     }
 
     /// Takes, if there was a mark, what there is besides callbacks.
@@ -99,13 +116,8 @@ impl Fence {
     ) -> Settled {
         let marked = callbacks.is_marked();
         let take = || self.cell().cold().lock().extra.take();
-        Settled {
-            status: FenceStatus::of(Some(outcome(error))),
-            callbacks,
-            extra: marked.then(take).flatten(),
-            awaited,
-            _handle: None,
-        }
+        let extra = marked.then(take).flatten();
+        Settled::new(callbacks, extra, awaited, error)
     }
 
     /// One child of this composed fence has signalled, with `status`. If that completes this one,
@@ -119,26 +131,25 @@ impl Fence {
             let timeline = cold.timeline.as_ref();
             let reach = timeline.expect("a fence in use has a timeline").reach();
             let (callbacks, awaited) = self.close(reach, error);
-            Settled {
-                status: FenceStatus::of(Some(outcome(error))),
-                callbacks,
-                // Under the same lock as the count: no later child finds anything to count.
-                extra: cold.extra.take(),
-                awaited: awaited.then_some(reach),
-                _handle: None,
-            }
+            // Under the same lock as the count: no later child finds anything to count.
+            Settled::new(callbacks, cold.extra.take(), awaited, error)
         };
         trace::signaled(&self);
         settled._handle = Some(self);
         Some(settled)
     }
 
-    /// Becomes signalled. Returns the callbacks, and whether somebody waits for a point.
+    /// Becomes signalled. Returns the callbacks, and the reach if somebody waits for a point of it.
     #[inline]
-    fn close(&self, reach: &Reach, error: Option<FenceError>) -> (Closed<'static>, bool) {
+    fn close(
+        &self,
+        reach: &'static Reach,
+        error: Option<FenceError>,
+    ) -> (Closed<'static>, Option<&'static Reach>) {
         let callbacks = self.cell().outcome().close(outcome(error));
         checks::settled(self);
-        (callbacks, reach.advance(self.seqno()))
+        let is_awaited = reach.advance(self.seqno());
+        (callbacks, is_awaited.then_some(reach))
     }
 }
 
