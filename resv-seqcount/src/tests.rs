@@ -441,13 +441,17 @@ fn b4_a_table_that_grows_under_staged_edits_keeps_them() {
     assert_eq!(published, expected);
 }
 
-/// An edit published at once is the two steps, whatever it removes and whatever is staged before it.
+/// An edit published at once is the two steps, whatever it removes, whatever is staged before it, and
+/// whether or not the slots fit into one word of bits.
 #[test]
 fn an_edit_published_at_once_is_the_two_steps() {
-    for case in 0..32 {
+    for (used, case) in [3, 70]
+        .iter()
+        .flat_map(|used| (0..32).map(move |c| (*used, c)))
+    {
         let (is_staged, adds, removed) = (case & 1 != 0, case & 2 != 0, case >> 2);
         let line = Timeline::new("t");
-        let jobs: Vec<Signaler> = (0..5).map(|_| issue(&line)).collect();
+        let jobs: Vec<Signaler> = (0..used + 2).map(|_| issue(&line)).collect();
         let entry = |at: usize| Entry {
             fence: jobs[at].fence().clone(),
             usage: Usage::ALL[at % 4],
@@ -456,19 +460,20 @@ fn an_edit_published_at_once_is_the_two_steps() {
             let object = Seqcount::default();
             let mut held = object.object_lock().lock();
             let room = Room {
-                adds: 5,
+                adds: used + 2,
                 publishes: 2,
             };
             object.reserve(&mut held, room).expect("memory");
-            for at in 0..3 {
+            for at in 0..used {
                 object.edit(&mut held, |_| false, Some(entry(at)));
             }
             object.publish(&mut held);
             if is_staged {
-                object.edit(&mut held, |_| false, Some(entry(3)));
+                object.edit(&mut held, |_| false, Some(entry(used)));
             }
-            let removes = |key: Key| removed >> (key.seqno - 1) & 1 != 0;
-            let add = adds.then(|| entry(4));
+            // Any of the last three, and what is staged after them.
+            let removes = |key: Key| removed << (used - 3) >> (key.seqno - 1) & 1 != 0;
+            let add = adds.then(|| entry(used + 1));
             if both {
                 object.edit_and_publish(&mut held, removes, add);
             } else {
@@ -488,8 +493,8 @@ fn an_edit_published_at_once_is_the_two_steps() {
                 .collect();
             (keys, idle)
         });
-        assert_eq!(both, each, "case {case}");
-        let stay = (0..3).filter(|at| removed >> at & 1 == 0).count();
+        assert_eq!(both, each, "case {case} of {used}");
+        let stay = used - u128::count_ones(removed) as usize;
         assert_eq!(
             both.0.len(),
             stay + usize::from(is_staged) + usize::from(adds)
@@ -497,7 +502,7 @@ fn an_edit_published_at_once_is_the_two_steps() {
     }
 }
 
-/// Something that edits the object when it is dropped, as what a dead fence owned may.
+/// Something that edits the object when it is dropped, as a subscriber that is told of it might.
 struct EditsOnDrop<'a>(&'a Seqcount, Option<Fence>);
 
 impl Drop for EditsOnDrop<'_> {

@@ -71,3 +71,17 @@ fn b3_every_allocation_of_a_reservation_may_fail() {
     }
     assert_eq!(balance(), before);
 }
+
+/// A visit of as many entries as fit beside it allocates nothing, and neither does a test.
+#[test]
+fn a_visit_allocates_nothing() {
+    let jobs = jobs(64);
+    for count in [1, 4, 64] {
+        let object = Seqcount::default();
+        add(&object, &jobs[..count]);
+        let visit = || object.fold(UsageSet::ALL, 0, |n, _| n + 1);
+        assert_eq!(failing(0, visit), (count, false));
+        let test = || object.is_idle(UsageSet::of(&[Usage::Read]));
+        assert_eq!(failing(0, test), (false, false));
+    }
+}
