@@ -308,16 +308,23 @@ impl World {
         self.settle();
     }
 
-    /// Everything goes away: jobs end, and points are reached. (One that nobody reaches is cancelled with
-    /// its timeline, but not if a composition that waits for it keeps the timeline by another child.)
+    /// Everything goes away: first the timelines, so points that nobody will reach are cancelled.
     fn end(mut self) {
+        let cancelled: Vec<_> = (self.timelines.drain(..).map(|line| line.last_seqno())).collect();
+        for node in &mut self.nodes {
+            if let Kind::Point { timeline, seqno } = node.kind
+                && seqno > cancelled[timeline]
+            {
+                node.is_done = true;
+                node.errors.insert(FenceError::CANCELED.to_string());
+                if let Some(fence) = &node.fence {
+                    assert_eq!(fence.status(), FenceStatus::Error(FenceError::CANCELED));
+                }
+            }
+        }
+        self.settle();
         for index in 0..self.nodes.len() {
             self.signal(index, None, false);
-        }
-        for (timeline, completed) in self.timelines.iter().zip(&mut self.completed) {
-            let last = timeline.issue_at(Timeline::MAX_SEQNO).expect("in range");
-            last.signal();
-            *completed = Timeline::MAX_SEQNO;
         }
         self.settle();
         let counts: Vec<_> = self

@@ -78,15 +78,12 @@ pub struct Description {
 impl Description {
     /// Of any entries.
     pub fn of<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Description {
-        let describe = |Entry { fence, usage }: &Entry| {
-            let timeline = fence.timeline();
-            FenceDescription {
-                usage: *usage,
-                timeline: timeline.name().to_owned(),
-                timeline_id: timeline.id(),
-                seqno: fence.seqno(),
-                status: fence.status(),
-            }
+        let describe = |Entry { fence, usage }: &Entry| FenceDescription {
+            usage: *usage,
+            timeline: fence.timeline_name().as_ref().to_owned(),
+            timeline_id: fence.timeline_id(),
+            seqno: fence.seqno(),
+            status: fence.status(),
         };
         let mut entries: Vec<_> = entries.into_iter().map(describe).collect();
         entries.sort_by_key(|entry| (entry.usage, entry.timeline_id, entry.seqno));

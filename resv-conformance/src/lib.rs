@@ -37,6 +37,7 @@
 
 #![forbid(unsafe_code)]
 
+mod at_death;
 pub mod check;
 pub mod history;
 pub mod model;

@@ -3,7 +3,7 @@
 use super::report::{Misuse, Place, Report, tell};
 use super::thread::HeldLock;
 use super::{Signals, order, pending, sections, thread};
-use crate::fence::{Fence, Timeline};
+use crate::fence::{Fence, Timeline, TimelineId};
 use crate::lock::Context;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -186,7 +186,7 @@ pub(crate) fn settled(fence: &Fence) {
 
 /// A point of `of` is being made, with a timeline of its own.
 #[track_caller]
-pub(crate) fn pointed(own: &Timeline, of: &Timeline, seqno: u64) {
+pub(crate) fn pointed(own: TimelineId, of: &Timeline, seqno: u64) {
     pending::pointed(own, of, seqno);
 }
 

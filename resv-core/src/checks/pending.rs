@@ -19,7 +19,7 @@ pub(super) struct Point {
     pub(super) timeline: TimelineId,
     pub(super) seqno: u64,
     asked: Place,
-    /// The greatest seqno issued; `None` when the timeline is gone.
+    /// The greatest seqno issued; `None` when nobody can issue any more.
     last_issued: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn settled(fence: &Fence) {
 
 /// A point of `of` has been asked for, whose own timeline is `own`.
 #[track_caller]
-pub(super) fn pointed(own: &Timeline, of: &Timeline, seqno: u64) {
+pub(super) fn pointed(own: TimelineId, of: &Timeline, seqno: u64) {
     let point = Point {
         timeline: of.id(),
         seqno,
@@ -70,7 +70,7 @@ pub(super) fn pointed(own: &Timeline, of: &Timeline, seqno: u64) {
         last_issued: of.last_issued_if_alive(),
     };
     let mut pending = pending();
-    pending.points.insert(own.id(), point);
+    pending.points.insert(own, point);
     let oldest = (pending.points.len() > MAX_TIMELINES).then(|| pending.points.pop_first());
     drop(pending);
     drop(oldest);
@@ -101,7 +101,7 @@ pub(super) fn added(fence: &Fence, place: Place) {
         )
     };
     if let Some(issued) = ended_issued {
-        tell(lost(fence.timeline().name(), fence.seqno(), issued, place));
+        tell(lost(&fence.timeline_name(), fence.seqno(), issued, place));
     }
     if let Some(point) = point
         && let Some(last) = (point.last_issued)()

@@ -35,12 +35,13 @@
 
 use super::extra::Extra;
 use super::status::FenceStatus;
-use super::timeline::{Timeline, TimelineId};
+use super::timeline::{Line, TimelineId};
 use super::trace::Asked;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use resv_callbacks::Callbacks;
 // Only the owners of a reference read `composed`, and it is written before there is one; `next_callback`
 // makes names. Neither takes part in a protocol.
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64 as Counter};
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
@@ -64,15 +65,23 @@ pub struct FenceCell {
 /// the signaller [marks](FenceCell::attend) the outcome.
 #[derive(Default)]
 pub(super) struct Cold {
-    pub(super) timeline: Option<Timeline>,
+    pub(super) line: Option<Arc<Line>>,
     /// What few fences have: a hook, a deadline, children, or somebody composed of them.
     pub(super) extra: Option<Box<Extra>>,
+}
+
+impl Cold {
+    /// The timeline; for the owner of a reference.
+    pub(super) fn line(&self) -> &Arc<Line> {
+        let line = self.line.as_ref();
+        line.expect("a fence that is referenced has a timeline")
+    }
 }
 
 impl std::fmt::Debug for Cold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cold")
-            .field("timeline", &self.timeline)
+            .field("timeline", &self.line.as_ref().map(|line| line.name()))
             .finish_non_exhaustive()
     }
 }
@@ -95,7 +104,7 @@ impl FenceCell {
     /// Makes a vacant cell a fence that has one reference: a pending one, or one born signalled.
     pub(super) fn occupy(
         &self,
-        timeline: Timeline,
+        line: Arc<Line>,
         seqno: u64,
         pending: bool,
         extra: Option<Box<Extra>>,
@@ -108,8 +117,7 @@ impl FenceCell {
         // outcome is stored with Release in there). A
         // reader without a reference that reads the new fence here must not go on to believe that
         // the place it came from still holds the old one (step 3).
-        self.timeline
-            .store(timeline.id().as_raw(), Ordering::Release);
+        self.timeline.store(line.id().as_raw(), Ordering::Release);
         self.seqno.store(seqno, Ordering::Release);
         if pending {
             self.outcome.reopen(extra.is_some());
@@ -118,7 +126,7 @@ impl FenceCell {
         }
         {
             let mut cold = self.cold.lock();
-            cold.timeline = Some(timeline);
+            cold.line = Some(line);
             cold.extra = extra;
         }
         // Release: pairs with the Acquire increment in `try_acquire`.
@@ -126,14 +134,14 @@ impl FenceCell {
     }
 
     /// Ends the fence in this cell; the caller has dropped the last reference, and drops what it
-    /// owned: that may run foreign code.
-    pub(super) fn vacate(&self) -> (Option<Timeline>, Option<Box<Extra>>) {
+    /// owned.
+    pub(super) fn vacate(&self) -> (Option<Arc<Line>>, Option<Box<Extra>>) {
         if self.is_pending() {
             // A composed fence that nobody wants any more. It has no callbacks: they would keep it.
             drop(self.outcome.close(0));
         }
         let mut cold = self.cold.lock();
-        (cold.timeline.take(), cold.extra.take())
+        (cold.line.take(), cold.extra.take())
     }
 
     /// Whether the fence was made of others; for the owner of a reference.

@@ -33,7 +33,7 @@ use super::handle::Fence;
 use super::pool;
 use super::settle::spread;
 use super::status::{FenceError, FenceStatus};
-use super::timeline::Timeline;
+use super::timeline::Line;
 use super::trace;
 use std::cmp::Reverse;
 
@@ -165,20 +165,20 @@ pub(super) fn pending_parent(mode: Mode, children: Vec<Fence>, error: Option<Fen
         Mode::All => children.len(),
         Mode::Any => 1,
     };
-    let (timeline, cell) = (Timeline::new(name), pool::take());
+    let (line, cell) = (Line::new(name), pool::take());
     let composition = Composition {
         mode,
         children,
         pending,
         error,
         started: false,
-        own: Watcher::new(cell, timeline.id()),
+        own: Watcher::new(cell, line.id()),
     };
     let extra = Extra {
         composition: Some(composition),
         ..Extra::default()
     };
-    cell.occupy(timeline, 1, true, Some(Box::new(extra)));
+    cell.occupy(line, 1, true, Some(Box::new(extra)));
     let fence = Fence::from_cell(cell);
     trace::init(&fence);
     fence

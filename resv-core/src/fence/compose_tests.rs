@@ -76,6 +76,21 @@ fn u3_u4_unwrap_nested_yields_each_once() {
 }
 
 #[test]
+fn the_leaves_of_a_fence_that_is_not_all_are_itself_once() {
+    let (a, b) = (issue(), issue());
+    let (either, both) = (any(&[a.fence(), b.fence()]), all(&[a.fence(), b.fence()]));
+    a.signal();
+    b.signal();
+    // What is composed and has signalled counts as plain.
+    for fence in [issue().fence(), &either, &both] {
+        let mut leaves = fence.leaves();
+        assert_eq!(leaves.count_left(), 1);
+        assert_eq!(leaves.next().as_ref(), Some(fence));
+        assert_eq!((leaves.count_left(), leaves.next()), (0, None));
+    }
+}
+
+#[test]
 fn u5_u6_merge_lists_each_once() {
     let (a, b) = (issue(), issue());
     let merged = merge([a.fence(), b.fence()]);

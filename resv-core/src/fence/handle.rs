@@ -4,11 +4,12 @@ use super::cell::FenceCell;
 use super::extra::Extra;
 use super::pool;
 use super::status::FenceStatus;
-use super::timeline::{Timeline, TimelineId};
+use super::timeline::{Line, TimelineId};
 use super::trace;
 use resv_callbacks::Notify;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// A promise that somebody else keeps: it can be tested, waited for and called back.
 ///
@@ -56,21 +57,21 @@ impl Fence {
     /// assert!(resv_core::Fence::signaled().is_signaled());
     /// ```
     pub fn signaled() -> Fence {
-        let timeline = Timeline::new("signaled");
-        timeline.reach().advance(1);
-        let fence = Fence::new(timeline, 1, false, None);
+        let line = Line::new("signaled");
+        line.reach().advance(1);
+        let fence = Fence::new(line, 1, false, None);
         trace::signaled(&fence);
         fence
     }
 
     pub(super) fn new(
-        timeline: Timeline,
+        line: Arc<Line>,
         seqno: u64,
         pending: bool,
         extra: Option<Box<Extra>>,
     ) -> Fence {
         let cell = pool::take();
-        cell.occupy(timeline, seqno, pending, extra);
+        cell.occupy(line, seqno, pending, extra);
         let fence = Fence { cell };
         trace::init(&fence);
         fence
@@ -88,10 +89,10 @@ impl Fence {
         self.cell.key_parts().1
     }
 
-    /// The timeline. Takes a short lock; meant for descriptions.
-    pub fn timeline(&self) -> Timeline {
-        let timeline = self.cell.cold().lock().timeline.clone();
-        timeline.expect("a fence that is referenced has a timeline")
+    /// The timeline's name. Takes a short lock; meant for descriptions.
+    pub fn timeline_name(&self) -> Arc<str> {
+        let cold = self.cell.cold().lock();
+        Arc::clone(cold.line().name())
     }
 
     /// Whether the fence has signalled, with success or an error: one acquire load.
@@ -131,7 +132,7 @@ impl Fence {
     /// this one, or editing an object. A callback that panics does not keep the others from
     /// running; its panic goes on in the signaller afterwards.
     ///
-    /// This is where a wait starts: a [lazy](Timeline::issue_lazy) fence is asked for its work,
+    /// This is where a wait starts: a [lazy](super::Timeline::issue_lazy) fence is asked for its work,
     /// after the callback has been registered and with no lock held.
     ///
     /// # Errors
@@ -258,7 +259,7 @@ impl Hash for Fence {
 /// `TIMELINE:SEQNO`.
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.timeline().name(), self.seqno())
+        write!(f, "{}:{}", self.timeline_name(), self.seqno())
     }
 }
 

@@ -51,7 +51,7 @@ impl Timeline {
             ..Extra::default()
         };
         let seqno = self.next_seqno()?;
-        Ok(Signaler::new(self, seqno, Some(Box::new(extra))))
+        Ok(Signaler::new(self.line(), seqno, Some(Box::new(extra))))
     }
 }
 

@@ -5,6 +5,7 @@ use super::cell::FenceCell;
 use super::compose::pending_parent;
 use super::extra::{Composition, Mode, Watcher};
 use super::settle::spread;
+use super::timeline::Line;
 use super::*;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -89,8 +90,8 @@ fn f_07_a_revived_cell_is_a_whole_fence() {
             })
         };
         if let Some(fence) = Fence::try_acquire(cell) {
-            assert_eq!(fence.timeline().id(), fence.timeline_id());
-            assert!([ours.id(), other.id()].contains(&fence.timeline_id()));
+            let lines = [&ours, &other].map(|line| (line.id(), line.name()));
+            assert!(lines.contains(&(fence.timeline_id(), &fence.timeline_name())));
         }
         drop(dropper.join().expect("the dropper ends"));
     });
@@ -241,8 +242,7 @@ fn a_point_is_not_lost(sound: bool) {
         let point = if sound {
             ring.point(1)
         } else {
-            let own = Timeline::new("point");
-            let point = Signaler::new(&own, 1, None);
+            let point = Signaler::new(&Line::new("point"), 1, None);
             ring.reach().insert_without_looking_again(1, point)
         };
         signaller.join().expect("the signaller ends");
@@ -259,4 +259,34 @@ fn points_are_not_lost() {
 #[should_panic(expected = "lost")]
 fn points_known_bad_without_looking_again() {
     a_point_is_not_lost(false);
+}
+
+/// The last handle goes while the last fence signals: its own place is reached, later ones are
+/// cancelled, whoever is first. Once with the real end, once with one that forgets who else waits.
+fn a_timeline_ends(sound: bool) {
+    loom::model(move || {
+        let ring = Timeline::new("t");
+        let job = issue(&ring);
+        let (near, far) = (ring.point(1), ring.point(2));
+        let signaller = thread::spawn(move || job.signal());
+        if sound {
+            drop(ring);
+        } else {
+            ring.reach().end_after_and_forget(1);
+        }
+        assert_eq!(far.status(), FenceStatus::Error(FenceError::CANCELED));
+        signaller.join().expect("the signaller ends");
+        assert_eq!(near.status(), FenceStatus::Signaled, "lost");
+    });
+}
+
+#[test]
+fn the_end_of_a_timeline_cancels_what_nobody_reaches() {
+    a_timeline_ends(true);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn the_end_known_bad_forgetting_who_waits() {
+    a_timeline_ends(false);
 }

@@ -17,7 +17,7 @@
 
 use super::handle::Fence;
 use super::pool::Stable;
-use super::timeline::{Signaler, Timeline};
+use super::timeline::{Line, Signaler, Timeline};
 use crate::checks;
 #[cfg(loom)]
 use crate::sync::fence;
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 /// How far a timeline has come, and who waits for it to come further.
 ///
 /// In memory that stays, so that a signaler can have it without counting: the fence that it is to signal
-/// keeps the timeline, and the timeline keeps this.
+/// keeps the [`Line`], and that keeps this.
 pub(super) struct Reach {
     /// The greatest seqno that has signalled; 0 at first.
     completed: AtomicU64,
@@ -54,15 +54,42 @@ impl Reach {
         })
     }
 
-    /// The timeline is gone, so nobody uses this any more: cancels the points that were not reached.
-    pub(super) fn give_back(&'static self) {
-        let points = std::mem::take(&mut *self.points.lock());
-        // Relaxed, both: the next timeline gets it through the lock of the pool.
-        self.completed.store(0, Ordering::Relaxed);
-        self.waiting.store(0, Ordering::Relaxed);
-        REACHES.lock().put(self);
+    /// No seqno after `last` will be issued, nor a point asked for: cancels the points that nobody will
+    /// reach. For the others there is `last` itself, which signals at the latest when its signaler is
+    /// dropped.
+    pub(super) fn end_after(&self, last: u64) {
+        // Relaxed: who asked for a point had a handle of the timeline, and the last one has been dropped.
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let canceled = {
+            let mut points = self.points.lock();
+            // The greatest seqno is 2^64 - 2, so there is a next one.
+            let canceled = points.split_off(&(last + 1));
+            // Relaxed: a signaller that finds the old number finds less to do under the lock.
+            self.waiting.store(points.len(), Ordering::Relaxed);
+            canceled
+        };
         // With no lock held: they signal.
+        drop(canceled);
+    }
+
+    /// The known-bad variant of `end_after`: forgets that earlier points still wait.
+    #[cfg(all(test, loom))]
+    pub(super) fn end_after_and_forget(&self, last: u64) {
+        let mut points = self.points.lock();
+        let canceled = points.split_off(&(last + 1));
+        self.waiting.store(0, Ordering::Relaxed);
         drop(points);
+        drop(canceled);
+    }
+
+    /// The timeline and its fences are gone, so nobody uses this any more.
+    pub(super) fn give_back(&'static self) {
+        debug_assert!(self.points.lock().is_empty(), "a point that nobody reached");
+        // Relaxed: the next timeline gets it through the lock of the pool.
+        self.completed.store(0, Ordering::Relaxed);
+        REACHES.lock().put(self);
     }
 
     fn completed(&self) -> u64 {
@@ -139,10 +166,10 @@ impl Timeline {
     /// place that has been reached gives a fence that is born signalled.
     ///
     /// The point is an ordinary fence on a timeline of its own; it always signals with success,
-    /// except that it is [canceled](super::FenceError::CANCELED) when the timeline goes away, the
-    /// last handle of it and of its fences dropped: then nobody can reach the place any more. The
-    /// point itself does not keep the timeline. A composition of a fence of the timeline and of such a
-    /// point does, and if it has callbacks it keeps itself: reach the points that you ask for.
+    /// except that it is [canceled](super::FenceError::CANCELED) when the last handle of the timeline
+    /// is dropped before a fence was issued that reaches the place: then nobody can any more. Neither
+    /// fences nor points are handles. A callback may own one; if what it waits for is a point of that
+    /// very timeline, somebody else has to issue the fence.
     ///
     /// Asking again for a place gives the same fence. The timeline holds it until it is reached.
     ///
@@ -166,9 +193,9 @@ impl Timeline {
             return Fence::signaled();
         }
         // Made before the lock is taken, so that no signaller waits for the allocator.
-        let own = Timeline::new(&format!("{}@{seqno}", self.name()));
+        let own = Line::new(&format!("{}@{seqno}", self.name()));
         let point = Signaler::new(&own, 1, None);
-        checks::pointed(&own, self, seqno);
+        checks::pointed(own.id(), self, seqno);
         self.reach()
             .insert(seqno, point)
             .unwrap_or_else(Fence::signaled)

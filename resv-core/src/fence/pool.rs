@@ -92,13 +92,11 @@ pub(super) fn put(cell: &'static FenceCell) {
     }
 }
 
-/// Makes the cell vacant and returns the extra that the fence owned. Its timeline is dropped here,
-/// after the cell is back: the points of a timeline that goes are cancelled, which may panic.
+/// Makes the cell vacant and returns the extra that the fence owned.
 fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
-    let (timeline, extra) = cell.vacate();
-    trace::destroy(cell, timeline.as_ref());
+    let (line, extra) = cell.vacate();
+    trace::destroy(cell, line.as_deref());
     POOL.lock().put(cell);
-    drop(timeline);
     extra
 }
 

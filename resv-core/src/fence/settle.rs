@@ -128,8 +128,7 @@ impl Fence {
             // Nothing there: it has signalled already, as `any` does before its last child.
             let composition = cold.extra.as_mut()?.composition.as_mut()?;
             let error = composition.count(status)?;
-            let timeline = cold.timeline.as_ref();
-            let reach = timeline.expect("a fence in use has a timeline").reach();
+            let reach = cold.line().reach();
             let (callbacks, awaited) = self.close(reach, error);
             // Under the same lock as the count: no later child finds anything to count.
             Settled::new(callbacks, cold.extra.take(), awaited, error)

@@ -27,23 +27,62 @@ impl TimelineId {
     }
 }
 
-/// A sequence of fences that signal in order (Linux: a fence context).
+/// A sequence of fences that signal in order (Linux: a fence context): the right to issue them.
 ///
-/// Cloning gives another handle of the same timeline.
+/// Cloning gives another handle of the same timeline. Fences know their timeline and give no handle of
+/// it: who consumes fences cannot issue any. So when the last handle is dropped, the fences that have
+/// been issued are all that there will be.
 #[derive(Clone)]
 pub struct Timeline {
-    inner: Arc<Inner>,
+    issuer: Arc<Issuer>,
 }
 
-struct Inner {
-    id: TimelineId,
-    name: Box<str>,
+/// What the handles share.
+struct Issuer {
+    line: Arc<Line>,
     /// The greatest seqno issued; 0 at first.
     last: AtomicU64,
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        // Relaxed: who issued had a handle, and the `Arc` orders its drop before this one.
+        self.line.reach.end_after(self.last.load(Ordering::Relaxed));
+    }
+}
+
+/// What a fence keeps of its timeline, so that whoever signals it can have the [`Reach`] uncounted.
+pub(super) struct Line {
+    id: TimelineId,
+    name: Arc<str>,
     reach: &'static Reach,
 }
 
-impl Drop for Inner {
+impl Line {
+    pub(super) fn new(name: &str) -> Arc<Line> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Line {
+            id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            name: name.into(),
+            reach: Reach::take(),
+        })
+    }
+
+    pub(super) fn id(&self) -> TimelineId {
+        self.id
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// How far the timeline has come, and who waits for it to come further.
+    pub(super) fn reach(&self) -> &'static Reach {
+        self.reach
+    }
+}
+
+impl Drop for Line {
     fn drop(&mut self) {
         self.reach.give_back();
     }
@@ -55,30 +94,27 @@ impl Timeline {
 
     /// A new timeline. The name is for people; the identity is [`id`](Timeline::id).
     pub fn new(name: &str) -> Timeline {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Timeline {
-            inner: Arc::new(Inner {
-                id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
-                name: name.into(),
+            issuer: Arc::new(Issuer {
+                line: Line::new(name),
                 last: AtomicU64::new(0),
-                reach: Reach::take(),
             }),
         }
     }
 
     /// The identity.
     pub fn id(&self) -> TimelineId {
-        self.inner.id
+        self.line().id
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        &self.inner.name
+        &self.line().name
     }
 
     /// The greatest seqno issued so far; 0 if none.
     pub fn last_seqno(&self) -> u64 {
-        self.inner.last.load(Ordering::Relaxed)
+        self.issuer.last.load(Ordering::Relaxed)
     }
 
     /// Issues the next fence: its seqno is one more than the greatest so far.
@@ -91,31 +127,31 @@ impl Timeline {
     /// When the seqnos are used up.
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue(&self) -> Result<Signaler, SeqnoError> {
-        Ok(Signaler::new(self, self.next_seqno()?, None))
+        Ok(Signaler::new(self.line(), self.next_seqno()?, None))
     }
 
-    /// [`last_seqno`](Timeline::last_seqno), as long as the timeline lives.
+    /// [`last_seqno`](Timeline::last_seqno), as long as there is a handle.
     #[cfg(all(feature = "checks", not(loom)))]
     pub(crate) fn last_issued_if_alive(&self) -> Arc<dyn Fn() -> Option<u64> + Send + Sync> {
-        let inner = Arc::downgrade(&self.inner);
+        let issuer = Arc::downgrade(&self.issuer);
         Arc::new(move || {
-            Some(
-                Timeline {
-                    inner: inner.upgrade()?,
-                }
-                .last_seqno(),
-            )
+            let issuer = issuer.upgrade()?;
+            Some(Timeline { issuer }.last_seqno())
         })
     }
 
-    /// How far the timeline has come, and who waits for it to come further.
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.issuer.line
+    }
+
+    /// See [`Line::reach`].
     pub(super) fn reach(&self) -> &'static Reach {
-        self.inner.reach
+        self.line().reach
     }
 
     pub(super) fn next_seqno(&self) -> Result<u64, SeqnoError> {
         let last = self
-            .inner
+            .issuer
             .last
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
                 (last < Self::MAX_SEQNO).then_some(last + 1)
@@ -138,8 +174,8 @@ impl Timeline {
         if seqno == 0 || seqno > Self::MAX_SEQNO {
             return Err(SeqnoError::OutOfRange(seqno));
         }
-        self.inner.last.fetch_max(seqno, Ordering::Relaxed);
-        Ok(Signaler::new(self, seqno, None))
+        self.issuer.last.fetch_max(seqno, Ordering::Relaxed);
+        Ok(Signaler::new(self.line(), seqno, None))
     }
 }
 
@@ -188,18 +224,18 @@ impl std::error::Error for SeqnoError {}
 /// Dropping it without signalling signals [`FenceError::CANCELED`].
 #[must_use = "dropping a signaler cancels its fence"]
 pub struct Signaler {
-    /// Gone once it has signalled. The fence keeps its timeline, and so the reach.
+    /// Gone once it has signalled. The fence keeps its [`Line`], and so the reach.
     parts: Option<(Fence, &'static Reach)>,
 }
 
 impl Signaler {
     #[cfg_attr(feature = "checks", track_caller)]
-    pub(super) fn new(timeline: &Timeline, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
-        let fence = Fence::new(timeline.clone(), seqno, true, extra);
+    pub(super) fn new(line: &Arc<Line>, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
+        let fence = Fence::new(Arc::clone(line), seqno, true, extra);
         trace::emit(&fence);
         checks::issued(&fence);
         Signaler {
-            parts: Some((fence, timeline.reach())),
+            parts: Some((fence, line.reach())),
         }
     }
 

@@ -47,7 +47,7 @@
 
 use super::cell::FenceCell;
 use super::handle::Fence;
-use super::timeline::Timeline;
+use super::timeline::Line;
 
 /// The driver name of the fences of this library, in traces and descriptions.
 pub const DRIVER: &str = "resv";
@@ -55,7 +55,10 @@ pub const DRIVER: &str = "resv";
 /// Emits one event: the kernel's name for a step in a fence's life, and the kernel's fields.
 #[cfg(feature = "tracing")]
 macro_rules! emit {
-    ($name:literal, $timeline:expr, $seqno:expr $(, if $first:expr)?) => {
+    ($name:literal, $fence:ident $(, if $first:expr)?) => {
+        emit!($name, &*$fence.timeline_name(), $fence.timeline_id(), $fence.seqno() $(, if $first)?)
+    };
+    ($name:literal, $timeline:expr, $context:expr, $seqno:expr $(, if $first:expr)?) => {
         undisturbed(|| {
             $(if !$first {
                 return;
@@ -66,8 +69,8 @@ macro_rules! emit {
                 target: "dma_fence",
                 tracing::Level::TRACE,
                 driver = DRIVER,
-                timeline = $timeline.name(),
-                context = $timeline.id().as_raw(),
+                timeline = $timeline,
+                context = $context.as_raw(),
                 seqno = $seqno,
             );
         })
@@ -76,7 +79,7 @@ macro_rules! emit {
 
 #[cfg(not(feature = "tracing"))]
 macro_rules! emit {
-    ($name:literal, $timeline:expr, $seqno:expr) => {};
+    ($name:literal, $fence:ident) => {};
 }
 
 /// Runs what emits an event: without a panic of the subscriber, and not from within the subscriber.
@@ -104,13 +107,13 @@ pub fn undisturbed(emit: impl FnOnce()) {
 /// A fence was made.
 #[inline(always)]
 pub(super) fn init(_fence: &Fence) {
-    emit!("dma_fence_init", _fence.timeline(), _fence.seqno());
+    emit!("dma_fence_init", _fence);
 }
 
 /// A job is behind the fence.
 #[inline(always)]
 pub(super) fn emit(_fence: &Fence) {
-    emit!("dma_fence_emit", _fence.timeline(), _fence.seqno());
+    emit!("dma_fence_emit", _fence);
 }
 
 /// Somebody asks for the signal of a fence.
@@ -119,8 +122,7 @@ pub(super) fn enable_signal(_fence: &Fence) {
     #[cfg(feature = "tracing")]
     emit!(
         "dma_fence_enable_signal",
-        _fence.timeline(),
-        _fence.seqno(),
+        _fence,
         if _fence.cell().asked().is_first()
     );
 }
@@ -128,15 +130,20 @@ pub(super) fn enable_signal(_fence: &Fence) {
 /// The fence has signalled; its callbacks have not run.
 #[inline(always)]
 pub(super) fn signaled(_fence: &Fence) {
-    emit!("dma_fence_signaled", _fence.timeline(), _fence.seqno());
+    emit!("dma_fence_signaled", _fence);
 }
 
 /// The fence is no more; its cell is not yet another one's.
 #[inline(always)]
-pub(super) fn destroy(_cell: &FenceCell, _timeline: Option<&Timeline>) {
+pub(super) fn destroy(_cell: &FenceCell, _line: Option<&Line>) {
     #[cfg(feature = "tracing")]
-    if let Some(timeline) = _timeline {
-        emit!("dma_fence_destroy", timeline, _cell.key_parts().1);
+    if let Some(line) = _line {
+        emit!(
+            "dma_fence_destroy",
+            line.name().as_ref(),
+            line.id(),
+            _cell.key_parts().1
+        );
     }
 }
 
@@ -144,13 +151,13 @@ pub(super) fn destroy(_cell: &FenceCell, _timeline: Option<&Timeline>) {
 /// [`wait_end`] is owed.
 #[inline(always)]
 pub fn wait_start(_fence: &Fence) {
-    emit!("dma_fence_wait_start", _fence.timeline(), _fence.seqno());
+    emit!("dma_fence_wait_start", _fence);
 }
 
 /// A wait for `fence` has ended, in whatever way.
 #[inline(always)]
 pub fn wait_end(_fence: &Fence) {
-    emit!("dma_fence_wait_end", _fence.timeline(), _fence.seqno());
+    emit!("dma_fence_wait_end", _fence);
 }
 
 /// A wait that begins here and ends where this is dropped.

@@ -145,7 +145,7 @@ impl Fault for AnyIsNotKept {
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
-        let add = add.map(|entry| match entry.fence.timeline().name() {
+        let add = add.map(|entry| match &*entry.fence.timeline_name() {
             "any" => Entry {
                 fence: Fence::signaled(),
                 usage: entry.usage,
