@@ -55,7 +55,7 @@ enum Kind {
     },
     All(Vec<usize>),
     Any(Vec<usize>),
-    /// `all` of what was pending in these.
+    /// `all` of these, which were pending; what they were merged from was taken apart.
     Merged(Vec<usize>),
     Point {
         timeline: usize,
@@ -107,6 +107,20 @@ impl World {
             .filter_map(|&number| self.pick(number))
             .filter_map(|node| Some((node, self.nodes[node].fence.clone()?)))
             .unzip()
+    }
+
+    /// What nodes are taken apart to. A merged fence fails as these do: the parts themselves may show an
+    /// earlier error, which it does not know of.
+    fn take_apart(&self, mut nodes: Vec<usize>) -> BTreeSet<usize> {
+        let (mut seen, mut leaves) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(node) = nodes.pop() {
+            match &self.nodes[node].kind {
+                _ if !seen.insert(node) => {}
+                Kind::All(parts) | Kind::Merged(parts) => nodes.extend(parts),
+                _ => drop(leaves.insert(node)),
+            }
+        }
+        leaves
     }
 
     fn timeline(number: u8) -> usize {
@@ -242,9 +256,9 @@ impl World {
                     expected.len().max(1),
                     "a double, or a signalled one"
                 );
-                let pending = |&part: &usize| !self.nodes[part].is_done;
-                let parts = parts.into_iter().filter(pending).collect();
-                self.push(Kind::Merged(parts), fence, None);
+                let pending = |&leaf: &usize| !self.nodes[leaf].is_done;
+                let leaves = self.take_apart(parts).into_iter().filter(pending);
+                self.push(Kind::Merged(leaves.collect()), fence, None);
             }
             Step::Point { timeline, ahead } => {
                 let timeline = Self::timeline(*timeline);

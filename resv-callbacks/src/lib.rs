@@ -52,5 +52,8 @@ mod raw;
 mod sync;
 #[cfg(all(test, not(loom), not(shuttle)))]
 mod tests;
+#[cfg(tsan)]
+#[doc(hidden)]
+pub mod tsan;
 
 pub use raw::{Callback, Callbacks, Closed, Notify, TakenBack};

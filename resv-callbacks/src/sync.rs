@@ -1,7 +1,12 @@
 //! The one place that decides whether this crate runs on real primitives, on loom's or on shuttle's.
+//!
+//! Under `--cfg tsan` the mutex is the standard one made visible to ThreadSanitizer.
 
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
+    #[cfg(tsan)]
+    pub(crate) use crate::tsan::Mutex;
+    #[cfg(not(tsan))]
     pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicPtr, Ordering};
 }

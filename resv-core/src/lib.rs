@@ -72,10 +72,11 @@ pub mod lock;
 pub mod locked;
 pub mod semantics;
 mod sync;
+pub mod usage;
+
 #[cfg(tsan)]
 #[doc(hidden)]
-pub mod tsan;
-pub mod usage;
+pub use resv_callbacks::tsan;
 
 pub use backend::{Backend, Counters, Garbage, ReserveError, Room};
 pub use entry::{Entry, Key};

@@ -4,7 +4,8 @@
 //! reclamation keeps for a thread and for the process is made anew in each execution of a model.
 //! Counters that are only reported stay real.
 //!
-//! The mutex is the standard one, which on Linux is a futex and never allocates (B3).
+//! The mutex is the standard one, which on Linux is a futex and never allocates (B3). Under `--cfg tsan`
+//! it is made visible to ThreadSanitizer.
 
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
@@ -12,8 +13,12 @@ mod imp {
     #[cfg(feature = "crossbeam-epoch")]
     pub(crate) use std::thread::yield_now;
 
+    #[cfg(tsan)]
+    pub(crate) use resv_core::tsan::{Mutex as InnerMutex, MutexGuard};
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::{Mutex as InnerMutex, MutexGuard, PoisonError};
+    pub(crate) use std::sync::PoisonError;
+    #[cfg(not(tsan))]
+    pub(crate) use std::sync::{Mutex as InnerMutex, MutexGuard};
 
     /// Loads what only the calling thread may store at present: its own latest store.
     #[inline]

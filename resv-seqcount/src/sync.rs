@@ -1,4 +1,6 @@
 //! The one place that decides whether this crate runs on real primitives, on loom's or on shuttle's.
+//!
+//! Under `--cfg tsan` the mutex is the standard one made visible to ThreadSanitizer.
 
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
@@ -6,11 +8,16 @@ mod imp {
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-    pub(crate) type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+    #[cfg(tsan)]
+    use resv_core::tsan as mutex;
+    #[cfg(not(tsan))]
+    use std::sync as mutex;
+
+    pub(crate) type MutexGuard<'a, T> = mutex::MutexGuard<'a, T>;
 
     /// The standard mutex without poison: a futex, which never allocates (B3).
     #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+    pub(crate) struct Mutex<T>(mutex::Mutex<T>);
 
     impl<T> Mutex<T> {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
