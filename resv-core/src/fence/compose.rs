@@ -270,8 +270,7 @@ pub fn merge<'a>(fences: impl IntoIterator<Item = &'a Fence>) -> Fence {
     pending.sort_by_key(|fence| (fence.timeline_id(), Reverse(fence.seqno())));
     pending.dedup_by_key(|fence| fence.timeline_id());
     match pending.as_slice() {
-        [] => Fence::signaled(),
         [one] => one.clone(),
-        _ => Fence::all(&pending).unwrap_or_else(Fence::signaled),
+        several_or_none => Fence::all(several_or_none).unwrap_or_else(Fence::signaled),
     }
 }

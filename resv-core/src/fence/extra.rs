@@ -67,35 +67,29 @@ impl Extra {
 ///
 /// A cell is never freed and a composed fence has a timeline of its own, so "the fence in this cell,
 /// if it has this timeline" can be asked at any time.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(super) struct Watcher {
-    cell: CellRef,
+    cell: &'static FenceCell,
     timeline: TimelineId,
 }
 
-/// A cell, compared by address.
-#[derive(Clone, Copy)]
-struct CellRef(&'static FenceCell);
-
-impl PartialEq for CellRef {
-    fn eq(&self, other: &CellRef) -> bool {
-        std::ptr::eq(self.0, other.0)
+/// The timeline says it all.
+impl PartialEq for Watcher {
+    fn eq(&self, other: &Watcher) -> bool {
+        self.timeline == other.timeline
     }
 }
-
-impl Eq for CellRef {}
 
 impl Watcher {
     /// The fence that is in `cell` as long as it has `timeline`.
     pub(super) fn new(cell: &'static FenceCell, timeline: TimelineId) -> Watcher {
-        let cell = CellRef(cell);
         Watcher { cell, timeline }
     }
 
     /// The fence, if it is still there. Never with a lock held: what is in the cell by now may be
     /// another fence, whose last handle is then dropped here.
     pub(super) fn upgrade(self) -> Option<Fence> {
-        Fence::try_acquire(self.cell.0).filter(|fence| fence.timeline_id() == self.timeline)
+        Fence::try_acquire(self.cell).filter(|fence| fence.timeline_id() == self.timeline)
     }
 }
 
