@@ -44,6 +44,25 @@ impl Xorshift {
     }
 }
 
+/// Back ends and transactions ask this before they look for parts.
+#[test]
+fn a_fence_knows_whether_it_was_made_of_others() {
+    let (a, b) = (issue(), issue());
+    for made in [all(&[a.fence()]), any(&[a.fence(), b.fence()])] {
+        assert!(made.is_composed(), "{made}");
+    }
+    let merged = merge([a.fence(), b.fence()]);
+    assert!(merged.is_composed());
+    let point = Timeline::new("later").point(1);
+    let lone = merge([a.fence()]);
+    for plain in [a.fence(), &lone, &merge([]), &point, &Fence::signaled()] {
+        assert!(!plain.is_composed(), "{plain}");
+    }
+    // The memory of a composed fence is used again.
+    drop(merged);
+    assert!(!issue().fence().is_composed());
+}
+
 #[test]
 fn u1_sanitycheck() {
     let job = issue();
