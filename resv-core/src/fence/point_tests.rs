@@ -1,6 +1,7 @@
 //! Points: what the chain self-tests of section 7.2 of the specification say about them.
 
 use super::*;
+use std::collections::HashSet;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -8,6 +9,15 @@ fn jobs(timeline: &Timeline, count: usize) -> Vec<Signaler> {
     (0..count)
         .map(|_| timeline.issue().expect("a seqno is left"))
         .collect()
+}
+
+/// Other tests take places, too, but not between any two of these steps.
+#[test]
+fn what_a_timeline_shares_is_used_again() {
+    let places: HashSet<_> = (0..1000)
+        .map(|_| std::ptr::from_ref(Timeline::new("short").reach()))
+        .collect();
+    assert!(places.len() < 1000, "each timeline has taken new memory");
 }
 
 #[test]

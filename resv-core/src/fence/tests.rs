@@ -1,6 +1,8 @@
 //! The fence self-tests of section 7.1 of the specification, and the rules F-01 to F-06.
 
 use super::*;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
@@ -46,6 +48,23 @@ fn t3_t4_callbacks_run_once_and_are_handed_back_when_late() {
     assert_eq!(runs.load(Ordering::Relaxed), 1);
     late(fence.status());
     assert_eq!(runs.load(Ordering::Relaxed), 11);
+}
+
+/// Handles are equal if they are of one fence, and go into maps as such.
+#[test]
+fn fences_are_told_apart() {
+    let jobs: Vec<_> = (0..64).map(|_| issue()).collect();
+    assert_ne!(jobs[0].fence(), jobs[1].fence());
+    let fences: HashSet<_> = jobs
+        .iter()
+        .chain(&jobs)
+        .map(|job| job.fence().clone())
+        .collect();
+    assert_eq!(fences.len(), 64);
+    let hash =
+        |job: &Signaler| BuildHasherDefault::<DefaultHasher>::default().hash_one(job.fence());
+    let hashes: HashSet<_> = jobs.iter().map(hash).collect();
+    assert!(hashes.len() > 1, "all of them in one bucket");
 }
 
 #[test]
