@@ -68,6 +68,7 @@ impl<T> Stable<T> {
         self.free.push(place);
     }
 
+    /// Called when there is none left.
     #[cold]
     fn grow(&mut self, vacant: impl FnMut() -> T) {
         let count = self.capacity.clamp(FIRST_CHUNK, MAX_CHUNK);
@@ -75,7 +76,7 @@ impl<T> Stable<T> {
         let chunk: &'static [T] = Box::leak(chunk);
         self.capacity += count;
         self.chunks.push(chunk);
-        self.free.reserve(self.capacity - self.free.len());
+        self.free.reserve(self.capacity);
         self.free.extend(chunk.iter().rev());
     }
 }

@@ -246,9 +246,11 @@ fn a_callback_that_panics_does_not_stop_the_others() {
 #[test]
 fn seqnos_count_up_and_refuse_the_ends() {
     let ring = Timeline::new("ring");
+    assert_eq!(ring.last_seqno(), 0);
     assert_eq!(ring.issue().expect("seqno").fence().seqno(), 1);
     assert_eq!(ring.issue_at(7).expect("seqno").fence().seqno(), 7);
     assert_eq!(ring.issue_at(3).expect("seqno").fence().seqno(), 3);
+    assert_eq!(ring.last_seqno(), 7, "the greatest, not the latest");
     assert_eq!(ring.issue().expect("seqno").fence().seqno(), 8);
     assert_eq!(ring.issue_at(0).err(), Some(SeqnoError::OutOfRange(0)));
     assert_eq!(
@@ -257,6 +259,28 @@ fn seqnos_count_up_and_refuse_the_ends() {
     );
     assert!(ring.issue_at(Timeline::MAX_SEQNO).is_ok());
     assert_eq!(ring.issue().err(), Some(SeqnoError::Exhausted));
+}
+
+/// Handles of one timeline are equal, those of another of the same name are not.
+#[test]
+fn timelines_are_told_apart() {
+    let ring = Timeline::new("ring");
+    assert_eq!(ring, ring.clone());
+    assert_ne!(ring, Timeline::new("ring"));
+}
+
+/// An error names the place, the cause and the remedy, if there is one.
+#[test]
+fn errors_say_what_is_wrong() {
+    let out_of_range = SeqnoError::OutOfRange(0).to_string();
+    assert!(out_of_range.contains("seqno 0 ") && out_of_range.contains("from 1 to"));
+    assert!(
+        SeqnoError::Exhausted
+            .to_string()
+            .contains("use a new timeline")
+    );
+    assert!(FenceError::CANCELED.to_string().contains("canceled"));
+    assert!(FenceError::IO.to_string().contains("errno 5"));
 }
 
 #[test]
