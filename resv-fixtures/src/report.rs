@@ -33,7 +33,7 @@ pub fn is_lucky(property: &str) -> bool {
 }
 
 /// Properties with two threads that run freely.
-const RACES: [&str; 7] = [
+const RACES: [&str; 8] = [
     "contract::b1_a_read_is_of_one_instant",
     "contract::b2_idle_was_true",
     "contract::b2_a_visit_that_shows_nothing_was_true",
@@ -41,6 +41,7 @@ const RACES: [&str; 7] = [
     "contract::b9_two_writers_lose_nothing",
     "fences::f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle",
     "locks::l_01_one_holder_at_a_time_in_all_mixes",
+    "waits::a_wait_that_follows_covers_what_comes_later",
 ];
 
 /// Every property of the suite.

@@ -52,6 +52,7 @@ fn t3_t4_callbacks_run_once_and_are_handed_back_when_late() {
 
 /// Handles are equal if they are of one fence, and go into maps as such.
 #[test]
+#[expect(clippy::mutable_key_type, reason = "the key is the address")]
 fn fences_are_told_apart() {
     let jobs: Vec<_> = (0..64).map(|_| issue()).collect();
     assert_ne!(jobs[0].fence(), jobs[1].fence());

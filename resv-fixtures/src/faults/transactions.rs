@@ -1,15 +1,15 @@
 //! Defects that show when many objects are locked together: a lock that is not one lock, or not the
 //! object's own, and a holder that is taken to be the only one of its thread.
 
-use crate::fault::{Fault, ONE, lock, now};
+use crate::fault::{Fault, ONE, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
     Backend, Entry, Held, Key, Locked, ObjectLock, ReserveError, Room, UsageLevels,
     WritersReadersOthers,
 };
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
@@ -89,18 +89,20 @@ impl Fault for LockPerThread {
     }
 }
 
-/// See its fixture. Every other object shares its lock with the one before it.
+/// See its fixture. Every other object of a thread shares its lock with the one before it. Of a thread, as
+/// each property has one of its own: which objects are neighbours does not depend on who ran before.
 pub struct NeighboursShareALock {
     lock: Arc<ObjectLock>,
 }
 
 impl Default for NeighboursShareALock {
     fn default() -> Self {
-        static ONE_BEFORE: Mutex<Option<Arc<ObjectLock>>> = Mutex::new(None);
-        let mut before = lock(&ONE_BEFORE);
-        let lock = before.take().unwrap_or_else(|| {
+        thread_local! {
+            static ONE_BEFORE: Cell<Option<Arc<ObjectLock>>> = const { Cell::new(None) };
+        }
+        let lock = ONE_BEFORE.take().unwrap_or_else(|| {
             let new = Arc::default();
-            *before = Some(Arc::clone(&new));
+            ONE_BEFORE.set(Some(Arc::clone(&new)));
             new
         });
         NeighboursShareALock { lock }
