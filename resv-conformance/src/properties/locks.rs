@@ -274,19 +274,23 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
         let objects = &objects::<S, B>(2);
         let (a, b) = (&objects[0], &objects[1]);
         let (oldest_begins, middle_may_begin) = mpsc::channel();
+        // It gives up `a` before `b`, which the youngest is to find free.
+        let (oldest_is_done, youngest_may_come) = mpsc::channel();
         let (middle_is_back, youngest_may_begin) = mpsc::channel();
         let (first_cross, second_cross) = (&Meeting::of(2), &Meeting::of(2));
         let runs = thread::scope(|scope| {
             let oldest = scope.spawn(move || {
                 let mut runs = 0;
-                transact(class, |tx| {
+                let runs = transact(class, |tx| {
                     runs += 1;
                     tx.lock(a)?;
                     oldest_begins.send(()).expect("the middle one waits");
                     first_cross.wait();
                     tx.lock(b)?;
                     Ok(runs)
-                })
+                });
+                oldest_is_done.send(()).expect("the middle one waits");
+                runs
             });
             let middle = scope.spawn(move || {
                 middle_may_begin.recv().expect("the oldest begins");
@@ -302,6 +306,7 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
                     assert_eq!(tx.held(), 1, "what it backed off for comes first");
                     tx.lock(a)?;
                     if runs == 2 {
+                        youngest_may_come.recv().expect("the oldest ends");
                         middle_is_back.send(()).expect("the youngest waits");
                         second_cross.wait();
                     }
