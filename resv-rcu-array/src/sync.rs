@@ -14,11 +14,13 @@ mod imp {
     pub(crate) use std::thread::yield_now;
 
     #[cfg(tsan)]
-    pub(crate) use resv_core::tsan::{Mutex as InnerMutex, MutexGuard};
+    use resv_core::tsan as mutex;
+    #[cfg(not(tsan))]
+    use std::sync as mutex;
+
+    pub(crate) use mutex::{Mutex as InnerMutex, MutexGuard};
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::PoisonError;
-    #[cfg(not(tsan))]
-    pub(crate) use std::sync::{Mutex as InnerMutex, MutexGuard};
 
     /// Loads what only the calling thread may store at present: its own latest store.
     #[inline]

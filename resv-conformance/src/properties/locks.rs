@@ -274,8 +274,8 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
         let objects = &objects::<S, B>(2);
         let (a, b) = (&objects[0], &objects[1]);
         let (oldest_begins, middle_may_begin) = mpsc::channel();
-        // It gives up `a` before `b`, which the youngest is to find free.
-        let (oldest_is_done, youngest_may_come) = mpsc::channel();
+        // The oldest gives up `a` before `b`, and the youngest is to find `b` free.
+        let (oldest_is_done, middle_may_call) = mpsc::channel();
         let (middle_is_back, youngest_may_begin) = mpsc::channel();
         let (first_cross, second_cross) = (&Meeting::of(2), &Meeting::of(2));
         let runs = thread::scope(|scope| {
@@ -306,7 +306,7 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
                     assert_eq!(tx.held(), 1, "what it backed off for comes first");
                     tx.lock(a)?;
                     if runs == 2 {
-                        youngest_may_come.recv().expect("the oldest ends");
+                        middle_may_call.recv().expect("the oldest ends");
                         middle_is_back.send(()).expect("the youngest waits");
                         second_cross.wait();
                     }
