@@ -137,6 +137,19 @@ fn u8_u9_merge_of_compositions_and_a_stub() {
     assert_eq!(unwrap(&complex), expected);
 }
 
+/// What fuzzing `compose` found its model to be wrong about: the composition that was merged shows the
+/// error of a leaf that had failed by then, the merged fence that of the one that was left.
+#[test]
+fn a_merged_fence_fails_as_what_was_pending() {
+    let (failed, left) = (issue(), issue());
+    let both = all(&[failed.fence(), left.fence()]);
+    failed.signal_error(FenceError::IO);
+    let merged = merge([&both]);
+    drop(left);
+    assert_eq!(both.status(), FenceStatus::Error(FenceError::IO));
+    assert_eq!(merged.status(), FenceStatus::Error(FenceError::CANCELED));
+}
+
 #[test]
 fn u10_merge_complex_seqno() {
     let (c0, c1) = (Timeline::new("c0"), Timeline::new("c1"));
