@@ -187,6 +187,9 @@ fn l_03_a_closure_that_backs_off_is_run_again() {
     for class in &CLASSES {
         let objects = &objects(2);
         let (both, crossed) = (&Barrier::new(2), &AtomicUsize::new(0));
+        // The one that goes through gives up one lock after the other: the other one goes on when
+        // both are free, or it might meet it again.
+        let over = &Barrier::new(2);
         thread::scope(|scope| {
             for [first, second] in [[0, 1], [1, 0]] {
                 scope.spawn(move || {
@@ -194,6 +197,9 @@ fn l_03_a_closure_that_backs_off_is_run_again() {
                     exec_in::<_, Infallible>(class, |tx| {
                         runs += 1;
                         let was_held = tx.held();
+                        if runs == 2 {
+                            over.wait();
+                        }
                         let _first = tx.lock(&objects[first])?;
                         if runs == 1 {
                             assert_eq!(was_held, 0);
@@ -207,6 +213,9 @@ fn l_03_a_closure_that_backs_off_is_run_again() {
                         Ok(())
                     })
                     .unwrap();
+                    if runs == 1 {
+                        over.wait();
+                    }
                 });
             }
         });

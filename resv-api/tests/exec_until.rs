@@ -134,6 +134,7 @@ fn the_time_is_for_all_runs_together() {
             let objects = &objects(2);
             let (both_hold, late) = (&Barrier::new(2), &Barrier::new(2));
             let (older_begins, younger_may_begin) = mpsc::channel();
+            let (older_ends, younger_may_go_on) = mpsc::channel();
             let runs = thread::scope(|scope| {
                 scope.spawn(move || {
                     let older = exec_in::<_, ReserveError>(class, |tx| {
@@ -147,6 +148,7 @@ fn the_time_is_for_all_runs_together() {
                         Ok(())
                     });
                     older.expect("no memory is needed");
+                    older_ends.send(()).expect("the younger one listens");
                 });
                 let younger = scope.spawn(move || {
                     younger_may_begin.recv().expect("the older one begins");
@@ -154,6 +156,10 @@ fn the_time_is_for_all_runs_together() {
                     let time = if keeps { SHORT } else { LONG };
                     let ended = exec_until_in::<_, TimedOut>(class, time, |tx| {
                         runs += 1;
+                        if runs == 2 {
+                            // Not before both are free: the older one gives up one after the other.
+                            younger_may_go_on.recv().expect("the older one ends");
+                        }
                         tx.lock(&objects[1])?;
                         if runs == 1 {
                             both_hold.wait();
@@ -167,6 +173,7 @@ fn the_time_is_for_all_runs_together() {
                         let batch = lock_all_until_in(class, Duration::ZERO, &slice);
                         assert_eq!(batch.err(), Some(TimedOut));
                         late.wait();
+                        younger_may_go_on.recv().expect("the older one ends");
                     }
                     (ended, runs)
                 });

@@ -135,10 +135,16 @@ fn crosswise<S: Semantics, B: Backend>(
     gives_up: bool,
 ) -> [Result<usize, &'static str>; 2] {
     let both_hold = &Meeting::of(2);
+    // The winner gives up one object after the other. The loser comes back when both are free, or it
+    // may meet the winner again.
+    let winner_is_done = &Meeting::of(2);
     let cross = |first: usize, second: usize| {
         let mut runs = 0;
-        exec_in(class, |tx| {
+        let ended = exec_in(class, |tx| {
             runs += 1;
+            if runs == 2 {
+                winner_is_done.wait();
+            }
             let _first = tx.lock(&objects[first])?;
             if runs == 1 {
                 both_hold.wait();
@@ -148,7 +154,11 @@ fn crosswise<S: Semantics, B: Backend>(
                 Err(_) if gives_up => Err(ExecError::Failed("gave up")),
                 Err(backoff) => Err(backoff.into()),
             }
-        })
+        });
+        if ended == Ok(1) && !gives_up {
+            winner_is_done.wait();
+        }
+        ended
     };
     thread::scope(|scope| {
         let other = scope.spawn(|| cross(1, 0));
@@ -274,8 +284,9 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
         let objects = &objects::<S, B>(2);
         let (a, b) = (&objects[0], &objects[1]);
         let (oldest_begins, middle_may_begin) = mpsc::channel();
-        // The oldest gives up `a` before `b`, and the youngest is to find `b` free.
+        // Who is done gives up `a` before `b`: who finds `a` free waits until `b` is, too.
         let (oldest_is_done, middle_may_call) = mpsc::channel();
+        let (middle_is_done, youngest_may_end) = mpsc::channel();
         let (middle_is_back, youngest_may_begin) = mpsc::channel();
         let (first_cross, second_cross) = (&Meeting::of(2), &Meeting::of(2));
         let runs = thread::scope(|scope| {
@@ -295,7 +306,7 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
             let middle = scope.spawn(move || {
                 middle_may_begin.recv().expect("the oldest begins");
                 let mut runs = 0;
-                transact(class, |tx| {
+                let runs = transact(class, |tx| {
                     runs += 1;
                     if runs == 1 {
                         tx.lock(b)?;
@@ -312,13 +323,18 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
                     }
                     tx.lock(b)?;
                     Ok(runs)
-                })
+                });
+                middle_is_done.send(()).expect("the youngest waits");
+                runs
             });
             let youngest = scope.spawn(move || {
                 youngest_may_begin.recv().expect("the middle one is back");
                 let mut runs = 0;
                 transact(class, |tx| {
                     runs += 1;
+                    if runs == 2 {
+                        youngest_may_end.recv().expect("the middle one ends");
+                    }
                     tx.lock(b)?;
                     if runs == 1 {
                         second_cross.wait();
