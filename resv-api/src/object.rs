@@ -5,7 +5,7 @@ use crate::kind::DefaultBackend;
 use crate::recorded::ObjectId;
 use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
-use crate::wait::{Until, Waitable, wait_all};
+use crate::wait::{Until, Waitable, wait_all_asking};
 use resv_core::{
     Access, Backend, Counters, Fence, Key, ReserveError, Semantics, UsageLevels, Waited,
 };
@@ -133,14 +133,14 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// the first error is reported.
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait(&self, access: Access, until: impl Into<Until>) -> Waited {
-        let until = until.into().fixed();
+        let until = until.into();
         if self.is_idle(access) {
             return Waited::Signaled;
         }
         if until.is_poll() {
             return Waited::TimedOut;
         }
-        wait_all(&pending(&self.waits_for(access)), until)
+        wait_all_asking(&pending(&self.waits_for(access)), until)
     }
 
     /// Sleeps until the object has nothing left that `access` must wait for, fences that are added
@@ -155,13 +155,15 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// before memory is moved or freed.
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait_until_idle(&self, access: Access, until: impl Into<Until>) -> Waited {
-        let until = until.into().fixed();
+        let mut until = until.into();
         let mut ended = Waited::Signaled;
         while !self.is_idle(access) {
             if until.is_poll() {
                 return Waited::TimedOut;
             }
-            match wait_all(&pending(&self.waits_for(access)), until) {
+            // One time for all rounds.
+            until = until.fixed();
+            match wait_all_asking(&pending(&self.waits_for(access)), until) {
                 // A fence may have been added meanwhile, or everything may have signalled at the last
                 // moment: only the object can tell.
                 Waited::Signaled | Waited::TimedOut => {}

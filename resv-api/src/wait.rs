@@ -37,8 +37,9 @@ use std::time::{Duration, Instant};
 /// How long a wait may sleep.
 ///
 /// Functions take `impl Into<Until>`: a [`Duration`] is a timeout from the call on, an [`Instant`] a
-/// deadline, `None` means for ever. A zero timeout and a deadline that has passed make the wait a
-/// pure poll, which never sleeps.
+/// deadline, `None` means for ever. A zero timeout and a deadline that has passed at the call make the
+/// wait a pure poll, which never sleeps and asks no lazy fence for its work. Any other time asks, however
+/// short it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// Until it has signalled, however long that takes.
@@ -244,6 +245,7 @@ impl Complete for SetTo {
 /// Registers with each of `groups` until one is found ready, sleeps until one is, and takes the
 /// callbacks back. The index of the first that was.
 fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<usize> {
+    let deadline = until.deadline();
     let event = Arc::new(Event::new());
     let mut registered = Vec::with_capacity(groups.len());
     for (index, group) in groups.iter().enumerate() {
@@ -255,7 +257,7 @@ fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<usize> {
             break;
         }
     }
-    event.wait(until.deadline())
+    event.wait(deadline)
 }
 
 /// Sleeps until every fence of `what` has signalled.
@@ -267,13 +269,26 @@ fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<usize> {
 /// A thread that has to signal one of the fences itself must not call this.
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn wait_all<W: Waitable + ?Sized>(what: &W, until: impl Into<Until>) -> Waited {
-    let until = until.into().fixed();
-    if let Some(done) = outcome(what) {
-        return done;
+    let until = until.into();
+    match outcome(what) {
+        Some(done) => done,
+        None if until.is_poll() => Waited::TimedOut,
+        None => sleep_for_all(what, until),
     }
-    if until.is_poll() {
-        return Waited::TimedOut;
+}
+
+/// [`wait_all`] for whoever has found that `until` permits a sleep, however little is left of it by now.
+#[cfg_attr(feature = "checks", track_caller)]
+pub(crate) fn wait_all_asking<W: Waitable + ?Sized>(what: &W, until: Until) -> Waited {
+    match outcome(what) {
+        Some(done) => done,
+        None => sleep_for_all(what, until),
     }
+}
+
+/// Asks lazy fences for their work, even if the time is over by now, and sleeps.
+#[cfg_attr(feature = "checks", track_caller)]
+fn sleep_for_all<W: Waitable + ?Sized>(what: &W, until: Until) -> Waited {
     checks::waiting_all(|visit| what.visit_fences(&mut |fence| visit(fence)));
     sleep_for_any(&[what], until);
     outcome(what).unwrap_or(Waited::TimedOut)
@@ -319,7 +334,7 @@ impl WaitedAny {
 /// A thread that has to signal one of the fences itself must not call this.
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn wait_any<W: Waitable>(groups: &[W], until: impl Into<Until>) -> WaitedAny {
-    let until = until.into().fixed();
+    let until = until.into();
     let found = match lowest_ready(groups) {
         None if !groups.is_empty() && !until.is_poll() => {
             checks::waiting_any(groups.len(), |at, visit| {

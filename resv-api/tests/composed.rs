@@ -2,13 +2,13 @@
 
 use resv_api::{
     Access, Backend, BackendKind, Edit, Entry, ExclusiveShared, Fence, Locked, Resv, Semantics,
-    SemanticsKind, Signaler, Timeline, Usage, UsageLevels, Waited, WritersReadersOthers,
-    new_reservation,
+    SemanticsKind, Signaler, Timeline, Until, Usage, UsageLevels, Waited, WaitedAny,
+    WritersReadersOthers, new_reservation, wait_all, wait_any,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn issue(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("a seqno is left")
@@ -203,4 +203,53 @@ fn a_lazy_fence_is_asked_only_by_who_must_wait_for_it() {
         assert_eq!(calls.load(Ordering::Relaxed), 1);
     }
     evict.signal();
+}
+
+/// Section 3.4: who waits for a nanosecond again and again gets an eviction in the end, as each of the
+/// waits asks for it, although its time is over before a sleep could begin. A deadline that has passed at
+/// the call is a poll.
+#[test]
+fn lazy_the_shortest_wait_asks_and_one_that_is_late_does_not() {
+    type Object = Resv<UsageLevels, resv_api::DefaultBackend>;
+    type Wait = fn(&Object, Until) -> bool;
+    let waits: [(&str, Wait); 5] = [
+        ("an object", |object, until| {
+            object.wait(Access::Move, until) == Waited::TimedOut
+        }),
+        ("an object, until it is idle", |object, until| {
+            object.wait_until_idle(Access::Move, until) == Waited::TimedOut
+        }),
+        ("a snapshot", |object, until| {
+            object.snapshot().wait(until) == Waited::TimedOut
+        }),
+        ("all", |object, until| {
+            wait_all(&[object.snapshot()], until) == Waited::TimedOut
+        }),
+        ("any", |object, until| {
+            wait_any(&[object.snapshot()], until) == WaitedAny::TimedOut
+        }),
+    ];
+    for (what, wait) in waits {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        let hook = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        let evict = Timeline::new("kfd").issue_lazy(hook).expect("a seqno");
+        let object = Object::default();
+        let mut guard = object.lock();
+        let mut slots = guard.reserve(1).expect("memory");
+        slots.add(evict.fence(), Usage::Bookkeep);
+        drop(guard);
+        let now = Until::Deadline(Instant::now());
+        for late in [now, Until::Timeout(Duration::ZERO)] {
+            assert!(wait(&object, late), "{what}");
+            assert_eq!(calls.load(Ordering::Relaxed), 0, "{what}");
+        }
+        assert!(
+            wait(&object, Until::Timeout(Duration::from_nanos(1))),
+            "{what}"
+        );
+        assert_eq!(calls.load(Ordering::Relaxed), 1, "{what}");
+    }
 }
