@@ -15,6 +15,12 @@ need() {
     fi
 }
 
+# as_tested PROGRAM ARGUMENT...: runs a program as `scripts/test` has built it, or builds it like that.
+as_tested() {
+    cargo test --locked --quiet --workspace --no-run
+    "${CARGO_TARGET_DIR:-target}/debug/$1" "${@:2}"
+}
+
 # quick?: whether --quick was given to the script.
 quick=false
 for argument in "$@"; do
