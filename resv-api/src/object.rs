@@ -5,7 +5,7 @@ use crate::kind::DefaultBackend;
 use crate::recorded::ObjectId;
 use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
-use crate::wait::{Until, Waitable, wait_all_asking};
+use crate::wait::{Until, Waitable, sleep_for_all};
 use resv_core::{
     Access, Backend, Counters, Fence, Key, ReserveError, Semantics, UsageLevels, Waited,
 };
@@ -140,7 +140,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         if until.is_poll() {
             return Waited::TimedOut;
         }
-        wait_all_asking(&pending(&self.waits_for(access)), until)
+        sleep_for_all(&pending(&self.waits_for(access)), until)
     }
 
     /// Sleeps until the object has nothing left that `access` must wait for, fences that are added
@@ -163,7 +163,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
             }
             // One time for all rounds.
             until = until.fixed();
-            match wait_all_asking(&pending(&self.waits_for(access)), until) {
+            match sleep_for_all(&pending(&self.waits_for(access)), until) {
                 // A fence may have been added meanwhile, or everything may have signalled at the last
                 // moment: only the object can tell.
                 Waited::Signaled | Waited::TimedOut => {}

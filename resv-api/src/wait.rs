@@ -277,18 +277,10 @@ pub fn wait_all<W: Waitable + ?Sized>(what: &W, until: impl Into<Until>) -> Wait
     }
 }
 
-/// [`wait_all`] for whoever has found that `until` permits a sleep, however little is left of it by now.
+/// The rest of [`wait_all`], once it is known to be no poll: lazy fences are asked for their work, even if
+/// the time is over by now.
 #[cfg_attr(feature = "checks", track_caller)]
-pub(crate) fn wait_all_asking<W: Waitable + ?Sized>(what: &W, until: Until) -> Waited {
-    match outcome(what) {
-        Some(done) => done,
-        None => sleep_for_all(what, until),
-    }
-}
-
-/// Asks lazy fences for their work, even if the time is over by now, and sleeps.
-#[cfg_attr(feature = "checks", track_caller)]
-fn sleep_for_all<W: Waitable + ?Sized>(what: &W, until: Until) -> Waited {
+pub(crate) fn sleep_for_all<W: Waitable + ?Sized>(what: &W, until: Until) -> Waited {
     checks::waiting_all(|visit| what.visit_fences(&mut |fence| visit(fence)));
     sleep_for_any(&[what], until);
     outcome(what).unwrap_or(Waited::TimedOut)

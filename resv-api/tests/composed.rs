@@ -14,6 +14,17 @@ fn issue(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("a seqno is left")
 }
 
+/// A lazy job, and how often it has been asked for.
+fn lazy() -> (Arc<AtomicUsize>, Signaler) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let hook = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    };
+    let job = Timeline::new("kfd").issue_lazy(hook);
+    (calls, job.expect("a seqno is left"))
+}
+
 fn all(fences: &[&Fence]) -> Fence {
     Fence::all(fences.iter().copied()).expect("not empty")
 }
@@ -175,13 +186,7 @@ fn replacing_by_a_composed_fence_puts_all_leaves_there() {
 /// The property of section 3.4: an eviction fence in an object is asked only by who must wait for it.
 #[test]
 fn a_lazy_fence_is_asked_only_by_who_must_wait_for_it() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&calls);
-    let evict = Timeline::new("kfd")
-        .issue_lazy(move || {
-            count.fetch_add(1, Ordering::Relaxed);
-        })
-        .expect("a seqno is left");
+    let (calls, evict) = lazy();
     let buffer = Resv::<UsageLevels, resv_api::DefaultBackend>::default();
     let mut guard = buffer.lock();
     let both = all(&[evict.fence(), issue(&Timeline::new("gfx")).fence()]);
@@ -230,12 +235,7 @@ fn lazy_the_shortest_wait_asks_and_one_that_is_late_does_not() {
         }),
     ];
     for (what, wait) in waits {
-        let calls = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&calls);
-        let hook = move || {
-            count.fetch_add(1, Ordering::Relaxed);
-        };
-        let evict = Timeline::new("kfd").issue_lazy(hook).expect("a seqno");
+        let (calls, evict) = lazy();
         let object = Object::default();
         let mut guard = object.lock();
         let mut slots = guard.reserve(1).expect("memory");
