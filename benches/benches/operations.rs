@@ -3,7 +3,7 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
+use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::seqcount::Seqcount;
 use resv_benches::Fixture;
 use resv_core::{Access, Backend, Locked};
@@ -20,7 +20,6 @@ macro_rules! for_each_backend {
         for n in SIZES {
             $bench::<Seqcount>(&mut group, n);
             $bench::<RcuArray<Stable>>(&mut group, n);
-            $bench::<RcuArray<Epoch>>(&mut group, n);
             $bench::<RcuArray<ArcSwapped>>(&mut group, n);
             $bench::<Locked>(&mut group, n);
         }

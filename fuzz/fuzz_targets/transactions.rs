@@ -155,7 +155,6 @@ fn of_semantics<S: Semantics>() -> Vec<Box<dyn World>> {
         Objects::<S, Locked>::boxed(),
         Objects::<S, seqcount::Seqcount>::boxed(),
         Objects::<S, rcu_array::RcuArray>::boxed(),
-        Objects::<S, rcu_array::RcuArray<rcu_array::Epoch>>::boxed(),
         Objects::<S, rcu_array::RcuArray<rcu_array::ArcSwapped>>::boxed(),
     ]
 }

@@ -180,11 +180,6 @@ macro_rules! with_backend {
                 type $B = resv_rcu_array::RcuArray;
                 $body
             }
-            #[cfg(feature = "epoch")]
-            BackendKind::RcuArrayEpoch => {
-                type $B = resv_rcu_array::RcuArray<resv_rcu_array::Epoch>;
-                $body
-            }
             #[cfg(feature = "arc-swap")]
             BackendKind::RcuArrayArcSwap => {
                 type $B = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;

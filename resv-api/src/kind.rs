@@ -12,14 +12,8 @@ pub type DefaultBackend = resv_seqcount::Seqcount;
 pub type DefaultBackend = resv_rcu_array::RcuArray;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
 #[cfg(all(
-    feature = "epoch",
-    not(any(feature = "rcu-array", feature = "prefer-seqcount"))
-))]
-pub type DefaultBackend = resv_rcu_array::RcuArray<resv_rcu_array::Epoch>;
-/// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
-#[cfg(all(
     feature = "arc-swap",
-    not(any(feature = "rcu-array", feature = "epoch", feature = "prefer-seqcount"))
+    not(any(feature = "rcu-array", feature = "prefer-seqcount"))
 ))]
 pub type DefaultBackend = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
@@ -27,19 +21,13 @@ pub type DefaultBackend = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;
     feature = "seqcount",
     not(any(
         feature = "arc-swap",
-        feature = "epoch",
         feature = "rcu-array",
         feature = "prefer-seqcount"
     ))
 ))]
 pub type DefaultBackend = resv_seqcount::Seqcount;
 /// The back end that [`Resv`](crate::Resv) uses unless told otherwise.
-#[cfg(not(any(
-    feature = "seqcount",
-    feature = "arc-swap",
-    feature = "epoch",
-    feature = "rcu-array"
-)))]
+#[cfg(not(any(feature = "seqcount", feature = "arc-swap", feature = "rcu-array")))]
 pub type DefaultBackend = resv_core::Locked;
 
 /// A back end as a value, for programs that choose at run time.
@@ -50,8 +38,6 @@ pub enum BackendKind {
     Seqcount,
     /// An immutable array in type-stable memory (feature `rcu-array`).
     RcuArray,
-    /// An immutable array, reclaimed by crossbeam-epoch (feature `epoch`).
-    RcuArrayEpoch,
     /// An immutable array, reclaimed by arc-swap (feature `arc-swap`).
     RcuArrayArcSwap,
     /// A mutex around a vector: the reference.
@@ -60,10 +46,9 @@ pub enum BackendKind {
 
 impl BackendKind {
     /// All of them, compiled in or not.
-    pub const ALL: [BackendKind; 5] = [
+    pub const ALL: [BackendKind; 4] = [
         BackendKind::Seqcount,
         BackendKind::RcuArray,
-        BackendKind::RcuArrayEpoch,
         BackendKind::RcuArrayArcSwap,
         BackendKind::Locked,
     ];
@@ -73,7 +58,6 @@ impl BackendKind {
         match self {
             BackendKind::Seqcount => "seqcount",
             BackendKind::RcuArray => "rcu-array",
-            BackendKind::RcuArrayEpoch => "rcu-array/epoch",
             BackendKind::RcuArrayArcSwap => "rcu-array/arc-swap",
             BackendKind::Locked => "locked",
         }
@@ -96,7 +80,7 @@ impl FromStr for BackendKind {
             .ok_or_else(|| {
                 ParseWordError::new(
                     word,
-                    "the back ends seqcount, rcu-array, rcu-array/epoch, rcu-array/arc-swap, locked",
+                    "the back ends seqcount, rcu-array, rcu-array/arc-swap, locked",
                 )
             })
     }
@@ -109,7 +93,6 @@ pub struct NotCompiledIn(pub BackendKind);
 impl fmt::Display for NotCompiledIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let feature = match self.0 {
-            BackendKind::RcuArrayEpoch => "epoch",
             BackendKind::RcuArrayArcSwap => "arc-swap",
             kind => kind.name(),
         };

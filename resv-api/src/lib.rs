@@ -71,7 +71,7 @@
 //!
 //! | feature | effect |
 //! |---|---|
-//! | `rcu-array` (default) | compiles in the fence-array back end, reclaimed by crossbeam-epoch |
+//! | `rcu-array` (default) | compiles in the fence-array back end, in type-stable memory |
 //! | `arc-swap` | compiles in the same back end, reclaimed by arc-swap |
 //! | `seqcount` | compiles in the legacy seqcount back end |
 //! | `prefer-seqcount` | makes the seqcount back end [`DefaultBackend`]: the revert switch |

@@ -362,8 +362,6 @@ fn nothing_is_kept(before: usize) {
 
 /// Has what this thread retired freed.
 fn collect() {
-    #[cfg(feature = "epoch")]
-    resv_api::rcu_array::RcuArray::<resv_api::rcu_array::Epoch>::collect();
     #[cfg(feature = "arc-swap")]
     resv_api::rcu_array::RcuArray::<resv_api::rcu_array::ArcSwapped>::collect();
 }
@@ -377,11 +375,6 @@ macro_rules! on_each_backend {
         #[cfg(feature = "rcu-array")]
         mod stable {
             $(#[test] fn $test() { super::$test::<resv_api::rcu_array::RcuArray>(); })*
-        }
-        #[cfg(feature = "epoch")]
-        mod epoch {
-            use resv_api::rcu_array::{Epoch, RcuArray};
-            $(#[test] fn $test() { super::$test::<RcuArray<Epoch>>(); })*
         }
         #[cfg(feature = "arc-swap")]
         mod arc_swap {

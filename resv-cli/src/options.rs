@@ -52,7 +52,7 @@ pub struct ScriptOptions {
     /// exclusive-shared, writers-readers-others or usage-levels
     #[arg(long, default_value_t, value_name = "NAME")]
     pub semantics: SemanticsKind,
-    /// seqcount, rcu-array, rcu-array/epoch, rcu-array/arc-swap or locked
+    /// seqcount, rcu-array, rcu-array/arc-swap or locked
     #[arg(long, default_value_t = BackendKind::RcuArray, value_name = "NAME")]
     pub backend: BackendKind,
     /// Where and in which form; JSON is one object a line
@@ -136,7 +136,7 @@ pub struct CheckOptions {
     /// Semantics, separated by commas, or all
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
     pub semantics: Choice<SemanticsKind>,
-    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/epoch, rcu-array/arc-swap, locked)
+    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/arc-swap, locked)
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_every_backend)]
     pub backend: Choice<BackendKind>,
     /// How long to go on, shared out among all pairs of semantics and back end; the properties are run

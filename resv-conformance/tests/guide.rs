@@ -1,7 +1,7 @@
 //! The table of worked examples in the guide of `resv-api`, read and compared with what the code
 //! answers: what is printed for people cannot drift from what is true.
 
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
+use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::seqcount::Seqcount;
 use resv_conformance::notation::check;
 use resv_core::{
@@ -55,7 +55,6 @@ fn agrees<S: Semantics>(at: usize) {
         on::<S, Locked>(&example, at);
         on::<S, Seqcount>(&example, at);
         on::<S, RcuArray<Stable>>(&example, at);
-        on::<S, RcuArray<Epoch>>(&example, at);
         on::<S, RcuArray<ArcSwapped>>(&example, at);
     }
 }

@@ -1,7 +1,7 @@
 //! Concurrent histories: the back ends pass, and known-bad ones do not.
 
 use fixtures::{Flaw, Flawed};
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
+use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::seqcount::{Protocol, Seqcount, SeqcountWith};
 use resv_conformance::history::{Plan, Violation, run};
 use resv_conformance::scenario::{Runner, Scenario};
@@ -45,7 +45,6 @@ macro_rules! sound {
 sound! {
     seqcount_passes: Seqcount
     rcu_array_passes: RcuArray<Stable>
-    epoch_passes: RcuArray<Epoch>
     arc_swap_passes: RcuArray<ArcSwapped>
     locked_passes: Locked
     the_wrapper_without_a_defect_passes: Flawed<{ Flaw::NONE }>

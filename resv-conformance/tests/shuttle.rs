@@ -29,7 +29,7 @@
 //! beside every model.
 #![cfg(shuttle)]
 
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
+use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::seqcount::{Protocol, Seqcount, SeqcountWith};
 use resv_api::{
     Access, Backend, ExclusiveShared, Locked, ReserveError, Resv, Semantics, Signaler, Timeline,
@@ -301,7 +301,6 @@ macro_rules! on_each_back_end {
     ($($model:ident)*) => {
         mod seqcount { $(#[test] fn $model() { super::$model::<super::Seqcount>(); })* }
         mod rcu_array { $(#[test] fn $model() { super::$model::<super::RcuArray<super::Stable>>(); })* }
-        mod epoch { $(#[test] fn $model() { super::$model::<super::RcuArray<super::Epoch>>(); })* }
         mod arc_swap { $(#[test] fn $model() { super::$model::<super::RcuArray<super::ArcSwapped>>(); })* }
         mod locked { $(#[test] fn $model() { super::$model::<super::Locked>(); })* }
     };

@@ -22,8 +22,8 @@
 //!
 //! 1. *A reader must not reach into freed memory.* Arrays are counted; an owned snapshot is one
 //!    count. What happens between loading the pointer and counting is the business of a member of
-//!    [`Reclaim`]: memory that is never freed, with a second look ([`Stable`], the default); epochs;
-//!    or arc-swap's debts.
+//!    [`Reclaim`]: memory that is never freed, with a second look ([`Stable`], the default), or
+//!    arc-swap's debts.
 //! 2. *"All have signalled" must have been true.* See B2 below: an immutable array is not enough.
 //! 3. *Publishing must not need memory.* See B3 below: not even for what reclamation puts aside.
 //!
@@ -61,15 +61,14 @@
 //! |---|---|
 //! | `array.rs` | the back end as users name it |
 //! | `stable/` | the default flavour: its protocol and proof, its object, its holder's side |
-//! | `counted.rs` | the object of the other two: what is staged, how readers ask |
+//! | `counted.rs` | the object of the other: what is staged, how readers ask |
 //! | `snapshot.rs` | what a reader with a reference has |
 //! | `marks.rs` | which entries were pending at one instant |
-//! | `reclaim/` | the trait [`Reclaim`], and its members `Epoch` and `ArcSwapped` |
+//! | `reclaim/` | the trait [`Reclaim`], and its member `ArcSwapped` |
 //! | `raw/stable/` | type-stable arrays, their pool, the pointer with its marks |
 //! | `raw/array.rs` | the counted array and its builder |
 //! | `raw/list.rs` | lists of arrays that need no memory |
 //! | `raw/holder.rs` | the state that only the holder of the lock can reach |
-//! | `raw/epoch.rs` | the published pointer under epochs |
 //! | `sync.rs` | real primitives or loom's |
 //!
 //! `unsafe` is in `raw/` only. The races are proved in `tests/loom.rs`, and tried in
@@ -83,7 +82,7 @@
 //! read as "E1 has signalled, nothing shared" (H-02, H-05). Here all usages are in one array behind
 //! one pointer. There is one load, so there is nothing to tear, and no order of loads to get right.
 //!
-//! What follows is about the flavours that keep arrays for their readers, `Epoch` and `ArcSwapped`;
+//! What follows is about the flavour that keeps arrays for its readers, `ArcSwapped`;
 //! the same points for [`Stable`] are in the module `stable`.
 //!
 //! # No ABA
@@ -100,7 +99,6 @@
 //! | store | load | why |
 //! |---|---|---|
 //! | exchange of the pointer, Release | load by a reader, Acquire | the entries are visible with the pointer; so is, with an empty or pruned set, what was before the signals that the publisher saw |
-//! | pin, then SeqCst fence, then load | exchange, then SeqCst fence, then reading the epoch to wait for | the reader sees the new pointer or the publisher's garbage waits for the reader |
 //! | fence state, Release (signaller) | fence state, Acquire (tester), then the pointer again, Relaxed | whoever sees a fence signalled sees every publication before the signal, hence not an array that was replaced before it |
 //! | count down, Release | count once more at zero, Acquire | all uses come before freeing |
 //!
@@ -133,12 +131,7 @@
 //!   again, somebody else has got something done. [`counters`] tells how often. Whoever drops the
 //!   last reference to an array drops its fences, as with any owned value. Writers wait for each
 //!   other at the lock, and for readers only in `reserve`, see B8.
-//! * **B8 Bounded garbage.** With `Stable` and `ArcSwapped` there is none. With `Epoch` at most
-//!   `LIMIT + 2 * t * (BATCH + p)` arrays are retired and not freed, where `t` is the number of
-//!   threads that publish and `p` the most publishes that one has reserved at a time. When readers
-//!   are descheduled while pinned, `reserve` yields to them rather than exceed it. See
-//!   [`garbage`](resv_core::Backend::garbage), and [`RcuArray::collect`] for a thread that goes to
-//!   sleep.
+//! * **B8 Bounded garbage.** There is none: the last owner of an array frees it.
 //! * **B9 Nothing lost.** The staged array begins as a copy of all that is pending, and an entry
 //!   leaves it only by the predicate. What is staged and never published is kept for the next
 //!   holder, even across [`unreserve`]. A snapshot may show a fence that has signalled; a visit does
@@ -148,15 +141,15 @@
 //!
 //! With `n` entries, in accesses that others can see:
 //!
-//! | operation | `Stable` | `Epoch` |
-//! |---|---|---|
-//! | `is_idle`, all signalled | one load, once a reader has marked it | a pin, `2n` loads, two of the pointer |
-//! | `is_idle`, the first is pending | eight loads | a pin, three loads |
-//! | `snapshot`, and dropping it | one increment and two loads; one decrement; whatever `n` is | a pin besides |
-//! | `fold` | `4n` loads up to 64 entries, as a snapshot beyond | a snapshot and up to `2n` loads; a bit of stack an entry, or of heap beyond 256 |
-//! | first edit | `n` copies, no count | `n` increments: both arrays own every fence |
-//! | publish | one store, two counts, `n` stores; `n` counts if somebody has the old array | one exchange, one decrement; later `n` decrements by whoever frees the old array |
-//! | `reserve` | nothing if the last array was freed; else a cell of the pool for each publish | one allocation for each publish |
+//! | operation | `Stable` |
+//! |---|---|
+//! | `is_idle`, all signalled | one load, once a reader has marked it |
+//! | `is_idle`, the first is pending | eight loads |
+//! | `snapshot`, and dropping it | one increment and two loads; one decrement; whatever `n` is |
+//! | `fold` | `4n` loads up to 64 entries, as a snapshot beyond |
+//! | first edit | `n` copies, no count |
+//! | publish | one store, two counts, `n` stores; `n` counts if somebody has the old array |
+//! | `reserve` | nothing if the last array was freed; else a cell of the pool for each publish |
 //!
 //! So a write costs time in proportion to `n`. That is the price of snapshots that cost one count.
 //! Objects that are written much more than read are better off with a back end that edits in place.
@@ -170,7 +163,7 @@
 #![deny(unsafe_code)]
 
 mod array;
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 mod counted;
 mod marks;
 mod raw;
@@ -184,12 +177,7 @@ mod tests;
 pub use array::RcuArray;
 #[cfg(feature = "arc-swap")]
 pub use reclaim::ArcSwapped;
-#[cfg(feature = "crossbeam-epoch")]
-pub use reclaim::Epoch;
 pub use reclaim::Reclaim;
-#[cfg(all(loom, feature = "crossbeam-epoch"))]
-#[doc(hidden)]
-pub use reclaim::{NoGrace, RelaxedPublish};
 pub use stable::Stable;
 #[doc(hidden)]
 pub use {

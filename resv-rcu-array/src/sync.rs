@@ -1,7 +1,7 @@
 //! The one place that decides whether this crate runs on real primitives, on loom's or on shuttle's.
 //!
-//! Under `--cfg loom` every atomic that takes part in the protocol is loom's, and what epoch
-//! reclamation keeps for a thread and for the process is made anew in each execution of a model.
+//! Under `--cfg loom` every atomic that takes part in the protocol is loom's, and what is
+//! kept for the process is made anew in each execution of a model.
 //! Counters that are only reported stay real.
 //!
 //! The mutex is the standard one, which on Linux is a futex and never allocates (B3). Under `--cfg tsan`
@@ -10,8 +10,6 @@
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-    #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use std::thread::yield_now;
 
     #[cfg(tsan)]
     use resv_core::tsan as mutex;
@@ -53,19 +51,7 @@ mod imp {
         };
     }
 
-    /// A value for each thread, made at its first use there.
-    #[cfg(feature = "crossbeam-epoch")]
-    macro_rules! thread_wide {
-        ($name:ident: $type:ty = $value:expr) => {
-            std::thread_local! {
-                static $name: $type = $value;
-            }
-        };
-    }
-
     pub(crate) use process_wide;
-    #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use thread_wide;
 }
 
 #[cfg(loom)]
@@ -73,8 +59,6 @@ mod imp {
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Mutex as InnerMutex, MutexGuard};
-    #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use loom::thread::yield_now;
     pub(crate) use std::sync::PoisonError;
 
     // loom 0.7 decides where to preempt by the *last* access to each atomic. A writer that loads a word
@@ -107,18 +91,7 @@ mod imp {
         };
     }
 
-    #[cfg(feature = "crossbeam-epoch")]
-    macro_rules! thread_wide {
-        ($name:ident: $type:ty = $value:expr) => {
-            loom::thread_local! {
-                static $name: crate::sync::Orderly<$type> = crate::sync::Orderly::new($value);
-            }
-        };
-    }
-
     pub(crate) use process_wide;
-    #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use thread_wide;
 
     /// A value that is dropped when an execution ends orderly. When a model fails, loom drops its
     /// statics outside any execution, where no primitive of loom's works; the value is forgotten
@@ -155,8 +128,6 @@ mod imp {
         AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
     pub(crate) use shuttle::sync::{Mutex as InnerMutex, MutexGuard};
-    #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use shuttle::thread::yield_now;
     pub(crate) use std::sync::PoisonError;
 
     pub(crate) fn load_own(atomic: &AtomicU64) -> u64 {
@@ -182,18 +153,7 @@ mod imp {
         };
     }
 
-    #[cfg(feature = "crossbeam-epoch")]
-    macro_rules! thread_wide {
-        ($name:ident: $type:ty = $value:expr) => {
-            shuttle::thread_local! {
-                static $name: $type = $value;
-            }
-        };
-    }
-
     pub(crate) use process_wide;
-    #[cfg(feature = "crossbeam-epoch")]
-    pub(crate) use thread_wide;
 }
 
 pub(crate) use imp::*;

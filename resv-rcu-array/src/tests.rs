@@ -521,10 +521,6 @@ macro_rules! on_each_flavour {
         mod stable {
             $(#[test] fn $test() { super::$test::<crate::Stable>(); })*
         }
-        #[cfg(feature = "crossbeam-epoch")]
-        mod epoch {
-            $(#[test] fn $test() { super::$test::<crate::Epoch>(); })*
-        }
         #[cfg(feature = "arc-swap")]
         mod arc_swap {
             $(#[test] fn $test() { super::$test::<crate::ArcSwapped>(); })*

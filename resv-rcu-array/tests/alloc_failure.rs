@@ -1,7 +1,7 @@
 //! B3, H-31: when the k-th allocation of a reservation fails, for every k, the reservation says so,
 //! nothing has changed and nothing has leaked.
 //!
-//! What `crossbeam-epoch` and `arc-swap` allocate themselves cannot fail softly (they abort), so
+//! What `arc-swap` allocates itself cannot fail softly (it aborts), so
 //! each scene begins with the thread registered and nothing to hand over.
 #![cfg(not(loom))]
 
@@ -38,7 +38,7 @@ fn seen_by_readers<R: Reclaim>(object: &RcuArray<R>) -> Vec<Key> {
 }
 
 /// What is there when the reservation that fails is made.
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 #[derive(Clone, Copy)]
 struct Scene {
     published: usize,
@@ -49,7 +49,7 @@ struct Scene {
     wanted: Room,
 }
 
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 fn fails_cleanly<R: Reclaim>(scene: Scene) -> usize {
     let lines: Vec<_> = (0..16).map(|_| Timeline::new("t")).collect();
     let jobs: Vec<_> = lines
@@ -113,7 +113,7 @@ fn room(adds: usize, publishes: usize) -> Room {
     Room { adds, publishes }
 }
 
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 fn every_allocation_of_a_reservation_may_fail<R: Reclaim>() {
     let _alone = ALONE
         .lock()
@@ -266,10 +266,6 @@ fn stable_every_cell_of_a_reservation_may_be_missing() {
 
 macro_rules! on_each_flavour {
     ($($test:ident)*) => {
-        #[cfg(feature = "crossbeam-epoch")]
-        mod epoch {
-            $(#[test] fn $test() { super::$test::<resv_rcu_array::Epoch>(); })*
-        }
         #[cfg(feature = "arc-swap")]
         mod arc_swap {
             $(#[test] fn $test() { super::$test::<resv_rcu_array::ArcSwapped>(); })*

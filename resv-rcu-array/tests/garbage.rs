@@ -1,7 +1,6 @@
-//! B8: what the flavours that keep arrays for readers report, and when `Epoch` frees. The counts are of
-//! the whole process, so each flavour has one test here.
+//! B8: what the arc-swap flavour reports. The counts are of the whole process, so there is one test here.
 #![cfg(not(any(loom, shuttle)))]
-#![cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#![cfg(feature = "arc-swap")]
 
 use resv_core::{Backend, Entry, Garbage, Room, Signaler, Timeline, Usage};
 use resv_rcu_array::{RcuArray, Reclaim};
@@ -22,42 +21,6 @@ fn replace<R: Reclaim>(object: &RcuArray<R>, job: &Signaler, times: usize) {
 
 fn garbage(live: usize, peak: usize) -> Garbage {
     Garbage { live, peak }
-}
-
-#[cfg(feature = "crossbeam-epoch")]
-#[test]
-fn epoch_hands_over_a_batch_at_a_time_and_frees_it_when_nobody_reads() {
-    use resv_rcu_array::Epoch;
-    type Object = RcuArray<Epoch>;
-
-    let object = Object::default();
-    let job = Timeline::new("t").issue().expect("seqnos");
-    replace(&object, &job, 1);
-    assert_eq!(Object::garbage(), garbage(0, 0), "nothing was replaced");
-    // What this thread gathers, it gathers in full.
-    for count in 1..=Epoch::BATCH {
-        replace(&object, &job, 1);
-        assert_eq!(Object::garbage(), garbage(count, count));
-    }
-    Object::collect();
-    assert_eq!(Object::garbage(), garbage(0, Epoch::BATCH));
-    Object::reset_garbage_peak();
-    assert_eq!(Object::garbage(), garbage(0, 0));
-    // A row of batches: one that grows, and a few whose grace period is not over.
-    replace(&object, &job, 1000 * Epoch::BATCH);
-    let peak = Object::garbage().peak;
-    let few = Epoch::BATCH..=8 * Epoch::BATCH;
-    assert!(few.contains(&peak), "{peak}");
-    Object::collect();
-    assert_eq!(Object::garbage().live, 0);
-    // A thread that ends leaves nothing on its list.
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| replace(&object, &job, 3));
-        thread.join().expect("no panic");
-    });
-    assert_eq!(Object::garbage().live, 3);
-    Object::collect();
-    assert_eq!(Object::garbage().live, 0);
 }
 
 #[cfg(feature = "arc-swap")]

@@ -1,8 +1,8 @@
-//! Models of publish, read and retire, on the code of the stable and of the epoch flavour. Run with
+//! Models of publish, read and retire, on the code of the default flavour. Run with
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom --cfg crossbeam_loom" LOOM_MAX_PREEMPTIONS=2 \
-//!     cargo test -p resv-rcu-array --features crossbeam-epoch --release --lib --test loom
+//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 \
+//!     cargo test -p resv-rcu-array --release --lib --test loom
 //! ```
 //!
 //! A model explores every order of the steps of its threads, with at most two preemptions, and every
@@ -432,88 +432,5 @@ mod stable {
             MARKS_OWN: bool = false, a_mark_is_of_its_array;
         must_find_references_moved_from_under_a_snapshot, "given up under its signaler":
             COUNTS: bool = false, references_balance;
-    }
-}
-
-#[cfg(feature = "crossbeam-epoch")]
-mod epoch {
-    use super::*;
-    use resv_rcu_array::{Epoch, NoGrace, RelaxedPublish};
-
-    #[test]
-    fn b6_a_snapshot_is_whole_and_alive() {
-        loom::model(publish_snapshot_retire::<Epoch>);
-    }
-
-    #[test]
-    fn b6_a_first_snapshot_is_whole() {
-        loom::model(publish_and_snapshot::<Epoch>);
-    }
-
-    #[test]
-    fn b2_idle_is_never_a_lie() {
-        loom::model(|| always_pending::<Epoch>(|object| object.is_idle(UsageSet::ALL)));
-    }
-
-    #[test]
-    fn b1_a_visit_is_of_one_instant() {
-        loom::model(always_pending_visit::<Epoch>);
-    }
-
-    #[test]
-    fn b1_a_visit_shows_what_was_pending_together() {
-        loom::model(|| {
-            signals_in_order::<Epoch>(|object| {
-                object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
-                    keys.push(key);
-                    keys
-                })
-            });
-        });
-    }
-
-    #[test]
-    fn f05_idle_shows_what_was_before_the_signal() {
-        loom::model(idle_is_after_the_signal::<Epoch>);
-    }
-
-    #[test]
-    fn b9_two_writers_lose_nothing() {
-        loom::model(two_writers::<Epoch>);
-    }
-
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn must_find_a_publish_without_release() {
-        loom::model(publish_and_snapshot::<RelaxedPublish>);
-    }
-
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn must_find_a_retire_without_grace_period() {
-        loom::model(publish_snapshot_retire::<NoGrace>);
-    }
-
-    #[test]
-    #[should_panic(expected = "idle was never true")]
-    fn must_find_a_test_without_the_second_look() {
-        loom::model(|| {
-            always_pending::<Epoch>(|object| {
-                let snapshot = object.snapshot().expect("no memory needed");
-                snapshot.as_ref().iter().all(|e| e.fence.is_signaled())
-            });
-        });
-    }
-
-    #[test]
-    #[should_panic(expected = "no instant was like this")]
-    fn must_find_a_visit_that_tests_each_fence_once() {
-        loom::model(|| {
-            signals_in_order::<Epoch>(|object| {
-                let snapshot = object.snapshot().expect("no memory needed");
-                let pending = snapshot.as_ref().iter().filter(|e| !e.fence.is_signaled());
-                pending.map(Entry::key).collect()
-            });
-        });
     }
 }

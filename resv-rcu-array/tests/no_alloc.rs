@@ -94,12 +94,6 @@ macro_rules! on_each_flavour {
                 super::no_edit_and_no_publish_allocates::<resv_rcu_array::Stable>($($arg),*);
             })*
         }
-        #[cfg(feature = "crossbeam-epoch")]
-        mod epoch {
-            $(#[test] fn $test() {
-                super::no_edit_and_no_publish_allocates::<resv_rcu_array::Epoch>($($arg),*);
-            })*
-        }
         #[cfg(feature = "arc-swap")]
         mod arc_swap {
             $(#[test] fn $test() {

@@ -194,7 +194,7 @@ fn b7_what_is_started_again_is_counted<R: Reclaim>() {
     assert!(counted);
 }
 
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 fn b8_garbage_is_bounded_under_readers_that_never_pause<R: Reclaim>() {
     RcuArray::<R>::reset_garbage_peak();
     race::<R>(STEPS, |object| {
@@ -207,18 +207,9 @@ fn b8_garbage_is_bounded_under_readers_that_never_pause<R: Reclaim>() {
 }
 
 /// The stated bound, for the few threads of this process.
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 fn most_garbage() -> usize {
-    #[cfg(feature = "crossbeam-epoch")]
-    {
-        use resv_rcu_array::Epoch;
-        const THREADS: usize = 16;
-        Epoch::LIMIT + 2 * THREADS * (Epoch::BATCH + 1)
-    }
-    #[cfg(not(feature = "crossbeam-epoch"))]
-    {
-        16
-    }
+    16
 }
 
 /// The life of a cell alone does not say that its array is still published: somebody may have a
@@ -250,11 +241,6 @@ macro_rules! on_each_flavour {
     ($($test:ident)*; that retires: $($retires:ident)*) => {
         mod stable {
             $(#[test] fn $test() { super::$test::<resv_rcu_array::Stable>(); })*
-        }
-        #[cfg(feature = "crossbeam-epoch")]
-        mod epoch {
-            $(#[test] fn $test() { super::$test::<resv_rcu_array::Epoch>(); })*
-            $(#[test] fn $retires() { super::$retires::<resv_rcu_array::Epoch>(); })*
         }
         #[cfg(feature = "arc-swap")]
         mod arc_swap {

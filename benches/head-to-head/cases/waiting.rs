@@ -174,7 +174,6 @@ fn adds(waiters: usize, effort: &Effort) -> Vec<Series> {
     vec![
         add::<Seqcount>(waiters, effort),
         add::<rcu_array::RcuArray>(waiters, effort),
-        add::<rcu_array::RcuArray<rcu_array::Epoch>>(waiters, effort),
         add::<rcu_array::RcuArray<rcu_array::ArcSwapped>>(waiters, effort),
         add::<Locked>(waiters, effort),
     ]

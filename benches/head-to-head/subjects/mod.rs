@@ -2,7 +2,7 @@
 //!
 //! | subject | what it is |
 //! |---|---|
-//! | `seqcount`, `rcu-array`, `rcu-array/epoch`, `rcu-array/arc-swap`, `locked` | this project's back ends, behind `Resv` |
+//! | `seqcount`, `rcu-array`, `rcu-array/arc-swap`, `locked` | this project's back ends, behind `Resv` |
 //! | `mutex-vec`, `rwlock-vec`, `std-rwlock-vec` | a vector of entries under a lock of parking_lot or std |
 //! | `arc-swap-vec`, `epoch-vec` | a vector replaced as a whole, behind arc-swap or crossbeam-epoch |
 //! | `seqlock-crate` | an array of plain words in the `seqlock` crate |
@@ -80,7 +80,6 @@ macro_rules! each_subject {
         let mut all = vec![
             $bench::<s::Product<Seqcount>>($($arg),*),
             $bench::<s::Product<r::RcuArray>>($($arg),*),
-            $bench::<s::Product<r::RcuArray<r::Epoch>>>($($arg),*),
             $bench::<s::Product<r::RcuArray<r::ArcSwapped>>>($($arg),*),
             $bench::<s::Product<resv_core::Locked>>($($arg),*),
             $bench::<s::MutexVec>($($arg),*),
@@ -106,7 +105,6 @@ pub(crate) fn is_ours(subject: &str) -> bool {
         subject,
         "seqcount"
             | "rcu-array"
-            | "rcu-array/epoch"
             | "rcu-array/arc-swap"
             | "locked"
             | "exec"

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::options::CheckOptions;
 use crate::output::Output;
 use indicatif::{ProgressBar, ProgressStyle};
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
+use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::{BackendKind, NotCompiledIn, seqcount::Seqcount};
 use resv_conformance::check::{self, Options, Report, check_with};
 use resv_core::{
@@ -140,7 +140,6 @@ fn check_on<S: Semantics>(
     Ok(match backend {
         BackendKind::Seqcount => check_with::<S, Seqcount>(options, told),
         BackendKind::RcuArray => check_with::<S, RcuArray<Stable>>(options, told),
-        BackendKind::RcuArrayEpoch => check_with::<S, RcuArray<Epoch>>(options, told),
         BackendKind::RcuArrayArcSwap => check_with::<S, RcuArray<ArcSwapped>>(options, told),
         BackendKind::Locked => check_with::<S, Locked>(options, told),
         other => return Err(NotCompiledIn(other)),

@@ -3,7 +3,7 @@
 mod program;
 
 use program::Pair;
-use resv_api::rcu_array::{ArcSwapped, Epoch, RcuArray, Stable};
+use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::seqcount::Seqcount;
 use resv_core::{Backend, ExclusiveShared, Locked, UsageLevels, WritersReadersOthers};
 use std::process::ExitCode;
@@ -12,7 +12,6 @@ fn main() -> ExitCode {
     let pairs = [
         on::<Seqcount>(),
         on::<RcuArray<Stable>>(),
-        on::<RcuArray<Epoch>>(),
         on::<RcuArray<ArcSwapped>>(),
         on::<Locked>(),
     ];

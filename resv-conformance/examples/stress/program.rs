@@ -35,7 +35,7 @@ struct Options {
     /// What the threads' choices follow from; at random unless given, and always printed
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/epoch, rcu-array/arc-swap, locked)
+    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/arc-swap, locked)
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = backends)]
     backend: Choice<BackendKind>,
     /// Semantics, separated by commas, or all (exclusive-shared, writers-readers-others,

@@ -1,15 +1,8 @@
 //! A list of arrays that is linked through their headers, so that keeping one needs no memory.
 //!
-//! The link belongs to whoever owns the element. Both element types exist once for an array: a
-//! builder is unique by construction, and what `epoch` keeps here is unique since an array is
-//! published once and unlinked once. So no two lists ever write one link.
-//!
-//! [`SharedList`] passes lists from thread to thread: whole lists are pushed, and all of them are
-//! taken at once, so there is no element that one thread looks at while another takes it.
+//! The link belongs to the owner of the element, and a builder is unique by construction. So no two lists ever write one link.
 
 use super::array::{ArrayBuilder, Header};
-#[cfg(feature = "crossbeam-epoch")]
-use crate::sync::{AtomicPtr, Ordering};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -92,129 +85,7 @@ impl<T: Link> Drop for List<T> {
     }
 }
 
-/// Lists on their way from any thread to any other. Lock-free.
-#[cfg(feature = "crossbeam-epoch")]
-pub(crate) struct SharedList<T: Link> {
-    head: AtomicPtr<Header>,
-    owns: PhantomData<T>,
-}
-
-#[cfg(feature = "crossbeam-epoch")]
-impl<T: Link> SharedList<T> {
-    /// Adds a list. Allocates nothing.
-    pub(crate) fn push_all(&self, mut list: List<T>) {
-        let Some(first) = list.head.take() else {
-            return;
-        };
-        let mut last = first;
-        // SAFETY: all elements are alive and their links ours until the exchange below succeeds.
-        while let Some(next) = unsafe { (*last.as_ptr()).next } {
-            last = next;
-        }
-        let mut head = self.head.load(Ordering::Relaxed);
-        loop {
-            // SAFETY: as above. What `head` leads to is not looked at.
-            unsafe { (*last.as_ptr()).next = NonNull::new(head) };
-            // Release: pairs with the exchange in `take_all`; a chain of exchanges keeps the
-            // pairing for all lists that were pushed before.
-            match self.head.compare_exchange_weak(
-                head,
-                first.as_ptr(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// Takes everything that was added.
-    pub(crate) fn take_all(&self) -> List<T> {
-        // Acquire: pairs with the exchanges in `push_all`.
-        let head = NonNull::new(self.head.swap(std::ptr::null_mut(), Ordering::Acquire));
-        let mut len = 0;
-        let mut at = head;
-        while let Some(header) = at {
-            // SAFETY: the elements were pushed with their ownership, and taken once.
-            at = unsafe { (*header.as_ptr()).next };
-            len += 1;
-        }
-        List {
-            head,
-            len,
-            owns: PhantomData,
-        }
-    }
-}
-
-#[cfg(feature = "crossbeam-epoch")]
-impl<T: Link> Default for SharedList<T> {
-    fn default() -> Self {
-        SharedList {
-            head: AtomicPtr::new(std::ptr::null_mut()),
-            owns: PhantomData,
-        }
-    }
-}
-
-#[cfg(feature = "crossbeam-epoch")]
-impl<T: Link> Drop for SharedList<T> {
-    fn drop(&mut self) {
-        drop(self.take_all());
-    }
-}
-
-// SAFETY: a shared list owns its elements and nothing else.
-#[cfg(feature = "crossbeam-epoch")]
-unsafe impl<T: Link + Send> Send for SharedList<T> {}
-// SAFETY: elements go from thread to thread by value, each to one thread.
-#[cfg(feature = "crossbeam-epoch")]
-unsafe impl<T: Link + Send> Sync for SharedList<T> {}
-
 // SAFETY: a list owns its elements and nothing else.
 unsafe impl<T: Link + Send> Send for List<T> {}
 // SAFETY: a shared list shows its length and nothing else.
 unsafe impl<T: Link + Sync> Sync for List<T> {}
-
-#[cfg(all(test, loom, feature = "crossbeam-epoch"))]
-mod models {
-    use super::*;
-    use loom::sync::Arc;
-
-    fn list_of_one() -> List<ArrayBuilder> {
-        let mut array = ArrayBuilder::with_capacity(0).expect("memory");
-        array.retain(|_| true); // counts as a write to the array
-        let mut list = List::default();
-        list.push(array);
-        list
-    }
-
-    /// Two threads push while a third takes: every element arrives once, and what was done to it
-    /// before is visible.
-    #[test]
-    fn elements_arrive_once_and_whole() {
-        loom::model(|| {
-            let shared = Arc::new(SharedList::default());
-            let pushers = [0, 1].map(|_| {
-                let shared = Arc::clone(&shared);
-                loom::thread::spawn(move || shared.push_all(list_of_one()))
-            });
-            let mut arrived = 0;
-            let mut take = || {
-                let mut list = shared.take_all();
-                while let Some(array) = list.pop() {
-                    assert!(array.is_empty()); // counts as a read, its drop as a write
-                    arrived += 1;
-                }
-            };
-            take();
-            take();
-            for pusher in pushers {
-                pusher.join().expect("no panic");
-            }
-            take();
-            assert_eq!(arrived, 2);
-        });
-    }
-}

@@ -5,7 +5,6 @@
 //! | [`mod@array`] | a counted, immutable array and the builder that it is made of | the count; uniqueness of the builder |
 //! | [`list`] | lists of such arrays that need no memory of their own | whoever owns an element may write its link |
 //! | [`holder`] | a cell that only the holder of an object's lock can open | [`Held`](resv_core::Held) exists once |
-//! | `epoch` | a pointer that is read without owning what it points to | epochs of `crossbeam-epoch` |
 //! | [`stable`] | arrays in memory that is never given back, and the pointer to one | type-stable memory; counts |
 //! | `ref_cnt` | the array as a pointer that arc-swap can keep | the count |
 //!
@@ -13,13 +12,11 @@
 
 #![allow(unsafe_code)]
 
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 pub(crate) mod array;
-#[cfg(feature = "crossbeam-epoch")]
-pub(crate) mod epoch;
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 pub(crate) mod holder;
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 pub(crate) mod list;
 #[cfg(feature = "arc-swap")]
 mod ref_cnt;

@@ -4,32 +4,24 @@
 //! the count does not solve is the first step: between loading the pointer and incrementing the
 //! count that it leads to, the array may be freed. A member of [`Reclaim`] closes that gap.
 //!
-//! | | [`Stable`](crate::Stable) | `Epoch` | `ArcSwapped` |
-//! |---|---|---|---|
-//! | closes the gap by | never freeing: the reader looks again whether the array was the published one | waiting with the old reference until every pinned reader has gone | paying the reader's debt: the publisher increments on its behalf |
-//! | a read costs | two loads of the pointer and two of the cell's life | a pin: one store and one fence | one exchange on a slot of the thread, and one to give it back |
-//! | a publish costs | one store, two counts | one exchange; later, a share of a grace period | one exchange, and a walk over every thread that ever read |
-//! | garbage | none; the pool of cells never shrinks | bounded by `Epoch::LIMIT` and `Epoch::BATCH` | none |
-//! | a reader that is descheduled in the middle | holds back nothing | holds back garbage | holds back one array |
+//! | | [`Stable`](crate::Stable) | `ArcSwapped` |
+//! |---|---|---|
+//! | closes the gap by | never freeing: the reader looks again whether the array was the published one | paying the reader's debt: the publisher increments on its behalf |
+//! | a read costs | two loads of the pointer and two of the cell's life | one exchange on a slot of the thread, and one to give it back |
+//! | a publish costs | one store, two counts | one exchange, and a walk over every thread that ever read |
+//! | garbage | none; the pool of cells never shrinks | none |
+//! | a reader that is descheduled in the middle | holds back nothing | holds back one array |
 //!
-//! The last two have one object in common, `counted.rs`; the first has its own, in `stable/`.
+//! Each has an object of its own: `stable/` and `counted.rs`.
 
 #[cfg(feature = "arc-swap")]
 mod arc_swap;
-#[cfg(all(loom, feature = "crossbeam-epoch"))]
-mod broken;
-#[cfg(feature = "crossbeam-epoch")]
-mod epoch;
 
 #[cfg(feature = "arc-swap")]
 pub use self::arc_swap::ArcSwapped;
-#[cfg(all(loom, feature = "crossbeam-epoch"))]
-pub use self::broken::{NoGrace, RelaxedPublish};
-#[cfg(feature = "crossbeam-epoch")]
-pub use self::epoch::Epoch;
 
 use resv_core::Backend;
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 use {
     resv_core::Garbage,
     std::sync::atomic::{AtomicUsize, Ordering},
@@ -44,10 +36,10 @@ pub trait Reclaim: sealed::Flavour {
 }
 
 pub(crate) mod sealed {
-    #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+    #[cfg(feature = "arc-swap")]
     use crate::raw::array::{ArrayBuilder, ArrayRef};
     use resv_core::Backend;
-    #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+    #[cfg(feature = "arc-swap")]
     use resv_core::Garbage;
 
     /// What a flavour is made of.
@@ -64,7 +56,7 @@ pub(crate) mod sealed {
     /// An array is published at most once (publishing consumes its builder), and is not freed while
     /// a reader looks at it or owns a reference. So a reader that finds the same array published
     /// twice knows that nothing else was published between: there is no ABA.
-    #[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+    #[cfg(feature = "arc-swap")]
     pub trait PublishedCell: Default + Send + Sync + 'static {
         /// The name of the back end.
         const NAME: &'static str;
@@ -96,13 +88,13 @@ pub(crate) mod sealed {
 /// A number, and the greatest that it was.
 ///
 /// Relaxed throughout, and real under loom: it is only reported.
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 pub(crate) struct Tally {
     live: AtomicUsize,
     peak: AtomicUsize,
 }
 
-#[cfg(any(feature = "arc-swap", feature = "crossbeam-epoch"))]
+#[cfg(feature = "arc-swap")]
 impl Tally {
     pub(crate) const fn new() -> Tally {
         Tally {
