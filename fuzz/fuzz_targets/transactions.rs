@@ -126,7 +126,7 @@ impl<S: Semantics, B: Backend> World for Objects<S, B> {
     fn check(&self, timelines: &[Timeline], models: &[Model]) {
         let kind = SemanticsKind::ALL
             .iter()
-            .position(|kind| kind.name() == S::NAME)
+            .position(|kind| kind.name() == S::default().name())
             .expect("one of ours");
         for (index, object) in self.0.iter().enumerate() {
             let list: BTreeSet<Item> = object
@@ -134,7 +134,7 @@ impl<S: Semantics, B: Backend> World for Objects<S, B> {
                 .iter()
                 .map(|entry| item(timelines, entry))
                 .collect();
-            assert_eq!(list, models[kind].list(index), "{} on {}", S::NAME, B::NAME);
+            assert_eq!(list, models[kind].list(index), "{} on {}", S::default().name(), B::NAME);
             assert!(object.try_lock().is_some(), "still locked");
         }
     }

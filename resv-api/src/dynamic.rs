@@ -112,7 +112,7 @@ fn collect<'e>(entries: impl Iterator<Item = &'e Entry>) -> Result<Vec<Entry>, R
 
 impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
     fn semantics(&self) -> &'static str {
-        S::NAME
+        Resv::semantics(self).name()
     }
 
     fn backend(&self) -> &'static str {

@@ -11,7 +11,6 @@ use resv_core::{
 };
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
-use std::marker::PhantomData;
 
 /// A reservation object: the fences of the jobs that use one buffer.
 ///
@@ -23,7 +22,7 @@ use std::marker::PhantomData;
 pub struct Resv<S = UsageLevels, B = DefaultBackend> {
     backend: B,
     id: ObjectId,
-    semantics: PhantomData<fn() -> S>,
+    semantics: S,
 }
 
 impl Resv {
@@ -37,15 +36,30 @@ impl Resv {
 
 impl<S: Semantics, B: Backend> Default for Resv<S, B> {
     fn default() -> Self {
-        Resv {
-            backend: B::default(),
-            id: ObjectId::default(),
-            semantics: PhantomData,
-        }
+        Resv::with(S::default(), B::default())
     }
 }
 
 impl<S: Semantics, B: Backend> Resv<S, B> {
+    /// An object of the given semantics over the given back end, for those that are values of their
+    /// own: a semantics that is chosen at run time, a back end that is configured.
+    ///
+    /// ```
+    /// use resv_api::{Access, Locked, Resv, SemanticsKind};
+    ///
+    /// let semantics: SemanticsKind = "exclusive-shared".parse()?;
+    /// let buffer = Resv::with(semantics, Locked::default());
+    /// assert!(buffer.is_idle(Access::Write));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with(semantics: S, backend: B) -> Self {
+        Resv {
+            backend,
+            id: ObjectId::default(),
+            semantics,
+        }
+    }
+
     /// Takes the object's lock, with which it can be edited; sleeps while another thread holds it.
     ///
     /// Taking it again on the same thread blocks for ever. Waiting for fences with the lock held is
@@ -81,7 +95,8 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// When a back end that copies cannot get memory. The array back end never fails.
     #[inline]
     pub fn try_snapshot(&self) -> Result<Snapshot<S, B>, ReserveError> {
-        self.backend.snapshot().map(Snapshot::new)
+        let entries = self.backend.snapshot()?;
+        Ok(Snapshot::new(entries, self.semantics))
     }
 
     /// The pending fences that `access` must wait for, as of one instant, owned.
@@ -100,7 +115,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// has signalled costs one load.
     #[inline]
     pub fn is_idle(&self, access: Access) -> bool {
-        self.backend.is_idle(S::waits_for(access))
+        self.backend.is_idle(self.semantics.waits_for(access))
     }
 
     /// Folds the keys of the pending fences that `access` must wait for, as of one instant.
@@ -118,7 +133,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// ```
     #[inline]
     pub fn visit<A>(&self, access: Access, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        self.backend.fold(S::waits_for(access), init, f)
+        self.backend.fold(self.semantics.waits_for(access), init, f)
     }
 
     /// Sleeps until everything that `access` must wait for *now* has signalled: for ever with
@@ -209,6 +224,12 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         &self.id
     }
 
+    /// The semantics of this object.
+    #[inline]
+    pub fn semantics(&self) -> S {
+        self.semantics
+    }
+
     /// The back end, for those who test or measure one.
     pub fn backend(&self) -> &B {
         &self.backend
@@ -233,7 +254,7 @@ fn out_of_memory(error: ReserveError) -> ! {
 /// The semantics, the back end, and the pending entries.
 impl<S: Semantics, B: Backend> fmt::Debug for Resv<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Resv<{}, {}> ", S::NAME, B::NAME)?;
+        write!(f, "Resv<{}, {}> ", self.semantics.name(), B::NAME)?;
         match self.try_snapshot() {
             Ok(snapshot) => f.debug_list().entries(snapshot.iter()).finish(),
             Err(error) => write!(f, "({error})"),

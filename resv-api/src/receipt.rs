@@ -310,7 +310,7 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
     }
 
     fn use_slots(&mut self, fence: &Fence, usage: Usage) -> usize {
-        let slots = slots_for::<S>(fence, usage);
+        let slots = slots_for(self.receipt.resv.semantics(), fence, usage);
         self.left = take_slots(self.left, slots);
         slots
     }

@@ -3,7 +3,6 @@
 use crate::wait::{Until, Waitable, wait_all};
 use resv_core::{Access, Backend, Entry, Fence, Semantics, UsageSet, Waited};
 use std::fmt;
-use std::marker::PhantomData;
 
 /// The fences of one instant, for all accesses or narrowed to one.
 ///
@@ -14,22 +13,22 @@ use std::marker::PhantomData;
 pub struct Snapshot<S: Semantics, B: Backend> {
     entries: B::Snapshot,
     usages: UsageSet,
-    semantics: PhantomData<fn() -> S>,
+    semantics: S,
 }
 
 impl<S: Semantics, B: Backend> Snapshot<S, B> {
-    pub(crate) fn new(entries: B::Snapshot) -> Self {
+    pub(crate) fn new(entries: B::Snapshot, semantics: S) -> Self {
         Snapshot {
             entries,
             usages: UsageSet::ALL,
-            semantics: PhantomData,
+            semantics,
         }
     }
 
     /// Only what `access` must wait for.
     #[must_use]
     pub fn narrow(mut self, access: Access) -> Self {
-        self.usages = self.usages.intersection(S::waits_for(access));
+        self.usages = self.usages.intersection(self.semantics.waits_for(access));
         self
     }
 
@@ -74,7 +73,7 @@ impl<S: Semantics, B: Backend> Clone for Snapshot<S, B> {
         Snapshot {
             entries: self.entries.clone(),
             usages: self.usages,
-            semantics: PhantomData,
+            semantics: self.semantics,
         }
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct Promised {
 }
 
 impl Promised {
-    fn publishes<S: Semantics>(self) -> usize {
-        match S::VISIBILITY {
+    fn publishes(self, semantics: impl Semantics) -> usize {
+        match semantics.visibility() {
             Visibility::AtOnce => self.edits,
             Visibility::AtPublish => self.batches,
         }
@@ -36,11 +36,12 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     /// Gets memory for `edits` edits, on top of what is `promised` already.
     #[inline]
     pub(crate) fn reserve(&mut self, promised: Promised, edits: usize) -> Result<(), ReserveError> {
+        let semantics = self.resv.semantics();
         let room = Room {
             adds: promised.edits.saturating_add(edits),
             publishes: promised
-                .publishes::<S>()
-                .saturating_add(match S::VISIBILITY {
+                .publishes(semantics)
+                .saturating_add(match semantics.visibility() {
                     Visibility::AtOnce => edits,
                     Visibility::AtPublish => edits.min(1),
                 }),
@@ -51,7 +52,10 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     /// Adds `fence`, or each of its leaves, in as many slots as [`slots_for`] says.
     #[inline]
     pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
-        self.edit_each(fence, usage, None, |_, new, old| S::supersedes(new, old));
+        let semantics = self.resv.semantics();
+        self.edit_each(fence, usage, None, |_, new, old| {
+            semantics.supersedes(new, old)
+        });
     }
 
     /// Whether a fence of `timeline` is pending.
@@ -79,7 +83,8 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         replaced: Option<TimelineId>,
         removes: impl Fn(bool, Key, Key) -> bool,
     ) {
-        if fence.is_composed() && go_apart::<S>(fence, S::class(as_told)) {
+        let semantics = self.resv.semantics();
+        if fence.is_composed() && go_apart(semantics, fence, semantics.class(as_told)) {
             self.edit_leaves(fence, as_told, replaced, removes);
         } else {
             self.edit_one(fence.clone(), as_told, replaced, |new, old| {
@@ -113,7 +118,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         removes: impl Fn(Key, Key) -> bool,
     ) {
         self.resv.id().adding(&fence, as_told, replaced);
-        let usage = S::class(as_told);
+        let usage = self.resv.semantics().class(as_told);
         let add = Entry { fence, usage };
         let new = add.key();
         self.edit(|old| removes(new, old), add);
@@ -125,6 +130,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         promised: Promised,
         entries: impl Iterator<Item = &'e Entry>,
     ) -> Result<(), ReserveError> {
+        let semantics = self.resv.semantics();
         let mut wanted = Vec::new();
         for entry in entries {
             wanted
@@ -132,13 +138,13 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
                 .map_err(|_| ReserveError::new(wanted.len() + 1))?;
             wanted.push(Entry {
                 fence: entry.fence.clone(),
-                usage: S::class(entry.usage),
+                usage: semantics.class(entry.usage),
             });
         }
         let backend = self.resv.backend();
         let room = Room {
             adds: promised.edits + wanted.len(),
-            publishes: promised.publishes::<S>() + 1,
+            publishes: promised.publishes(semantics) + 1,
         };
         backend.reserve(self.held, room)?;
         backend.edit(self.held, |_| true, None);
@@ -148,7 +154,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             backend.edit(self.held, |old| old == key, Some(entry));
         }
         self.held.done();
-        if S::VISIBILITY == Visibility::AtOnce {
+        if semantics.visibility() == Visibility::AtOnce {
             self.publish();
         }
         self.resv.id().copied();
@@ -164,7 +170,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         // What is added is never taken back, so whoever holds several locks must have them all.
         self.held.done();
         let backend = self.resv.backend();
-        match S::VISIBILITY {
+        match self.resv.semantics().visibility() {
             Visibility::AtOnce => backend.edit_and_publish(self.held, removes, Some(add)),
             Visibility::AtPublish => backend.edit(self.held, removes, Some(add)),
         }
@@ -195,7 +201,7 @@ pub(crate) fn is_idle<S: Semantics, B: Backend>(
     held: &Held<'_>,
     access: Access,
 ) -> bool {
-    let waits = S::waits_for(access);
+    let waits = resv.semantics().waits_for(access);
     fold(resv, held, true, |idle, entry| {
         idle && !waits.contains(entry.usage)
     })
@@ -334,7 +340,8 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     /// When there are not enough slots left: reserve as many as you add. Nothing has been added then.
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
-        self.use_slots(slots_for::<S>(fence, usage));
+        let slots = slots_for(self.guard.resv.semantics(), fence, usage);
+        self.use_slots(slots);
         self.guard.editor().add(fence, usage);
         checks::added(fence);
     }
@@ -356,7 +363,8 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
         if !self.guard.editor().has(timeline) {
             return false;
         }
-        self.use_slots(slots_for::<S>(fence, usage));
+        let slots = slots_for(self.guard.resv.semantics(), fence, usage);
+        self.use_slots(slots);
         self.guard.editor().replace(timeline, fence, usage);
         checks::added(fence);
         true
@@ -374,8 +382,8 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
 
 /// How many slots an add of `fence`, or a replacement by it, uses.
 #[inline]
-pub(crate) fn slots_for<S: Semantics>(fence: &Fence, usage: Usage) -> usize {
-    if fence.is_composed() && go_apart::<S>(fence, S::class(usage)) {
+pub(crate) fn slots_for(semantics: impl Semantics, fence: &Fence, usage: Usage) -> usize {
+    if fence.is_composed() && go_apart(semantics, fence, semantics.class(usage)) {
         fence.leaves().count_left()
     } else {
         1
@@ -395,13 +403,13 @@ pub(crate) fn take_slots(left: usize, wanted: usize) -> usize {
 /// Whether the leaves of `fence` are added, and not the whole: when there is one, or none supersedes
 /// one of another timeline. Leaves do not wait for each other.
 #[inline(never)]
-fn go_apart<S: Semantics>(fence: &Fence, usage: Usage) -> bool {
+fn go_apart(semantics: impl Semantics, fence: &Fence, usage: Usage) -> bool {
     let mut leaves = fence.leaves().map(|leaf| Key::new(&leaf, usage));
     let Some(mut last) = leaves.next() else {
         return true;
     };
     leaves.all(|leaf| {
-        let apart = leaf.timeline == last.timeline || !S::supersedes(leaf, last);
+        let apart = leaf.timeline == last.timeline || !semantics.supersedes(leaf, last);
         last = leaf;
         apart
     })

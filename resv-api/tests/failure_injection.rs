@@ -108,7 +108,7 @@ fn each_allocation_fails<S: Semantics, B: Backend>(
     let mut none = Injector::new(-1);
     assert_eq!(call(&World::new(&jobs), &mut none), Ok(()), "{name}");
     for k in 0.. {
-        let what = format!("{name}, {} on {}, k = {k}", S::NAME, B::NAME);
+        let what = format!("{name}, {} on {}, k = {k}", S::default().name(), B::NAME);
         collect();
         let (fences, allocations) = (pool_stats().live, balance());
         for _ in 0..REPEATED {
@@ -142,7 +142,7 @@ fn fails_cleanly<S: Semantics, B: Backend>(
     }
     result.expect_err(what);
     let added = jobs[SPARE][..staged].iter();
-    expected[0].extend(added.map(|job| Key::new(job.fence(), S::class(Usage::Read))));
+    expected[0].extend(added.map(|job| Key::new(job.fence(), S::default().class(Usage::Read))));
     assert_eq!(
         world.seen(),
         expected.map(sorted),
@@ -174,7 +174,7 @@ fn every_call_reports_want_of_memory<S: Semantics, B: Backend>() {
         assert!(
             range.contains(&failed),
             "{name}, {} on {}: {failed} allocations failed, {range:?} expected",
-            S::NAME,
+            S::default().name(),
             B::NAME
         );
     };

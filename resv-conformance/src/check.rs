@@ -159,7 +159,7 @@ pub fn check_with<S: Semantics, B: Backend>(
     mut progress: impl FnMut(&Report),
 ) -> Result<Report, Box<Failure>> {
     let subject = Subject {
-        on: format!("{} on {}", S::NAME, B::NAME),
+        on: format!("{} on {}", S::default().name(), B::NAME),
         properties: Suite::<S, B>::PROPERTIES,
         batch: random::batch::<S, B>,
         history: history::run::<S, B>,

@@ -45,7 +45,7 @@ pub fn check<S: Semantics, B: Backend>(sequence: &str, expected: &str) -> Result
         if told != answer.trim() {
             return Err(format!(
                 "{sequence} on {}/{}: {} is told {told}, expected {}",
-                S::NAME,
+                S::default().name(),
                 B::NAME,
                 question.trim(),
                 answer.trim()

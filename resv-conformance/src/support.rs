@@ -17,7 +17,7 @@ pub(crate) const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// Which of the three semantics `S` claims to be, by its name.
 pub(crate) fn kind<S: Semantics>() -> Option<SemanticsKind> {
-    S::NAME.parse().ok()
+    S::default().name().parse().ok()
 }
 
 /// The next job of `timeline`.
@@ -144,7 +144,11 @@ pub(crate) fn seqnos<B: Backend>(object: &B) -> Vec<u64> {
 
 /// What `(job, usage)` looks like among [`entries`] of an object under `S`.
 pub(crate) fn entry_of<S: Semantics>(fence: &Fence, usage: Usage) -> (TimelineId, u64, Usage) {
-    (fence.timeline_id(), fence.seqno(), S::class(usage))
+    (
+        fence.timeline_id(),
+        fence.seqno(),
+        S::default().class(usage),
+    )
 }
 
 /// Whether `access` waits for something, asked in every way there is; panics if they disagree.

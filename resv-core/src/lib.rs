@@ -47,15 +47,15 @@
 //! assert_eq!(fence.status(), FenceStatus::Pending);
 //!
 //! // The decoder writes; a reader must wait for writers, an explicit-sync job need not.
-//! assert!(UsageLevels::waits_for(Access::Read).contains(Usage::Write));
-//! assert!(!UsageLevels::waits_for(Access::Explicit).contains(Usage::Write));
+//! assert!(UsageLevels.waits_for(Access::Read).contains(Usage::Write));
+//! assert!(!UsageLevels.waits_for(Access::Explicit).contains(Usage::Write));
 //!
 //! // The next frame of the same timeline makes the first one superfluous in the object.
 //! let next = decoder.issue().expect("the timeline has seqnos left");
 //! let old = Key::new(&fence, Usage::Write);
 //! let new = Key::new(next.fence(), Usage::Write);
-//! assert!(UsageLevels::supersedes(new, old));
-//! assert!(!UsageLevels::supersedes(old, new));
+//! assert!(UsageLevels.supersedes(new, old));
+//! assert!(!UsageLevels.supersedes(old, new));
 //!
 //! job.signal();
 //! assert_eq!(fence.status(), FenceStatus::Signaled);

@@ -21,7 +21,7 @@ pub struct Fixture {
     /// The properties that are about it: each must reject it.
     pub caught_by: &'static [&'static str],
     /// The semantics of the suite that is run.
-    pub semantics: &'static str,
+    pub semantics: fn() -> &'static str,
     /// The suite that is run.
     pub suite: Properties,
     /// The fault that is chosen meanwhile, if the back end is [`Faulty`].
@@ -30,14 +30,14 @@ pub struct Fixture {
 
 impl Fixture {
     /// No defect: what a suite must hold for.
-    pub fn control(name: &'static str, suite: Properties) -> Fixture {
+    pub fn control(semantics: fn() -> &'static str, suite: Properties) -> Fixture {
         Fixture {
-            name,
+            name: semantics(),
             defects: "",
             origin: "",
             what: "",
             caught_by: &[],
-            semantics: name,
+            semantics,
             suite,
             fault: || Box::new(crate::fault::Sound),
         }
@@ -58,7 +58,7 @@ pub(crate) const fn fault<S: Semantics, F: Fault + Default + 'static>(
         origin,
         what,
         caught_by,
-        semantics: S::NAME,
+        semantics: || S::default().name(),
         suite: Suite::<S, Faulty>::PROPERTIES,
         fault: || Box::new(F::default()),
     }
@@ -78,7 +78,7 @@ pub(crate) const fn pair<S: Semantics, B: Backend>(
         origin,
         what,
         caught_by,
-        semantics: S::NAME,
+        semantics: || S::default().name(),
         suite: Suite::<S, B>::PROPERTIES,
         fault: || Box::new(crate::fault::Sound),
     }

@@ -142,7 +142,7 @@ pub fn document(matrix: &Matrix) -> String {
             fixture.defects,
             cell(fixture.origin),
             cell(fixture.what),
-            fixture.semantics,
+            (fixture.semantics)(),
             code(fixture.caught_by),
             fastest.map_or("-", class),
         );

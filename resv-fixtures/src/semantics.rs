@@ -116,30 +116,32 @@ macro_rules! like {
         pub struct $name;
 
         impl Semantics for $name {
-            const NAME: &'static str = $base::NAME;
-            #[allow(unused_assignments, unused_mut)]
-            const VISIBILITY: Visibility = {
-                let mut visibility = $base::VISIBILITY;
-                $(visibility = $visibility;)?
-                visibility
-            };
+            fn name(&self) -> &'static str {
+                $base.name()
+            }
 
-            fn class(usage: Usage) -> Usage {
+            fn visibility(&self) -> Visibility {
+                $(return $visibility;)?
+                #[allow(unreachable_code)]
+                $base.visibility()
+            }
+
+            fn class(&self, usage: Usage) -> Usage {
                 $(return $class(usage);)?
                 #[allow(unreachable_code)]
-                $base::class(usage)
+                $base.class(usage)
             }
 
-            fn waits_for(access: Access) -> UsageSet {
+            fn waits_for(&self, access: Access) -> UsageSet {
                 $(return $waits_for(access);)?
                 #[allow(unreachable_code)]
-                $base::waits_for(access)
+                $base.waits_for(access)
             }
 
-            fn supersedes(new: Key, old: Key) -> bool {
+            fn supersedes(&self, new: Key, old: Key) -> bool {
                 $(return $supersedes(new, old);)?
                 #[allow(unreachable_code)]
-                $base::supersedes(new, old)
+                $base.supersedes(new, old)
             }
         }
     };
@@ -157,7 +159,7 @@ like! {
     , supersedes |new: Key, old: Key| {
         let shared = new.usage == Usage::Read && old.usage == Usage::Read;
         let replaced = shared && new.timeline == old.timeline;
-        replaced || ExclusiveShared::supersedes(new, old)
+        replaced || ExclusiveShared.supersedes(new, old)
     }
 }
 
@@ -174,7 +176,7 @@ like! {
     NothingIsReplaced is WritersReadersOthers but
     , supersedes |new: Key, old: Key| {
         let same = new.timeline == old.timeline && new.seqno != old.seqno;
-        !same && WritersReadersOthers::supersedes(new, old)
+        !same && WritersReadersOthers.supersedes(new, old)
     }
 }
 
@@ -182,8 +184,8 @@ like! {
     /// Every fence is waited for like a write.
     ReadersWaitForReaders is UsageLevels but
     , waits_for |access| match access {
-        Access::Read => UsageLevels::waits_for(Access::Write),
-        access => UsageLevels::waits_for(access),
+        Access::Read => UsageLevels.waits_for(Access::Write),
+        access => UsageLevels.waits_for(access),
     }
 }
 
@@ -192,7 +194,7 @@ like! {
     WriterDropsReaders is UsageLevels but
     , supersedes |new: Key, old: Key| {
         let dropped = new.usage <= Usage::Write && old.usage == Usage::Read;
-        (dropped && new.timeline != old.timeline) || UsageLevels::supersedes(new, old)
+        (dropped && new.timeline != old.timeline) || UsageLevels.supersedes(new, old)
     }
 }
 
@@ -201,7 +203,7 @@ like! {
     ExplicitIgnoresMoves is UsageLevels but
     , waits_for |access| match access {
         Access::Explicit => UsageSet::EMPTY,
-        access => UsageLevels::waits_for(access),
+        access => UsageLevels.waits_for(access),
     }
 }
 
@@ -215,8 +217,8 @@ like! {
     /// The wait for everything, as posted in 2019.
     WriterWaitsForOthers is WritersReadersOthers but
     , waits_for |access| match access {
-        Access::Write => WritersReadersOthers::waits_for(Access::Move),
-        access => WritersReadersOthers::waits_for(access),
+        Access::Write => WritersReadersOthers.waits_for(Access::Move),
+        access => WritersReadersOthers.waits_for(access),
     }
 }
 
@@ -225,6 +227,6 @@ like! {
     OthersBecomeReaders is WritersReadersOthers but
     class |usage| match usage {
         Usage::Bookkeep => Usage::Read,
-        usage => WritersReadersOthers::class(usage),
+        usage => WritersReadersOthers.class(usage),
     }
 }

@@ -37,7 +37,7 @@ impl<const N: usize> Slots<N> {
     }
 
     fn matching(&self, access: Access) -> impl Iterator<Item = &Slot> {
-        let usages = UsageLevels::waits_for(access);
+        let usages = UsageLevels.waits_for(access);
         self.iter()
             .filter(move |slot| usages.contains(slot.key.usage) && slot.is_pending())
     }
@@ -48,7 +48,7 @@ impl<const N: usize> Slots<N> {
         let cell = fence.clone().into_cell();
         let new = Some(Slot { cell, key });
         let superseded =
-            |slot: &Option<Slot>| slot.is_some_and(|slot| UsageLevels::supersedes(key, slot.key));
+            |slot: &Option<Slot>| slot.is_some_and(|slot| UsageLevels.supersedes(key, slot.key));
         if let Some(at) = self.slots[..self.len].iter().position(superseded) {
             let old = std::mem::replace(&mut self.slots[at], new)?;
             return Some(Fence::from_cell(old.cell));

@@ -5,7 +5,7 @@ use resv_core::{Access, Entry, Semantics, UsageLevels};
 pub(crate) type Entries = Vec<Entry>;
 
 fn matching(entries: &[Entry], access: Access) -> impl Iterator<Item = &Entry> {
-    let usages = UsageLevels::waits_for(access);
+    let usages = UsageLevels.waits_for(access);
     entries
         .iter()
         .filter(move |e| usages.contains(e.usage) && !e.fence.is_signaled())
@@ -31,7 +31,7 @@ pub(crate) fn count_pending(entries: &[Entry], access: Access) -> usize {
 #[inline]
 pub(crate) fn put(entries: &mut Entries, new: Entry) -> Option<Entry> {
     let key = new.key();
-    let superseded = |e: &Entry| UsageLevels::supersedes(key, e.key());
+    let superseded = |e: &Entry| UsageLevels.supersedes(key, e.key());
     let Some(first) = entries.iter().position(superseded) else {
         if entries.len() == entries.capacity() {
             entries.retain(|e| !e.fence.is_signaled());

@@ -100,8 +100,8 @@ impl Pair {
     /// The pair of these types.
     pub(crate) fn of<S: Semantics, B: Backend>() -> Pair {
         Pair {
-            name: format!("{} on {}", S::NAME, B::NAME),
-            semantics: S::NAME,
+            name: format!("{} on {}", S::default().name(), B::NAME),
+            semantics: S::default().name(),
             backend: B::NAME,
             run: stress::run::<S, B>,
         }

@@ -27,11 +27,13 @@ pub(super) fn judge<S: Semantics>(
     record: &Record,
 ) -> Result<Tally, Box<Violation>> {
     let removes = |edit: &Edit, old: Key| edit.removes::<S>(old);
-    let judged = History::new(record, removes, S::waits_for).and_then(|history| {
-        let tally = history.tally();
-        history.explain(plan.is_always_pending()).map(|()| tally)
-    });
-    judged.map_err(|piece| Box::new(Violation::new(S::NAME, backend, plan, piece)))
+    let judged = History::new(record, removes, |access| S::default().waits_for(access)).and_then(
+        |history| {
+            let tally = history.tally();
+            history.explain(plan.is_always_pending()).map(|()| tally)
+        },
+    );
+    judged.map_err(|piece| Box::new(Violation::new(S::default().name(), backend, plan, piece)))
 }
 
 impl<'r> History<'r> {

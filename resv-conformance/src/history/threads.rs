@@ -29,7 +29,7 @@ pub(super) struct Edit {
 
 impl Edit {
     pub(super) fn removes<S: Semantics>(&self, old: Key) -> bool {
-        self.replaces == Some(old.timeline) || S::supersedes(self.new, old)
+        self.replaces == Some(old.timeline) || S::default().supersedes(self.new, old)
     }
 }
 
@@ -276,7 +276,7 @@ impl<S: Semantics, B: Backend> Writer<'_, S, B> {
         self.clocks.transactions.begun.set(version);
         let mut noted = Vec::with_capacity(edits.len());
         for (replaces, fence, usage) in edits {
-            let usage = S::class(usage);
+            let usage = S::default().class(usage);
             let entry = Entry { fence, usage };
             let new = entry.key();
             let edit = Edit { replaces, new };

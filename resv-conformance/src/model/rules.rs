@@ -30,12 +30,12 @@ impl Rules {
 
     /// The restated rules of the semantics that bears `S`'s name; its own if there is none.
     pub fn for_semantics<S: Semantics>() -> Rules {
-        match S::NAME.parse() {
+        match S::default().name().parse() {
             Ok(kind) => Rules::Restated(kind),
             Err(_) => Rules::Believed {
-                class: S::class,
-                supersedes: S::supersedes,
-                waits_for: S::waits_for,
+                class: |usage| S::default().class(usage),
+                supersedes: |new, old| S::default().supersedes(new, old),
+                waits_for: |access| S::default().waits_for(access),
             },
         }
     }

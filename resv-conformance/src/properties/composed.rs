@@ -137,7 +137,9 @@ pub fn leaves_never_supersede_each_other<S: Semantics, B: Backend>() {
         add_composed(&object, &all(&jobs), usage);
         for job in jobs {
             for access in Access::ALL {
-                let concerns = S::waits_for(access).contains(S::class(usage));
+                let concerns = S::default()
+                    .waits_for(access)
+                    .contains(S::default().class(usage));
                 assert_eq!(is_busy(&object, access), concerns, "{usage} {access}");
             }
             job.signal();
@@ -237,7 +239,9 @@ fn lazy_job() -> (Arc<AtomicUsize>, Signaler) {
 /// Asks everything that is no wait, and waits for what does not concern a bookkeeping fence.
 fn ask_everything<S: Semantics, B: Backend>(object: &Resv<S, B>, lazy: &Fence) {
     for access in Access::ALL {
-        let concerns = S::waits_for(access).contains(S::class(Usage::Bookkeep));
+        let concerns = S::default()
+            .waits_for(access)
+            .contains(S::default().class(Usage::Bookkeep));
         assert_eq!(is_busy(object, access), concerns, "{access}");
         let snapshot = object.waits_for(access);
         assert_eq!(visited(object, access).len(), usize::from(concerns));
@@ -276,7 +280,7 @@ pub fn lazy_a_look_never_asks<S: Semantics, B: Backend>() {
     add(&object, &beside, BESIDE_OTHERS);
     beside.signal();
     assert_eq!(asked(), 0, "by an edit beside it");
-    if S::class(Usage::Bookkeep) == Usage::Bookkeep {
+    if S::default().class(Usage::Bookkeep) == Usage::Bookkeep {
         ask_everything(&object, lazy.fence());
         assert_eq!(asked(), 0, "by a look");
     }

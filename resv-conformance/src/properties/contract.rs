@@ -284,7 +284,7 @@ pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend>() 
 pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend>() {
     let object = Resv::<S, B>::default();
     let (first, second) = (lone_job(), lone_job());
-    let at_once = usize::from(S::VISIBILITY == Visibility::AtOnce);
+    let at_once = usize::from(S::default().visibility() == Visibility::AtOnce);
     let mut guard = object.lock();
     let mut slots = guard.reserve(1).unwrap();
     slots.add(first.fence(), Usage::Read);
@@ -429,7 +429,7 @@ pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend>() {
     };
     assert_eq!(
         snapshot.as_ref(),
-        [entry(old.fence(), S::class(Usage::Write))]
+        [entry(old.fence(), S::default().class(Usage::Write))]
     );
     old.signal();
     let strangers: Vec<_> = (0..50).map(|_| lone_job()).collect();

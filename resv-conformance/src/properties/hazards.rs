@@ -32,7 +32,7 @@ pub fn h_01_a_recycled_fence_is_not_shown<S: Semantics, B: Backend>() {
         let seen = visited(&object, Access::Move);
         assert_eq!(
             seen,
-            [Key::new(kept.fence(), S::class(Usage::Write))],
+            [Key::new(kept.fence(), S::default().class(Usage::Write))],
             "round {round}"
         );
         drop(strangers);
@@ -181,7 +181,7 @@ pub fn h_14_idle_agrees_with_wait<S: Semantics, B: Backend>() {
             }
         }
         for access in Access::ALL {
-            let waits = S::waits_for(access);
+            let waits = S::default().waits_for(access);
             let expected = left.iter().any(|entry| waits.contains(entry.2));
             // `is_busy` asks in every way there is and panics where two disagree.
             assert_eq!(
@@ -263,7 +263,7 @@ pub fn h_21_staged_adds_are_visible_when_the_semantics_says<S: Semantics, B: Bac
         };
         let mut guard = object.lock();
         guard.reserve(1).unwrap().add(job.fence(), usage);
-        let visible = usize::from(S::VISIBILITY == Visibility::AtOnce);
+        let visible = usize::from(S::default().visibility() == Visibility::AtOnce);
         assert_eq!(ask(), visible, "{usage}: before the unlock");
         assert_eq!(held_entries(&guard).len(), 1, "{usage}: the holder");
         drop(guard);

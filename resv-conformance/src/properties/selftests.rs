@@ -49,7 +49,7 @@ pub fn t3_for_each_with_the_lock<S: Semantics, B: Backend>() {
         let shown = guard.entries();
         assert_eq!(shown.len(), 1, "{usage}");
         assert_eq!(shown[0].fence, *job.fence());
-        assert_eq!(shown[0].usage, S::class(usage));
+        assert_eq!(shown[0].usage, S::default().class(usage));
         drop(guard);
         assert_eq!(
             held_entries(&object.lock()),
@@ -92,7 +92,7 @@ pub fn t5_get_fences<S: Semantics, B: Backend>() {
         let shown: Vec<_> = snapshot.iter().collect();
         assert_eq!(shown.len(), 1, "{usage}");
         assert_eq!(shown[0].fence, *job.fence());
-        assert_eq!(shown[0].usage, S::class(usage));
+        assert_eq!(shown[0].usage, S::default().class(usage));
     }
 }
 
@@ -103,7 +103,9 @@ pub fn usage_inclusion<S: Semantics, B: Backend>() {
         let job = lone_job();
         add(&object, &job, usage);
         for access in Access::ALL {
-            let concerns = S::waits_for(access).contains(S::class(usage));
+            let concerns = S::default()
+                .waits_for(access)
+                .contains(S::default().class(usage));
             assert_eq!(is_busy(&object, access), concerns, "{usage} {access}");
         }
     }
@@ -119,7 +121,7 @@ pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend>() {
     }
     let all = entries(&object);
     for access in Access::ALL {
-        let waits = S::waits_for(access);
+        let waits = S::default().waits_for(access);
         let expected: Vec<_> = all
             .iter()
             .filter(|e| waits.contains(e.2))
@@ -306,7 +308,10 @@ pub fn wait_ends_with_the_last_fence_that_concerns_it<S: Semantics, B: Backend>(
     let object = Resv::<S, B>::default();
     let (a, b, read) = (lone_job(), lone_job(), lone_job());
     add(&object, &a, Usage::Write);
-    if S::waits_for(Access::Read).contains(S::class(Usage::Kernel)) {
+    if S::default()
+        .waits_for(Access::Read)
+        .contains(S::default().class(Usage::Kernel))
+    {
         add(&object, &b, Usage::Kernel);
     }
     add(&object, &read, Usage::Read);
@@ -354,7 +359,10 @@ pub fn the_object_safe_form_is_the_same<S: Semantics, B: Backend>() {
     let object = Resv::<S, B>::default();
     let other: Box<dyn Reservation> = Box::new(Resv::<S, B>::default());
     let form: &dyn Reservation = &object;
-    assert_eq!((form.semantics(), form.backend()), (S::NAME, B::NAME));
+    assert_eq!(
+        (form.semantics(), form.backend()),
+        (S::default().name(), B::NAME)
+    );
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (g1, g2, d1) = (job(&gfx), job(&gfx), job(&dma));
     let add = |job: &resv_api::Signaler, usage| Edit::Add {

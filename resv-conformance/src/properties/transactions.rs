@@ -103,7 +103,7 @@ pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend>() {
 pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend>() {
     let objects = objects::<S, B>(40);
     let timeline = Timeline::new("gfx");
-    let at_once = usize::from(S::VISIBILITY == Visibility::AtOnce);
+    let at_once = usize::from(S::default().visibility() == Visibility::AtOnce);
     for usage in Usage::ALL {
         let job = job(&timeline);
         exec::<_, ReserveError>(|tx| {

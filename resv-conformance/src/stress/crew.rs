@@ -115,7 +115,7 @@ pub(super) fn run<S: Semantics, B: Backend>(
         threads > 0 && objects > 0,
         "a phase has threads and objects"
     );
-    let phase = format!("{name}, {} on {}", S::NAME, B::NAME);
+    let phase = format!("{name}, {} on {}", S::default().name(), B::NAME);
     let before = watchdog::watched(config, &phase, |post| Ok(Before::new::<S, B>(post)))?;
     let backoffs = backoffs();
     let crew = Crew::<S, B> {

@@ -19,7 +19,7 @@ impl Ledger {
     /// As [`Slots::add`](resv_api::Slots::add). `parts` are the fences that `fence` is all of, or
     /// itself; those of one timeline signal in order.
     pub(super) fn add<S: Semantics>(&mut self, fence: &Fence, parts: &[Fence], usage: Usage) {
-        let usage = S::class(usage);
+        let usage = S::default().class(usage);
         self.forget_signaled();
         let parts = if goes_apart::<S>(parts, usage) {
             parts
@@ -28,14 +28,14 @@ impl Ledger {
         };
         for part in parts {
             let new = Key::new(part, usage);
-            self.put(part, usage, |old| S::supersedes(new, old));
+            self.put(part, usage, |old| S::default().supersedes(new, old));
         }
     }
 
     /// As [`Slots::replace`](resv_api::Slots::replace), for a timeline on which nothing signals
     /// meanwhile, and a plain fence.
     pub(super) fn replace<S: Semantics>(&mut self, of: TimelineId, fence: &Fence, usage: Usage) {
-        let usage = S::class(usage);
+        let usage = S::default().class(usage);
         self.forget_signaled();
         if !self.entries.iter().any(|(old, _)| old.timeline_id() == of) {
             return;
@@ -108,7 +108,9 @@ pub(super) fn sorted(keys: impl Iterator<Item = Key>) -> Vec<Key> {
 /// timeline.
 fn goes_apart<S: Semantics>(parts: &[Fence], usage: Usage) -> bool {
     let keys = || parts.iter().map(|part| Key::new(part, usage));
-    keys().all(|new| keys().all(|old| old.timeline == new.timeline || !S::supersedes(new, old)))
+    keys().all(|new| {
+        keys().all(|old| old.timeline == new.timeline || !S::default().supersedes(new, old))
+    })
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl<S: Semantics, B: Backend> World<S, B> {
             .map_err(|what| fault(format!("unlocked: {what}")))?;
         for access in Access::ALL {
             let mut wanted = ledger.pending();
-            wanted.retain(|key| S::waits_for(access).contains(key.usage));
+            wanted.retain(|key| S::default().waits_for(access).contains(key.usage));
             let waits = object.resv.waits_for(access);
             let told = sorted(waits.iter().map(Entry::key));
             let visited = object.resv.visit(access, Vec::new(), |mut keys, key| {

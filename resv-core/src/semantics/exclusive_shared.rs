@@ -36,17 +36,22 @@ use crate::usage::{Access, Usage, UsageSet};
 pub struct ExclusiveShared;
 
 impl Semantics for ExclusiveShared {
-    const NAME: &'static str = "exclusive-shared";
-    const VISIBILITY: Visibility = Visibility::AtOnce;
+    fn name(&self) -> &'static str {
+        "exclusive-shared"
+    }
 
-    fn class(usage: Usage) -> Usage {
+    fn visibility(&self) -> Visibility {
+        Visibility::AtOnce
+    }
+
+    fn class(&self, usage: Usage) -> Usage {
         match usage {
             Usage::Kernel | Usage::Write => Usage::Write,
             Usage::Read | Usage::Bookkeep => Usage::Read,
         }
     }
 
-    fn waits_for(access: Access) -> UsageSet {
+    fn waits_for(&self, access: Access) -> UsageSet {
         match access {
             Access::Explicit => UsageSet::EMPTY,
             Access::Read => const { UsageSet::of(&[Usage::Write]) },
@@ -54,11 +59,11 @@ impl Semantics for ExclusiveShared {
         }
     }
 
-    fn supersedes(new: Key, old: Key) -> bool {
+    fn supersedes(&self, new: Key, old: Key) -> bool {
         match new.usage {
             Usage::Kernel | Usage::Write => !is_newer_on_same_timeline(old, new),
             Usage::Read | Usage::Bookkeep => {
-                Self::class(old.usage) == Usage::Read && is_covered_by(old, new)
+                self.class(old.usage) == Usage::Read && is_covered_by(old, new)
             }
         }
     }

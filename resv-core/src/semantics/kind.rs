@@ -26,20 +26,20 @@ pub enum SemanticsKind {
     UsageLevels,
 }
 
-/// Evaluates `$body` with `$S` standing for the semantics that `$kind` names.
+/// Evaluates `$body` with `$semantics` standing for the one that `$kind` names.
 macro_rules! with_semantics {
-    ($kind:expr, $S:ident => $body:expr) => {
+    ($kind:expr, $semantics:ident => $body:expr) => {
         match $kind {
             SemanticsKind::ExclusiveShared => {
-                type $S = ExclusiveShared;
+                let $semantics = ExclusiveShared;
                 $body
             }
             SemanticsKind::WritersReadersOthers => {
-                type $S = WritersReadersOthers;
+                let $semantics = WritersReadersOthers;
                 $body
             }
             SemanticsKind::UsageLevels => {
-                type $S = UsageLevels;
+                let $semantics = UsageLevels;
                 $body
             }
         }
@@ -54,29 +54,52 @@ impl SemanticsKind {
         SemanticsKind::UsageLevels,
     ];
 
-    /// [`Semantics::NAME`].
+    /// [`Semantics::name`].
     pub fn name(self) -> &'static str {
-        with_semantics!(self, S => S::NAME)
+        with_semantics!(self, s => s.name())
     }
 
-    /// [`Semantics::VISIBILITY`].
+    /// [`Semantics::visibility`].
     pub fn visibility(self) -> Visibility {
-        with_semantics!(self, S => S::VISIBILITY)
+        with_semantics!(self, s => s.visibility())
     }
 
     /// [`Semantics::class`].
     pub fn class(self, usage: Usage) -> Usage {
-        with_semantics!(self, S => S::class(usage))
+        with_semantics!(self, s => s.class(usage))
     }
 
     /// [`Semantics::waits_for`].
     pub fn waits_for(self, access: Access) -> UsageSet {
-        with_semantics!(self, S => S::waits_for(access))
+        with_semantics!(self, s => s.waits_for(access))
     }
 
     /// [`Semantics::supersedes`].
     pub fn supersedes(self, new: Key, old: Key) -> bool {
-        with_semantics!(self, S => S::supersedes(new, old))
+        with_semantics!(self, s => s.supersedes(new, old))
+    }
+}
+
+/// So an object may have a semantics that is chosen at run time; each question is a match.
+impl Semantics for SemanticsKind {
+    fn name(&self) -> &'static str {
+        (*self).name()
+    }
+
+    fn visibility(&self) -> Visibility {
+        (*self).visibility()
+    }
+
+    fn class(&self, usage: Usage) -> Usage {
+        (*self).class(usage)
+    }
+
+    fn waits_for(&self, access: Access) -> UsageSet {
+        (*self).waits_for(access)
+    }
+
+    fn supersedes(&self, new: Key, old: Key) -> bool {
+        (*self).supersedes(new, old)
     }
 }
 

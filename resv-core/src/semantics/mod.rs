@@ -6,7 +6,7 @@
 //!    one? (Older semantics know fewer categories.)
 //! 2. [`supersedes`](Semantics::supersedes): does a new fence make an old one superfluous?
 //! 3. [`waits_for`](Semantics::waits_for): which usages must an access wait for?
-//! 4. [`VISIBILITY`](Semantics::VISIBILITY): when do others see an add?
+//! 4. [`visibility`](Semantics::visibility): when do others see an add?
 //!
 //! | | [`ExclusiveShared`] | [`WritersReadersOthers`] | [`UsageLevels`] |
 //! |---|---|---|---|
@@ -67,39 +67,41 @@ impl Visibility {
 
 /// The meaning of a reservation object, as a pure table.
 ///
-/// An implementation has no state and touches none: every function is a function of its arguments
-/// alone. The usages in a [`Key`] have gone through [`class`](Semantics::class) already.
+/// A value of it is held by each object. Every function is a function of that value and of its
+/// arguments alone, and gives the same answer each time; the three members have size zero, so that
+/// the calls cost nothing. The usages in a [`Key`] have gone through [`class`](Semantics::class) already.
 ///
 /// ```
 /// use resv_core::{Access, ExclusiveShared, Semantics, Usage, UsageLevels, WritersReadersOthers};
 ///
 /// // A page-table update (bookkeep) must not hold up an ordinary writer. The legacy semantics
 /// // cannot say so: it keeps the update as a shared fence, and a writer waits for those.
-/// fn writer_waits_for_page_table_update<S: Semantics>() -> bool {
-///     S::waits_for(Access::Write).contains(S::class(Usage::Bookkeep))
+/// fn writer_waits_for_page_table_update(semantics: impl Semantics) -> bool {
+///     let kept_as = semantics.class(Usage::Bookkeep);
+///     semantics.waits_for(Access::Write).contains(kept_as)
 /// }
-/// assert!(writer_waits_for_page_table_update::<ExclusiveShared>());
-/// assert!(!writer_waits_for_page_table_update::<WritersReadersOthers>());
-/// assert!(!writer_waits_for_page_table_update::<UsageLevels>());
+/// assert!(writer_waits_for_page_table_update(ExclusiveShared));
+/// assert!(!writer_waits_for_page_table_update(WritersReadersOthers));
+/// assert!(!writer_waits_for_page_table_update(UsageLevels));
 /// ```
 pub trait Semantics: Copy + Default + Send + Sync + 'static {
     /// The name on command lines and in reports.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     /// When others see an add.
-    const VISIBILITY: Visibility;
+    fn visibility(&self) -> Visibility;
 
     /// The usage under which a fence is kept that is added with `usage`. Idempotent.
-    fn class(usage: Usage) -> Usage;
+    fn class(&self, usage: Usage) -> Usage;
 
     /// The usages whose pending fences `access` must wait for.
-    fn waits_for(access: Access) -> UsageSet;
+    fn waits_for(&self, access: Access) -> UsageSet;
 
     /// Whether adding `new` removes the entry `old`.
     ///
     /// Must be true for `old == new`, so that adding a fence twice keeps one entry (H-17), and
     /// false where `old` is of the same timeline and later (H-16).
-    fn supersedes(new: Key, old: Key) -> bool;
+    fn supersedes(&self, new: Key, old: Key) -> bool;
 }
 
 /// Whether `old` is on the timeline of `new` and later: then nothing about `new` may remove it.

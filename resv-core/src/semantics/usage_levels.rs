@@ -31,14 +31,19 @@ use crate::usage::{Access, Usage, UsageSet};
 pub struct UsageLevels;
 
 impl Semantics for UsageLevels {
-    const NAME: &'static str = "usage-levels";
-    const VISIBILITY: Visibility = Visibility::AtOnce;
+    fn name(&self) -> &'static str {
+        "usage-levels"
+    }
 
-    fn class(usage: Usage) -> Usage {
+    fn visibility(&self) -> Visibility {
+        Visibility::AtOnce
+    }
+
+    fn class(&self, usage: Usage) -> Usage {
         usage
     }
 
-    fn waits_for(access: Access) -> UsageSet {
+    fn waits_for(&self, access: Access) -> UsageSet {
         use Usage::{Bookkeep, Kernel, Read, Write};
         match access {
             Access::Explicit => const { UsageSet::of(&[Kernel]) },
@@ -48,7 +53,7 @@ impl Semantics for UsageLevels {
         }
     }
 
-    fn supersedes(new: Key, old: Key) -> bool {
+    fn supersedes(&self, new: Key, old: Key) -> bool {
         is_covered_by(old, new) && old.usage >= new.usage
     }
 }

@@ -37,10 +37,15 @@ use crate::usage::{Access, Usage, UsageSet};
 pub struct WritersReadersOthers;
 
 impl Semantics for WritersReadersOthers {
-    const NAME: &'static str = "writers-readers-others";
-    const VISIBILITY: Visibility = Visibility::AtPublish;
+    fn name(&self) -> &'static str {
+        "writers-readers-others"
+    }
 
-    fn class(usage: Usage) -> Usage {
+    fn visibility(&self) -> Visibility {
+        Visibility::AtPublish
+    }
+
+    fn class(&self, usage: Usage) -> Usage {
         match usage {
             Usage::Kernel | Usage::Write => Usage::Write,
             Usage::Read => Usage::Read,
@@ -48,7 +53,7 @@ impl Semantics for WritersReadersOthers {
         }
     }
 
-    fn waits_for(access: Access) -> UsageSet {
+    fn waits_for(&self, access: Access) -> UsageSet {
         match access {
             Access::Explicit => UsageSet::EMPTY,
             Access::Read => const { UsageSet::of(&[Usage::Write]) },
@@ -57,12 +62,12 @@ impl Semantics for WritersReadersOthers {
         }
     }
 
-    fn supersedes(new: Key, old: Key) -> bool {
-        match Self::class(new.usage) {
+    fn supersedes(&self, new: Key, old: Key) -> bool {
+        match self.class(new.usage) {
             Usage::Kernel | Usage::Write => {
                 old.usage != Usage::Bookkeep && !is_newer_on_same_timeline(old, new)
             }
-            class => Self::class(old.usage) == class && is_covered_by(old, new),
+            class => self.class(old.usage) == class && is_covered_by(old, new),
         }
     }
 }

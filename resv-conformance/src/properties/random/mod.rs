@@ -130,7 +130,7 @@ fn draw<S: Semantics, B: Backend>(
     if let Err(difference) = draw_for(regime, config, seed, length, &play) {
         panic!(
             "{} on {}: {}\n{}PROPTEST_RNG_SEED={seed}",
-            S::NAME,
+            S::default().name(),
             B::NAME,
             difference.what,
             difference.scenario,

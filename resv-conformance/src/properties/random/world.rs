@@ -94,7 +94,7 @@ impl<S: Semantics, B: Backend> World<S, B> {
                     .expect("memory for one slot")
                     .add(self.fence(at), usage);
                 let own = staged.list(o);
-                let seen = match S::VISIBILITY {
+                let seen = match S::default().visibility() {
                     Visibility::AtOnce => &own,
                     Visibility::AtPublish => &before,
                 };
