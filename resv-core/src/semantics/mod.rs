@@ -10,7 +10,7 @@
 //!
 //! | | [`ExclusiveShared`] | [`WritersReadersOthers`] | [`UsageLevels`] |
 //! |---|---|---|---|
-//! | where | Linux until 5.18 | proposed in August 2019 | Linux since 5.19 |
+//! | where | Linux until 5.18 | proposed in August 2019 | Linux: usages since 5.19, this rule since 6.7 |
 //! | categories | exclusive, shared | writers, readers, others | kernel, write, read, bookkeep |
 //! | a new **writer** drops | everything | writers and readers | nothing of another timeline |
 //! | a **read** waits for | exclusive | writers | kernel, write |
@@ -21,10 +21,11 @@
 //!
 //! # One rule for all three
 //!
-//! **An older fence of a timeline never removes a newer one.** Fences of one timeline signal in
-//! order, so waiting for the newest is enough, and dropping it for an older one would let memory go
-//! while it is in use (hazard H-16; Linux commit a3f7c10a269d). Linux before 6.0 did that; here no
-//! semantics does. Under each, adding A3 after A5 of the same timeline keeps both.
+//! **An add of an older fence never removes a newer one of its timeline.** Fences of one timeline
+//! signal in order, so waiting for the newest is enough, and dropping it for an older one would let
+//! memory go while it is in use (hazard H-16; Linux commit a3f7c10a269d). Linux before 6.0 did that;
+//! here no semantics does. Under each, adding A3 after A5 of the same timeline keeps both. A replace
+//! is no add: it removes every pending fence of its timeline.
 //!
 //! # Superseding is by dominance, not by slot luck
 //!
