@@ -27,23 +27,23 @@ macro_rules! for_each_backend {
     }};
 }
 
-fn test_idle<B: Backend>(group: &mut Group<'_>, n: usize) {
+fn test_idle<B: Backend + Default>(group: &mut Group<'_>, n: usize) {
     let fixture = Fixture::<B>::signaled(n);
-    group.bench_function(BenchmarkId::new(B::NAME, n), |b| {
+    group.bench_function(BenchmarkId::new(B::default().name(), n), |b| {
         b.iter(|| black_box(&fixture.object).is_idle(Access::Write));
     });
 }
 
-fn test_pending<B: Backend>(group: &mut Group<'_>, n: usize) {
+fn test_pending<B: Backend + Default>(group: &mut Group<'_>, n: usize) {
     let fixture = Fixture::<B>::pending(n);
-    group.bench_function(BenchmarkId::new(B::NAME, n), |b| {
+    group.bench_function(BenchmarkId::new(B::default().name(), n), |b| {
         b.iter(|| black_box(&fixture.object).is_idle(Access::Write));
     });
 }
 
-fn visit<B: Backend>(group: &mut Group<'_>, n: usize) {
+fn visit<B: Backend + Default>(group: &mut Group<'_>, n: usize) {
     let fixture = Fixture::<B>::pending(n);
-    group.bench_function(BenchmarkId::new(B::NAME, n), |b| {
+    group.bench_function(BenchmarkId::new(B::default().name(), n), |b| {
         b.iter(|| {
             black_box(&fixture.object).visit(Access::Write, 0, |sum: u64, key| {
                 sum.wrapping_add(key.seqno)
@@ -52,20 +52,20 @@ fn visit<B: Backend>(group: &mut Group<'_>, n: usize) {
     });
 }
 
-fn snapshot<B: Backend>(group: &mut Group<'_>, n: usize) {
+fn snapshot<B: Backend + Default>(group: &mut Group<'_>, n: usize) {
     let fixture = Fixture::<B>::pending(n);
-    group.bench_function(BenchmarkId::new(B::NAME, n), |b| {
+    group.bench_function(BenchmarkId::new(B::default().name(), n), |b| {
         b.iter(|| black_box(&fixture.object).snapshot());
     });
 }
 
-fn add_fresh<B: Backend>(group: &mut Group<'_>, n: usize) {
+fn add_fresh<B: Backend + Default>(group: &mut Group<'_>, n: usize) {
     if n == 0 {
         return; // there is no fence to add over
     }
     let mut fixture = Fixture::<B>::pending(n);
     let mut turn = 0;
-    group.bench_function(BenchmarkId::new(B::NAME, n), |b| {
+    group.bench_function(BenchmarkId::new(B::default().name(), n), |b| {
         b.iter(|| {
             turn += 1;
             fixture.add_fresh(turn);

@@ -18,7 +18,7 @@ use resv_api::Resv;
 use resv_core::{Backend, Signaler, Timeline, Usage, UsageLevels};
 
 /// An object with a number of fences, and what keeps them pending.
-pub struct Fixture<B: Backend> {
+pub struct Fixture<B: Backend + Default> {
     /// The object.
     pub object: Resv<UsageLevels, B>,
     /// The timeline of each fence.
@@ -27,7 +27,7 @@ pub struct Fixture<B: Backend> {
     pub signalers: Vec<Signaler>,
 }
 
-impl<B: Backend> Fixture<B> {
+impl<B: Backend + Default> Fixture<B> {
     /// An object with `n` pending fences, each on a timeline of its own.
     pub fn pending(n: usize) -> Self {
         let object = Resv::default();

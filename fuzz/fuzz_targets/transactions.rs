@@ -62,9 +62,9 @@ trait World {
     fn check(&self, timelines: &[Timeline], models: &[Model]);
 }
 
-struct Objects<S: Semantics, B: Backend>(Vec<Resv<S, B>>);
+struct Objects<S: Semantics, B: Backend + Default>(Vec<Resv<S, B>>);
 
-impl<S: Semantics, B: Backend> Objects<S, B> {
+impl<S: Semantics, B: Backend + Default> Objects<S, B> {
     fn boxed() -> Box<dyn World> {
         Box::new(Objects::<S, B>(
             (0..OBJECTS).map(|_| Resv::default()).collect(),
@@ -114,7 +114,7 @@ impl<S: Semantics, B: Backend> Objects<S, B> {
     }
 }
 
-impl<S: Semantics, B: Backend> World for Objects<S, B> {
+impl<S: Semantics, B: Backend + Default> World for Objects<S, B> {
     fn transact(&self, adds: &[Add], spare: usize, end: End) {
         if matches!(end, End::Batch) {
             self.batch(adds);
@@ -134,7 +134,7 @@ impl<S: Semantics, B: Backend> World for Objects<S, B> {
                 .iter()
                 .map(|entry| item(timelines, entry))
                 .collect();
-            assert_eq!(list, models[kind].list(index), "{} on {}", S::default().name(), B::NAME);
+            assert_eq!(list, models[kind].list(index), "{} on {}", S::default().name(), B::default().name());
             assert!(object.try_lock().is_some(), "still locked");
         }
     }

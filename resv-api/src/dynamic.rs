@@ -116,7 +116,7 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
     }
 
     fn backend(&self) -> &'static str {
-        B::NAME
+        Resv::backend(self).name()
     }
 
     fn transact(&self, edits: &[Edit]) -> Result<(), ReserveError> {
@@ -225,7 +225,7 @@ impl BackendKind {
     ///
     /// When the back end is not compiled in.
     pub fn garbage(self) -> Result<Garbage, NotCompiledIn> {
-        with_backend!(self, B => Ok(<B as Backend>::garbage()))
+        with_backend!(self, B => Ok(B::default().garbage()))
     }
 
     /// [`Backend::reset_garbage_peak`] of this back end.
@@ -235,7 +235,7 @@ impl BackendKind {
     /// When the back end is not compiled in.
     pub fn reset_garbage_peak(self) -> Result<(), NotCompiledIn> {
         with_backend!(self, B => {
-            <B as Backend>::reset_garbage_peak();
+            B::default().reset_garbage_peak();
             Ok(())
         })
     }

@@ -34,7 +34,7 @@ impl Resv {
     }
 }
 
-impl<S: Semantics, B: Backend> Default for Resv<S, B> {
+impl<S: Semantics, B: Backend + Default> Default for Resv<S, B> {
     fn default() -> Self {
         Resv::with(S::default(), B::default())
     }
@@ -254,7 +254,12 @@ fn out_of_memory(error: ReserveError) -> ! {
 /// The semantics, the back end, and the pending entries.
 impl<S: Semantics, B: Backend> fmt::Debug for Resv<S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Resv<{}, {}> ", self.semantics.name(), B::NAME)?;
+        write!(
+            f,
+            "Resv<{}, {}> ",
+            self.semantics.name(),
+            self.backend.name()
+        )?;
         match self.try_snapshot() {
             Ok(snapshot) => f.debug_list().entries(snapshot.iter()).finish(),
             Err(error) => write!(f, "({error})"),

@@ -43,7 +43,7 @@ fn keys(fences: &[&Fence]) -> Vec<(u64, u64)> {
     keys
 }
 
-fn leaves_are_added<S: Semantics, B: Backend>(usage: Usage) {
+fn leaves_are_added<S: Semantics, B: Backend + Default>(usage: Usage) {
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (a, b, c) = (issue(&gfx), issue(&dma), issue(&gfx));
     let buffer = Resv::<S, B>::default();

@@ -29,12 +29,12 @@ fn objects(count: usize) -> Vec<Object> {
     (0..count).map(|_| Object::default()).collect()
 }
 
-fn assert_untouched<S: Semantics, B: Backend>(resv: &Resv<S, B>) {
+fn assert_untouched<S: Semantics, B: Backend + Default>(resv: &Resv<S, B>) {
     let guard = resv.try_lock().expect("free");
     assert!(guard.entries().is_empty());
 }
 
-fn pending<S: Semantics, B: Backend>(resv: &Resv<S, B>) -> usize {
+fn pending<S: Semantics, B: Backend + Default>(resv: &Resv<S, B>) -> usize {
     resv.try_lock().expect("free").entries().len()
 }
 

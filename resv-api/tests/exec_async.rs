@@ -36,7 +36,7 @@ fn wakes() -> (Arc<Wakes>, Waker) {
     (Arc::clone(&wakes), wakes.into())
 }
 
-fn is_free<B: Backend>(resv: &Resv<UsageLevels, B>) -> bool {
+fn is_free<B: Backend + Default>(resv: &Resv<UsageLevels, B>) -> bool {
     resv.try_lock().is_some()
 }
 

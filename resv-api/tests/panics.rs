@@ -33,12 +33,12 @@ fn job() -> Signaler {
     Timeline::new("t").issue().expect("seqnos are left")
 }
 
-fn add<B: Backend>(object: &Resv<UsageLevels, B>, fence: &Fence, usage: Usage) {
+fn add<B: Backend + Default>(object: &Resv<UsageLevels, B>, fence: &Fence, usage: Usage) {
     let mut guard = object.lock();
     guard.reserve(1).expect("memory").add(fence, usage);
 }
 
-fn pending<B: Backend>(object: &Resv<UsageLevels, B>) -> usize {
+fn pending<B: Backend + Default>(object: &Resv<UsageLevels, B>) -> usize {
     let guard = object.try_lock().expect("the lock was released");
     let entries = guard.entries().len();
     assert_eq!(object.snapshot().iter().count(), entries);
@@ -70,7 +70,7 @@ impl Wake for Count {
 }
 
 /// The signaller gets the panic, after everything that the signal owes.
-fn a_callback_that_panics_keeps_nobody_waiting<B: Backend>() {
+fn a_callback_that_panics_keeps_nobody_waiting<B: Backend + Default>() {
     let _alone = alone();
     let before = (pool_stats().live, registrations());
     let object = Resv::<UsageLevels, B>::default();
@@ -102,7 +102,7 @@ fn a_callback_that_panics_keeps_nobody_waiting<B: Backend>() {
 }
 
 /// Of two tasks that wait for one fence the one with a sound waker is woken, whatever the order.
-fn a_waker_that_panics_at_a_signal_harms_no_other_task<B: Backend>() {
+fn a_waker_that_panics_at_a_signal_harms_no_other_task<B: Backend + Default>() {
     let _alone = alone();
     for broken_first in [true, false] {
         let object = Resv::<UsageLevels, B>::default();
@@ -153,7 +153,7 @@ fn a_callback_that_panics_while_its_signaller_panics() {
 }
 
 /// Suspends a task on `object`, which is locked; its waker panics.
-fn watched<B: Backend>(object: &Resv<UsageLevels, B>, run: impl FnOnce()) {
+fn watched<B: Backend + Default>(object: &Resv<UsageLevels, B>, run: impl FnOnce()) {
     let broken = Arc::new(Broken::default());
     let waker = Waker::from(Arc::clone(&broken));
     let mut task = pin!(exec_async::<(), Infallible, _>(|tx| {
@@ -171,7 +171,7 @@ fn watched<B: Backend>(object: &Resv<UsageLevels, B>, run: impl FnOnce()) {
 
 /// Who releases a lock has nothing to do with the tasks that want it: a waker that panics is not
 /// noticed, and each of the locks is released once.
-fn a_waker_that_panics_at_a_release_harms_no_holder<B: Backend>() {
+fn a_waker_that_panics_at_a_release_harms_no_holder<B: Backend + Default>() {
     let _alone = alone();
     let objects: Vec<_> = (0..3).map(|_| Resv::<UsageLevels, B>::default()).collect();
     let free = |objects: &[Resv<UsageLevels, B>]| objects.iter().all(|it| it.try_lock().is_some());
@@ -229,7 +229,7 @@ fn a_waker_that_panics_at_a_release_harms_no_holder<B: Backend>() {
 
 /// A thread dies with a lock held, others wait for it: they get it, what was added is there, and what
 /// was only reserved is not in anybody's way.
-fn a_holder_that_dies_hands_the_lock_on<B: Backend>() {
+fn a_holder_that_dies_hands_the_lock_on<B: Backend + Default>() {
     let _alone = alone();
     let object = Resv::<UsageLevels, B>::default();
     let jobs: Vec<_> = (0..4).map(|_| job()).collect();
@@ -269,7 +269,7 @@ fn a_holder_that_dies_hands_the_lock_on<B: Backend>() {
 
 /// Transactions over the same objects in every order; one after the other dies at every point of the
 /// closure. The others finish, and nobody finds half of a transaction.
-fn transactions_that_die_let_the_others_finish<B: Backend>() {
+fn transactions_that_die_let_the_others_finish<B: Backend + Default>() {
     const ROUNDS: usize = 60;
     let _alone = alone();
     let objects: Vec<_> = (0..3).map(|_| Resv::<UsageLevels, B>::default()).collect();
@@ -327,7 +327,7 @@ fn transactions_that_die_let_the_others_finish<B: Backend>() {
 }
 
 /// A reader's closure that panics leaves no section open: a writer and other readers go on.
-fn a_visit_that_panics_holds_up_nobody<B: Backend>() {
+fn a_visit_that_panics_holds_up_nobody<B: Backend + Default>() {
     let _alone = alone();
     let before = pool_stats().live;
     let object = Resv::<UsageLevels, B>::default();

@@ -141,7 +141,9 @@ impl std::error::Error for Failure {}
 /// # Panics
 ///
 /// When the number of threads is out of range.
-pub fn check<S: Semantics, B: Backend>(options: &Options) -> Result<Report, Box<Failure>> {
+pub fn check<S: Semantics, B: Backend + Default>(
+    options: &Options,
+) -> Result<Report, Box<Failure>> {
     check_with::<S, B>(options, |_| {})
 }
 
@@ -154,12 +156,12 @@ pub fn check<S: Semantics, B: Backend>(options: &Options) -> Result<Report, Box<
 /// # Panics
 ///
 /// When the number of threads is out of range.
-pub fn check_with<S: Semantics, B: Backend>(
+pub fn check_with<S: Semantics, B: Backend + Default>(
     options: &Options,
     mut progress: impl FnMut(&Report),
 ) -> Result<Report, Box<Failure>> {
     let subject = Subject {
-        on: format!("{} on {}", S::default().name(), B::NAME),
+        on: format!("{} on {}", S::default().name(), B::default().name()),
         properties: Suite::<S, B>::PROPERTIES,
         batch: random::batch::<S, B>,
         history: history::run::<S, B>,

@@ -30,7 +30,10 @@ use std::collections::HashMap;
 /// # Errors
 ///
 /// When an answer differs, saying which and how, or when something is not in the notation.
-pub fn check<S: Semantics, B: Backend>(sequence: &str, expected: &str) -> Result<(), String> {
+pub fn check<S: Semantics, B: Backend + Default>(
+    sequence: &str,
+    expected: &str,
+) -> Result<(), String> {
     let mut player = Player::<S, B>::default();
     let steps: Vec<&str> = sequence.split(',').map(str::trim).collect();
     player.play(&steps)?;
@@ -46,7 +49,7 @@ pub fn check<S: Semantics, B: Backend>(sequence: &str, expected: &str) -> Result
             return Err(format!(
                 "{sequence} on {}/{}: {} is told {told}, expected {}",
                 S::default().name(),
-                B::NAME,
+                B::default().name(),
                 question.trim(),
                 answer.trim()
             ));
@@ -55,14 +58,14 @@ pub fn check<S: Semantics, B: Backend>(sequence: &str, expected: &str) -> Result
     Ok(())
 }
 
-struct Player<S: Semantics, B: Backend> {
+struct Player<S: Semantics, B: Backend + Default> {
     object: Resv<S, B>,
     jobs: Jobs,
     /// One snapshot of the object, as words, for each question, for each time it was asked.
     told: Vec<HashMap<&'static str, String>>,
 }
 
-impl<S: Semantics, B: Backend> Default for Player<S, B> {
+impl<S: Semantics, B: Backend + Default> Default for Player<S, B> {
     fn default() -> Self {
         Player {
             object: Resv::default(),
@@ -72,7 +75,7 @@ impl<S: Semantics, B: Backend> Default for Player<S, B> {
     }
 }
 
-impl<S: Semantics, B: Backend> Player<S, B> {
+impl<S: Semantics, B: Backend + Default> Player<S, B> {
     fn play(&mut self, steps: &[&str]) -> Result<(), String> {
         let mut steps = steps;
         while let [step, rest @ ..] = steps {
@@ -130,7 +133,7 @@ impl<S: Semantics, B: Backend> Player<S, B> {
     }
 }
 
-fn ask<S: Semantics, B: Backend>(
+fn ask<S: Semantics, B: Backend + Default>(
     object: &Resv<S, B>,
     jobs: &Jobs,
 ) -> HashMap<&'static str, String> {
@@ -158,7 +161,7 @@ struct Jobs {
 }
 
 impl Jobs {
-    fn edit<S: Semantics, B: Backend>(
+    fn edit<S: Semantics, B: Backend + Default>(
         &mut self,
         step: &str,
         slots: &mut Slots<'_, '_, S, B>,
@@ -211,7 +214,11 @@ impl Jobs {
     }
 
     /// The pending members, timelines in the order in which they were named, each word once.
-    fn words<S: Semantics, B: Backend>(&self, snapshot: &Snapshot<S, B>, usages: bool) -> String {
+    fn words<S: Semantics, B: Backend + Default>(
+        &self,
+        snapshot: &Snapshot<S, B>,
+        usages: bool,
+    ) -> String {
         let mut members: Vec<(usize, u64, Usage)> = snapshot
             .iter()
             .map(|entry| {

@@ -209,7 +209,7 @@ macro_rules! __tests {
 /// ```
 pub struct Suite<S, B>(PhantomData<fn() -> (S, B)>);
 
-impl<S: Semantics, B: Backend> Suite<S, B> {
+impl<S: Semantics, B: Backend + Default> Suite<S, B> {
     /// Every property, as `module::name` and the function that panics when it does not hold.
     pub const PROPERTIES: &'static [(&'static str, fn())] = __with_properties!(__list!(S, B));
 }

@@ -31,12 +31,14 @@ pub(crate) fn lone_job() -> Signaler {
 }
 
 /// So many empty objects.
-pub(crate) fn objects<S: Semantics, B: Backend>(count: usize) -> Vec<Resv<S, B>> {
+pub(crate) fn objects<S: Semantics, B: Backend + Default>(count: usize) -> Vec<Resv<S, B>> {
     (0..count).map(|_| Resv::default()).collect()
 }
 
 /// So many objects with a fence of each usage, and the jobs of these, which are pending.
-pub(crate) fn occupied<S: Semantics, B: Backend>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
+pub(crate) fn occupied<S: Semantics, B: Backend + Default>(
+    count: usize,
+) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
     let (objects, mut jobs) = (objects(count), Vec::new());
     for object in &objects {
         for usage in Usage::ALL {
@@ -48,12 +50,20 @@ pub(crate) fn occupied<S: Semantics, B: Backend>(count: usize) -> (Vec<Resv<S, B
 }
 
 /// Locks, reserves one slot, adds and unlocks.
-pub(crate) fn add<S: Semantics, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
+pub(crate) fn add<S: Semantics, B: Backend + Default>(
+    resv: &Resv<S, B>,
+    job: &Signaler,
+    usage: Usage,
+) {
     add_fence(resv, job.fence(), usage);
 }
 
 /// [`add`] for a fence whose signaler may be gone.
-pub(crate) fn add_fence<S: Semantics, B: Backend>(resv: &Resv<S, B>, fence: &Fence, usage: Usage) {
+pub(crate) fn add_fence<S: Semantics, B: Backend + Default>(
+    resv: &Resv<S, B>,
+    fence: &Fence,
+    usage: Usage,
+) {
     resv.lock()
         .reserve(1)
         .expect("memory for one slot")
@@ -61,7 +71,7 @@ pub(crate) fn add_fence<S: Semantics, B: Backend>(resv: &Resv<S, B>, fence: &Fen
 }
 
 /// Locks, reserves one slot, replaces and unlocks.
-pub(crate) fn replace<S: Semantics, B: Backend>(
+pub(crate) fn replace<S: Semantics, B: Backend + Default>(
     resv: &Resv<S, B>,
     timeline: &Timeline,
     fence: &Fence,
@@ -101,14 +111,14 @@ impl Meeting {
 }
 
 /// The pending entries in a fixed order.
-pub(crate) fn entries<S: Semantics, B: Backend>(
+pub(crate) fn entries<S: Semantics, B: Backend + Default>(
     resv: &Resv<S, B>,
 ) -> Vec<(TimelineId, u64, Usage)> {
     sorted(resv.snapshot().iter())
 }
 
 /// The pending entries as the holder sees them, in a fixed order.
-pub(crate) fn held_entries<S: Semantics, B: Backend>(
+pub(crate) fn held_entries<S: Semantics, B: Backend + Default>(
     guard: &Guard<'_, S, B>,
 ) -> Vec<(TimelineId, u64, Usage)> {
     sorted(guard.entries().iter())
@@ -127,7 +137,10 @@ pub(crate) fn sorted<'e>(
 }
 
 /// The keys that a visit for `access` is shown, in its order.
-pub(crate) fn visited<S: Semantics, B: Backend>(resv: &Resv<S, B>, access: Access) -> Vec<Key> {
+pub(crate) fn visited<S: Semantics, B: Backend + Default>(
+    resv: &Resv<S, B>,
+    access: Access,
+) -> Vec<Key> {
     resv.visit(access, Vec::new(), |mut keys, key| {
         keys.push(key);
         keys
@@ -135,7 +148,7 @@ pub(crate) fn visited<S: Semantics, B: Backend>(resv: &Resv<S, B>, access: Acces
 }
 
 /// The seqnos of all pending entries of a back end, in no particular order.
-pub(crate) fn seqnos<B: Backend>(object: &B) -> Vec<u64> {
+pub(crate) fn seqnos<B: Backend + Default>(object: &B) -> Vec<u64> {
     object.fold(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
         seqnos.push(key.seqno);
         seqnos
@@ -155,7 +168,10 @@ pub(crate) fn entry_of<S: Semantics>(fence: &Fence, usage: Usage) -> (TimelineId
 ///
 /// Only in a quiescent state, where nobody edits or signals (H-14).
 #[track_caller]
-pub(crate) fn is_busy<S: Semantics, B: Backend>(resv: &Resv<S, B>, access: Access) -> bool {
+pub(crate) fn is_busy<S: Semantics, B: Backend + Default>(
+    resv: &Resv<S, B>,
+    access: Access,
+) -> bool {
     let busy = !resv.is_idle(access);
     let snapshot = resv.waits_for(access);
     let told = [
@@ -206,7 +222,7 @@ impl Watched {
 
 /// Asserts that every one of `fences` is freed, giving a back end that frees later occasion to.
 #[track_caller]
-pub(crate) fn assert_freed<S: Semantics, B: Backend>(fences: &[Watched], what: &str) {
+pub(crate) fn assert_freed<S: Semantics, B: Backend + Default>(fences: &[Watched], what: &str) {
     let start = Instant::now();
     loop {
         let alive = fences.iter().filter(|fence| fence.is_alive()).count();

@@ -50,7 +50,7 @@ fn check_prints_a_defect_as_a_script_that_shows_it() {
     let script = Scenario::parse(&text).expect("it is in the language");
     let edits = script.statements().filter(|(_, s)| !s.is_query()).count();
     assert!(edits <= 30, "shrunk to {edits} statements:\n{text}");
-    fn answers<B: resv_core::Backend>(script: &Scenario) -> Vec<String> {
+    fn answers<B: resv_core::Backend + Default>(script: &Scenario) -> Vec<String> {
         let make = || -> Box<dyn resv_api::Reservation> {
             Box::new(resv_api::Resv::<UsageLevels, B>::default())
         };

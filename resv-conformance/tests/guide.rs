@@ -47,7 +47,7 @@ fn examples() -> Vec<Example> {
 }
 
 fn agrees<S: Semantics>(at: usize) {
-    fn on<S: Semantics, B: Backend>(example: &Example, at: usize) {
+    fn on<S: Semantics, B: Backend + Default>(example: &Example, at: usize) {
         let told = check::<S, B>(example.sequence, example.answers[at]);
         assert_eq!(told, Ok(()), "{}", example.name);
     }

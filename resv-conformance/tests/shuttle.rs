@@ -98,7 +98,7 @@ fn job(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("seqnos are left")
 }
 
-fn add<S: Semantics, B: Backend>(object: &Resv<S, B>, job: &Signaler, usage: Usage) {
+fn add<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, job: &Signaler, usage: Usage) {
     let mut guard = object.lock();
     let mut slots = guard.reserve(1).expect("memory");
     slots.add(job.fence(), usage);
@@ -112,7 +112,10 @@ fn end(threads: Vec<JoinHandle<()>>) {
 
 /// H-02: each fence signals when its successor is published, so something is pending at every
 /// instant. `lied` looks at the object meanwhile, and says whether it was told otherwise.
-fn handed_on<B: Backend>(found: &Arc<AtomicBool>, lied: fn(&Resv<UsageLevels, B>) -> bool) {
+fn handed_on<B: Backend + Default>(
+    found: &Arc<AtomicBool>,
+    lied: fn(&Resv<UsageLevels, B>) -> bool,
+) {
     let object = Arc::new(Resv::<UsageLevels, B>::default());
     let timelines = [Timeline::new("E"), Timeline::new("S")];
     let mut pending = job(&timelines[0]);
@@ -141,21 +144,21 @@ fn handed_on<B: Backend>(found: &Arc<AtomicBool>, lied: fn(&Resv<UsageLevels, B>
     drop(writer.join().expect("it does not fail"));
 }
 
-fn h_02_h_25_idle_was_true<B: Backend>() {
+fn h_02_h_25_idle_was_true<B: Backend + Default>() {
     assert!(!finds(|found| handed_on::<B>(found, |object| {
         object.is_idle(Access::Move) || object.visit(Access::Move, 0, |n, _| n + 1) == 0
     })));
 }
 
 /// Known-bad: a snapshot is taken, and its fences are tested.
-fn h_25_known_bad_is_found<B: Backend>() {
+fn h_25_known_bad_is_found<B: Backend + Default>() {
     assert!(finds(|found| handed_on::<B>(found, |object| {
         object.snapshot().is_idle()
     })));
 }
 
 /// Whether a reader sees one of two fences that are added in one transaction.
-fn sees_half<B: Backend>(found: &Arc<AtomicBool>) {
+fn sees_half<B: Backend + Default>(found: &Arc<AtomicBool>) {
     let object = Arc::new(Resv::<WritersReadersOthers, B>::default());
     let writer = {
         let object = Arc::clone(&object);
@@ -193,13 +196,13 @@ fn sees_half<B: Backend>(found: &Arc<AtomicBool>) {
     drop(writer.join().expect("it does not fail"));
 }
 
-fn b4_a_transaction_is_seen_whole<B: Backend>() {
+fn b4_a_transaction_is_seen_whole<B: Backend + Default>() {
     assert!(!finds(sees_half::<B>));
 }
 
 /// Three jobs, each on two of three objects, in a circle; a fourth adds to all by itself. Whoever
 /// waits for a job's objects meets a waiter of another kind.
-fn exec_in_a_circle<B: Backend>() {
+fn exec_in_a_circle<B: Backend + Default>() {
     explore(|| {
         let objects: Arc<[Resv<UsageLevels, B>; 3]> = Arc::default();
         let mut threads = Vec::new();
@@ -235,7 +238,7 @@ fn exec_in_a_circle<B: Backend>() {
 }
 
 /// The same objects, by tasks and a thread.
-fn exec_async_in_a_circle<B: Backend>() {
+fn exec_async_in_a_circle<B: Backend + Default>() {
     explore(|| {
         let objects: Arc<[Resv<WritersReadersOthers, B>; 2]> = Arc::default();
         let mut threads = Vec::new();
@@ -263,7 +266,7 @@ fn exec_async_in_a_circle<B: Backend>() {
 }
 
 /// A thread, a future, a wait for any and a wait for all, while fences come and signal.
-fn waits_end<B: Backend>() {
+fn waits_end<B: Backend + Default>() {
     explore(|| {
         let objects: Arc<[Resv<ExclusiveShared, B>; 2]> = Arc::default();
         let timeline = Timeline::new("gfx");

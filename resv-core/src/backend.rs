@@ -81,9 +81,9 @@ impl Room {
 /// contract.
 ///
 /// Functions that take a [`Held`] panic unless it is the proof for *this* object's lock.
-pub trait Backend: Default + Send + Sync + 'static {
+pub trait Backend: Send + Sync + 'static {
     /// The name on command lines and in reports.
-    const NAME: &'static str;
+    fn name(&self) -> &'static str;
 
     /// The entries of one instant, owned. Entries that had signalled by then may be missing.
     type Snapshot: AsRef<[Entry]> + Clone + Send + Sync + 'static;
@@ -163,12 +163,12 @@ pub trait Backend: Default + Send + Sync + 'static {
     }
 
     /// What is retired and not yet freed, over all objects of this back end in the process (B8).
-    fn garbage() -> Garbage {
+    fn garbage(&self) -> Garbage {
         Garbage::default()
     }
 
     /// Starts a new measurement of [`Garbage::peak`].
-    fn reset_garbage_peak() {}
+    fn reset_garbage_peak(&self) {}
 }
 
 /// What the readers of one object had to do.

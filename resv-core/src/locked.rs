@@ -80,8 +80,11 @@ fn pending(entries: &[Entry]) -> Result<Vec<Entry>, ReserveError> {
 }
 
 impl Backend for Locked {
-    const NAME: &'static str = "locked";
     type Snapshot = Vec<Entry>;
+
+    fn name(&self) -> &'static str {
+        "locked"
+    }
 
     fn object_lock(&self) -> &ObjectLock {
         &self.lock

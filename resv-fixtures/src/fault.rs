@@ -180,8 +180,11 @@ impl Faulty {
 }
 
 impl Backend for Faulty {
-    const NAME: &'static str = "faulty";
     type Snapshot = View;
+
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
 
     fn object_lock(&self) -> &ObjectLock {
         self.fault.object_lock(&self.inner)
@@ -255,7 +258,7 @@ impl Backend for Faulty {
         self.fault.counters()
     }
 
-    fn garbage() -> Garbage {
+    fn garbage(&self) -> Garbage {
         let make = *lock(&CHOSEN);
         make().garbage()
     }

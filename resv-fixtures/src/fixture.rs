@@ -65,7 +65,7 @@ pub(crate) const fn fault<S: Semantics, F: Fault + Default + 'static>(
 }
 
 /// A fixture that is a pair of types: a broken semantics on a sound back end, or any other.
-pub(crate) const fn pair<S: Semantics, B: Backend>(
+pub(crate) const fn pair<S: Semantics, B: Backend + Default>(
     name: &'static str,
     defects: &'static str,
     origin: &'static str,

@@ -34,14 +34,17 @@ impl<R: Reclaim> Default for RcuArray<R> {
 impl<R: Reclaim> fmt::Debug for RcuArray<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RcuArray")
-            .field("flavour", &R::NAME)
+            .field("flavour", &self.object.name())
             .finish_non_exhaustive()
     }
 }
 
 impl<R: Reclaim> Backend for RcuArray<R> {
-    const NAME: &'static str = R::NAME;
     type Snapshot = <R::Object as Backend>::Snapshot;
+
+    fn name(&self) -> &'static str {
+        self.object.name()
+    }
 
     #[inline]
     fn object_lock(&self) -> &ObjectLock {
@@ -102,11 +105,11 @@ impl<R: Reclaim> Backend for RcuArray<R> {
         self.object.counters()
     }
 
-    fn garbage() -> Garbage {
-        R::Object::garbage()
+    fn garbage(&self) -> Garbage {
+        self.object.garbage()
     }
 
-    fn reset_garbage_peak() {
-        R::Object::reset_garbage_peak();
+    fn reset_garbage_peak(&self) {
+        self.object.reset_garbage_peak();
     }
 }

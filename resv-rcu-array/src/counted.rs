@@ -141,8 +141,11 @@ impl<C: PublishedCell> Default for Counted<C> {
 }
 
 impl<C: PublishedCell> Backend for Counted<C> {
-    const NAME: &'static str = C::NAME;
     type Snapshot = Snapshot<ArrayRef>;
+
+    fn name(&self) -> &'static str {
+        C::NAME
+    }
 
     fn object_lock(&self) -> &ObjectLock {
         self.holder.lock()
@@ -238,11 +241,11 @@ impl<C: PublishedCell> Backend for Counted<C> {
         }
     }
 
-    fn garbage() -> Garbage {
+    fn garbage(&self) -> Garbage {
         C::garbage()
     }
 
-    fn reset_garbage_peak() {
+    fn reset_garbage_peak(&self) {
         C::reset_garbage_peak();
     }
 }

@@ -146,7 +146,7 @@ fn every_allocation_of_a_reservation_may_fail<R: Reclaim>() {
     }
     RcuArray::<R>::collect();
     assert_eq!(pool_stats().live, before, "leaked fences");
-    assert_eq!(RcuArray::<R>::garbage().live, 0);
+    assert_eq!(RcuArray::<R>::default().garbage().live, 0);
 }
 
 fn all_fences_are_gone_after_the_last_object<R: Reclaim>() {
@@ -170,7 +170,7 @@ fn all_fences_are_gone_after_the_last_object<R: Reclaim>() {
     .expect("no panic");
     // The thread has handed over what it had retired.
     RcuArray::<R>::collect();
-    assert_eq!(RcuArray::<R>::garbage().live, 0);
+    assert_eq!(RcuArray::<R>::default().garbage().live, 0);
     assert_eq!(pool_stats().live, before);
 }
 

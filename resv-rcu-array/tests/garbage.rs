@@ -31,9 +31,9 @@ fn arc_swap_frees_at_once() {
     let object = Object::default();
     let job = Timeline::new("t").issue().expect("seqnos");
     replace(&object, &job, 100);
-    assert_eq!(Object::garbage(), garbage(0, 1));
-    Object::reset_garbage_peak();
-    assert_eq!(Object::garbage(), garbage(0, 0));
+    assert_eq!(Object::default().garbage(), garbage(0, 1));
+    Object::default().reset_garbage_peak();
+    assert_eq!(Object::default().garbage(), garbage(0, 0));
     replace(&object, &job, 1);
-    assert_eq!(Object::garbage(), garbage(0, 1));
+    assert_eq!(Object::default().garbage(), garbage(0, 1));
 }

@@ -61,7 +61,7 @@ fn timelines(entries: &[Entry]) -> Vec<u64> {
 fn end<R: Reclaim>(object: Arc<RcuArray<R>>) {
     drop(object);
     RcuArray::<R>::collect();
-    while RcuArray::<R>::garbage().live > 0 {
+    while RcuArray::<R>::default().garbage().live > 0 {
         loom::thread::yield_now();
         RcuArray::<R>::collect();
     }

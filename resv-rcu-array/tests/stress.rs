@@ -196,12 +196,12 @@ fn b7_what_is_started_again_is_counted<R: Reclaim>() {
 
 #[cfg(feature = "arc-swap")]
 fn b8_garbage_is_bounded_under_readers_that_never_pause<R: Reclaim>() {
-    RcuArray::<R>::reset_garbage_peak();
+    RcuArray::<R>::default().reset_garbage_peak();
     race::<R>(STEPS, |object| {
         object.is_idle(UsageSet::ALL);
         false
     });
-    let peak = RcuArray::<R>::garbage().peak;
+    let peak = RcuArray::<R>::default().garbage().peak;
     assert!(peak >= 1);
     assert!(peak <= most_garbage(), "peak: {peak}");
 }
@@ -234,7 +234,10 @@ fn b8_stable_has_no_garbage() {
         object.is_idle(UsageSet::ALL);
         false
     });
-    assert_eq!(RcuArray::<resv_rcu_array::Stable>::garbage().peak, 0);
+    assert_eq!(
+        RcuArray::<resv_rcu_array::Stable>::default().garbage().peak,
+        0
+    );
 }
 
 macro_rules! on_each_flavour {

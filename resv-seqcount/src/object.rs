@@ -322,8 +322,11 @@ fn pending_keys(slots: &[Slot], usages: UsageSet) -> impl Iterator<Item = Key> {
 }
 
 impl<P: Protocol> Backend for SeqcountWith<P> {
-    const NAME: &'static str = "seqcount";
     type Snapshot = Vec<Entry>;
+
+    fn name(&self) -> &'static str {
+        "seqcount"
+    }
 
     fn object_lock(&self) -> &ObjectLock {
         &self.lock
@@ -437,11 +440,11 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
             })
     }
 
-    fn garbage() -> Garbage {
+    fn garbage(&self) -> Garbage {
         garbage::now()
     }
 
-    fn reset_garbage_peak() {
+    fn reset_garbage_peak(&self) {
         garbage::reset_peak();
     }
 }

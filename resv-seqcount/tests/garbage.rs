@@ -34,20 +34,24 @@ fn b8_outgrown_tables_and_fences_go_with_their_object() {
     let garbage = |live, peak| Garbage { live, peak };
     let (small, large) = (Seqcount::default(), Seqcount::default());
     add(&small, &jobs[..4]);
-    assert_eq!(Seqcount::garbage(), garbage(0, 0), "nothing was outgrown");
+    assert_eq!(
+        Seqcount::default().garbage(),
+        garbage(0, 0),
+        "nothing was outgrown"
+    );
     add(&small, &jobs[4..5]);
-    assert_eq!(Seqcount::garbage(), garbage(1, 1));
+    assert_eq!(Seqcount::default().garbage(), garbage(1, 1));
     // 4, 8, 16 and 32 slots are too few.
     add(&large, &jobs);
-    assert_eq!(Seqcount::garbage(), garbage(5, 5));
+    assert_eq!(Seqcount::default().garbage(), garbage(5, 5));
     drop(large);
-    assert_eq!(Seqcount::garbage(), garbage(1, 5));
-    Seqcount::reset_garbage_peak();
-    assert_eq!(Seqcount::garbage(), garbage(1, 1));
+    assert_eq!(Seqcount::default().garbage(), garbage(1, 5));
+    Seqcount::default().reset_garbage_peak();
+    assert_eq!(Seqcount::default().garbage(), garbage(1, 1));
     drop(small);
-    assert_eq!(Seqcount::garbage(), garbage(0, 1));
+    assert_eq!(Seqcount::default().garbage(), garbage(0, 1));
     drop(Seqcount::default());
-    assert_eq!(Seqcount::garbage(), garbage(0, 1));
+    assert_eq!(Seqcount::default().garbage(), garbage(0, 1));
     let never_published = Seqcount::default();
     let mut held = never_published.object_lock().lock();
     stage(&never_published, &mut held, &jobs[0]);

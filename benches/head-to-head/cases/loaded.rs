@@ -99,22 +99,27 @@ mod tests {
     fn holds_what_it_was_given<S: Subject>() {
         for n in [0, 1, 4, 8] {
             let mut loaded = Loaded::<S>::pending(n);
-            assert_eq!(loaded.object.is_idle(ACCESS), n == 0, "{} {n}", S::NAME);
-            assert_eq!(loaded.object.waits_for(ACCESS), n, "{} {n}", S::NAME);
-            assert_eq!(loaded.object.visit(ACCESS), n as u64, "{} {n}", S::NAME);
-            assert!(loaded.object.is_idle(Access::Read), "{} {n}", S::NAME);
+            assert_eq!(loaded.object.is_idle(ACCESS), n == 0, "{} {n}", S::name());
+            assert_eq!(loaded.object.waits_for(ACCESS), n, "{} {n}", S::name());
+            assert_eq!(loaded.object.visit(ACCESS), n as u64, "{} {n}", S::name());
+            assert!(loaded.object.is_idle(Access::Read), "{} {n}", S::name());
             if n > 0 {
                 for _ in 0..2 * n {
                     loaded.turn();
                 }
-                assert_eq!(loaded.object.waits_for(ACCESS), n, "{} {n}", S::NAME);
-                assert_eq!(loaded.object.visit(ACCESS), 3 * n as u64, "{} {n}", S::NAME);
+                assert_eq!(loaded.object.waits_for(ACCESS), n, "{} {n}", S::name());
+                assert_eq!(
+                    loaded.object.visit(ACCESS),
+                    3 * n as u64,
+                    "{} {n}",
+                    S::name()
+                );
                 loaded.jobs.signal_all_but(1);
-                assert!(!loaded.object.is_idle(ACCESS), "{} {n}", S::NAME);
-                assert_eq!(loaded.object.visit(ACCESS), 3, "{} {n}", S::NAME);
+                assert!(!loaded.object.is_idle(ACCESS), "{} {n}", S::name());
+                assert_eq!(loaded.object.visit(ACCESS), 3, "{} {n}", S::name());
                 loaded.jobs.signal_all_but(0);
             }
-            assert!(loaded.object.is_idle(ACCESS), "{} {n}", S::NAME);
+            assert!(loaded.object.is_idle(ACCESS), "{} {n}", S::name());
         }
         let objects = [S::new(), S::new()];
         let job = issue(&Timeline::new("one"));

@@ -164,7 +164,7 @@ struct Beside<'a> {
 fn one<S: Subject>(beside: &Beside<'_>) -> (Series, Vec<Series>) {
     let subject = Many::<S>::new(beside.order.len(), beside.setting.0, beside.setting.1);
     let shared = Arc::new(1_u64);
-    let mut own = Series::new(S::NAME);
+    let mut own = Series::new(S::name());
     let mut floors = [LOAD, ARC_CLONE, MUTEX].map(Series::new);
     let place = Cell::new(0);
     subject.test_each();
@@ -211,7 +211,7 @@ fn bytes<S: Subject>(n: usize) -> Series {
         settle::<S>();
         objects
     });
-    let mut series = Series::new(S::NAME);
+    let mut series = Series::new(S::name());
     // The vector of objects is on the heap, too, so their inline part is in it.
     series.bytes = Some(heap as f64 / objects.len() as f64);
     series

@@ -106,7 +106,7 @@ fn subject<S: Subject>(read: Read, writer: Writer) -> (&'static str, Round) {
     let run = move |readers, span| {
         let Loaded { object, jobs } = &mut loaded;
         let object = &*object;
-        assert_eq!(object.waits_for(ACCESS), FENCES, "{}", S::NAME);
+        assert_eq!(object.waits_for(ACCESS), FENCES, "{}", S::name());
         let mut hot;
         let mut descheduled;
         let write: Option<&mut (dyn FnMut() + Send)> = match writer {
@@ -138,5 +138,5 @@ fn subject<S: Subject>(read: Read, writer: Writer) -> (&'static str, Round) {
             }
         }
     };
-    (S::NAME, Box::new(run))
+    (S::name(), Box::new(run))
 }

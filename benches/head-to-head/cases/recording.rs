@@ -91,7 +91,7 @@ fn replay<S: Subject>() -> (&'static str, Replay) {
         let operations: u64 = plays.iter().map(|(_, operations)| operations).sum();
         per_op(took, operations.max(1))
     };
-    (S::NAME, Box::new(run))
+    (S::name(), Box::new(run))
 }
 
 /// The whole recording once, with the operations that it took.

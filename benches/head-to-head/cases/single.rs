@@ -66,12 +66,12 @@ fn with_c(case: &str, n: usize, benches: Vec<Bench>) -> Vec<Bench> {
 
 /// An operation that only reads an object of `n` fences, of which the last `pending` are pending.
 fn read<S: Subject, T>(n: usize, pending: usize, op: impl Fn(&S) -> T + 'static) -> Bench {
-    Bench::new(S::NAME, move || {
+    Bench::new(S::name(), move || {
         let loaded = Loaded::<S>::signaled_but(n, pending);
         move |count| {
             // All of it is captured: a signaler that is dropped cancels its fence.
             let loaded: &Loaded<S> = black_box(&loaded);
-            assert_eq!(loaded.object.waits_for(ACCESS), pending, "{}", S::NAME);
+            assert_eq!(loaded.object.waits_for(ACCESS), pending, "{}", S::name());
             timed(count, || op(&loaded.object))
         }
     })
@@ -104,14 +104,14 @@ fn waits_for<S: Subject>(n: usize) -> Bench {
 }
 
 fn add_fresh<S: Subject>(n: usize) -> Bench {
-    Bench::new(S::NAME, move || {
+    Bench::new(S::name(), move || {
         let mut loaded = Loaded::<S>::pending(n);
         move |count| timed(count, || loaded.turn())
     })
 }
 
 fn add_growing<S: Subject>(n: usize) -> Bench {
-    Bench::new(S::NAME, move || {
+    Bench::new(S::name(), move || {
         let jobs = Jobs::new(n);
         move |count: u64| {
             // Whole objects only, so what is timed is divided by adds made and not by those asked.
@@ -135,7 +135,7 @@ fn share(took: Duration, count: u64, made: u64) -> Duration {
 
 fn transaction<S: Subject>(k: usize) -> Bench {
     const FENCES: usize = 4;
-    Bench::new(S::NAME, move || {
+    Bench::new(S::name(), move || {
         let mut jobs = Jobs::new(FENCES);
         // In one allocation: sorted by address.
         let objects: Vec<S> = (0..k).map(|_| S::new()).collect();

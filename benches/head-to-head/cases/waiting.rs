@@ -180,14 +180,14 @@ fn adds(waiters: usize, effort: &Effort) -> Vec<Series> {
 }
 
 /// Adds to an object with waiters, in turns with adds to one without.
-fn add<B: Backend>(waiters: usize, effort: &Effort) -> Series {
+fn add<B: Backend + Default>(waiters: usize, effort: &Effort) -> Series {
     let timeline = Timeline::new("late");
     let (late, unwatched_late) = (issue(&timeline), issue(&timeline));
     let with = Product::<B>::new();
     with.add(late.fence(), USAGE);
     let stop = AtomicBool::new(false);
     let asleep = AtomicUsize::new(0);
-    let mut series = Series::new(B::NAME);
+    let mut series = Series::new(B::default().name());
     let mut without = Loaded::<Product<B>>::pending(FENCES);
     without.object.add(unwatched_late.fence(), USAGE);
 

@@ -42,7 +42,9 @@ impl EpochVec {
 }
 
 impl Subject for EpochVec {
-    const NAME: &'static str = "epoch-vec";
+    fn name() -> &'static str {
+        "epoch-vec"
+    }
 
     type Snapshot = Arc<Entries>;
 

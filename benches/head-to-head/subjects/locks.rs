@@ -12,9 +12,11 @@ pub(crate) struct StdRwLockVec(std::sync::RwLock<Entries>);
 
 /// The three differ in how they are locked only.
 macro_rules! locked_vector {
-    ($subject:ident, $name:literal, $lock:ty, $read:expr, $write:expr) => {
+    ($subject:ident, $name:expr, $lock:ty, $read:expr, $write:expr) => {
         impl Subject for $subject {
-            const NAME: &'static str = $name;
+            fn name() -> &'static str {
+                $name
+            }
 
             type Snapshot = Entries;
 
@@ -79,7 +81,7 @@ macro_rules! locked_vector {
 
 locked_vector!(
     MutexVec,
-    "mutex-vec",
+    super::MUTEX,
     parking_lot::Mutex<Entries>,
     parking_lot::Mutex::lock,
     parking_lot::Mutex::lock

@@ -33,12 +33,12 @@ pub(crate) use vector::{Entries, count_pending, is_idle, put, visit};
 use resv_core::{Access, Fence, Usage};
 
 /// The subject that `vs_mutex` is about, unless a case says otherwise.
-pub(crate) const MUTEX: &str = MutexVec::NAME;
+pub(crate) const MUTEX: &str = "mutex-vec";
 
 /// A container of fences.
 pub(crate) trait Subject: Send + Sync + Sized + 'static {
     /// Its name in reports.
-    const NAME: &'static str;
+    fn name() -> &'static str;
 
     /// The fences of one instant, owned.
     type Snapshot;

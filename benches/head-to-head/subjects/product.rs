@@ -5,10 +5,12 @@ use resv_api::{Resv, Snapshot, exec};
 use resv_core::{Access, Backend, Fence, ReserveError, Usage, UsageLevels};
 
 /// A reservation object on back end `B`.
-pub(crate) struct Product<B: Backend>(pub(crate) Resv<UsageLevels, B>);
+pub(crate) struct Product<B: Backend + Default>(pub(crate) Resv<UsageLevels, B>);
 
-impl<B: Backend> Subject for Product<B> {
-    const NAME: &'static str = B::NAME;
+impl<B: Backend + Default> Subject for Product<B> {
+    fn name() -> &'static str {
+        B::default().name()
+    }
 
     type Snapshot = Snapshot<UsageLevels, B>;
 

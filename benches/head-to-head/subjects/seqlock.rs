@@ -61,7 +61,9 @@ impl<const N: usize> Slots<N> {
 }
 
 impl<const N: usize> Subject for SeqlockArray<N> {
-    const NAME: &'static str = "seqlock-crate";
+    fn name() -> &'static str {
+        "seqlock-crate"
+    }
 
     type Snapshot = Vec<Entry>;
 

@@ -34,7 +34,9 @@ pub(crate) fn copy_with_room(entries: &[Entry]) -> Entries {
 }
 
 impl Subject for ArcSwapVec {
-    const NAME: &'static str = "arc-swap-vec";
+    fn name() -> &'static str {
+        "arc-swap-vec"
+    }
 
     type Snapshot = Arc<Entries>;
 

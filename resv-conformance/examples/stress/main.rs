@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     ExitCode::from(program::main(std::env::args_os(), pairs.as_flattened()))
 }
 
-fn on<B: Backend>() -> [Pair; 3] {
+fn on<B: Backend + Default>() -> [Pair; 3] {
     [
         Pair::of::<ExclusiveShared, B>(),
         Pair::of::<WritersReadersOthers, B>(),

@@ -98,11 +98,11 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// The pair of these types.
-    pub(crate) fn of<S: Semantics, B: Backend>() -> Pair {
+    pub(crate) fn of<S: Semantics, B: Backend + Default>() -> Pair {
         Pair {
-            name: format!("{} on {}", S::default().name(), B::NAME),
+            name: format!("{} on {}", S::default().name(), B::default().name()),
             semantics: S::default().name(),
-            backend: B::NAME,
+            backend: B::default().name(),
             run: stress::run::<S, B>,
         }
     }

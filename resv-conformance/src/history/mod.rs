@@ -133,7 +133,7 @@ pub struct Tally {
 /// # Panics
 ///
 /// When the plan has no writers or no readers, or when the back end panics in one of the threads.
-pub fn run<S: Semantics, B: Backend>(plan: Plan) -> Result<Tally, Box<Violation>> {
+pub fn run<S: Semantics, B: Backend + Default>(plan: Plan) -> Result<Tally, Box<Violation>> {
     assert!(plan.writers > 0 && plan.readers > 0, "a history needs both");
-    judge::judge::<S>(B::NAME, plan, &threads::record::<S, B>(plan))
+    judge::judge::<S>(B::default().name(), plan, &threads::record::<S, B>(plan))
 }

@@ -76,7 +76,7 @@ pub(super) struct Record {
 }
 
 /// Runs the threads of `plan` on a new object.
-pub(super) fn record<S: Semantics, B: Backend>(plan: Plan) -> Record {
+pub(super) fn record<S: Semantics, B: Backend + Default>(plan: Plan) -> Record {
     let object = Resv::<S, B>::default();
     let clocks = Clocks::new(plan.writers, plan.readers);
     let start = Barrier::new(plan.writers + plan.readers);
@@ -187,7 +187,7 @@ impl Drop for Leaving<'_> {
     }
 }
 
-struct Writer<'a, S: Semantics, B: Backend> {
+struct Writer<'a, S: Semantics, B: Backend + Default> {
     object: &'a Resv<S, B>,
     clocks: &'a Clocks,
     me: usize,
@@ -200,7 +200,7 @@ struct Writer<'a, S: Semantics, B: Backend> {
     log: WriterLog,
 }
 
-impl<S: Semantics, B: Backend> Writer<'_, S, B> {
+impl<S: Semantics, B: Backend + Default> Writer<'_, S, B> {
     /// H-02: what was pending signals once its successor is published.
     fn hand_over(&mut self) {
         let odd = self.log.transactions.len() % 2;
@@ -315,7 +315,7 @@ fn issue(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("a new timeline has seqnos left")
 }
 
-struct Reader<'a, S: Semantics, B: Backend> {
+struct Reader<'a, S: Semantics, B: Backend + Default> {
     object: &'a Resv<S, B>,
     clocks: &'a Clocks,
     me: usize,
@@ -326,7 +326,7 @@ struct Reader<'a, S: Semantics, B: Backend> {
     log: ReaderLog,
 }
 
-impl<S: Semantics, B: Backend> Reader<'_, S, B> {
+impl<S: Semantics, B: Backend + Default> Reader<'_, S, B> {
     fn read(&mut self) {
         let state = self.clocks.transactions.done.get();
         if state != self.state {

@@ -32,7 +32,7 @@ fn lone_jobs(count: usize) -> Vec<Signaler> {
 }
 
 /// Adds `fence`, with a slot for each of its leaves. Answers how many slots were left.
-fn add_composed<S: Semantics, B: Backend>(
+fn add_composed<S: Semantics, B: Backend + Default>(
     object: &Resv<S, B>,
     fence: &Fence,
     usage: Usage,
@@ -57,7 +57,7 @@ fn expected<'a, S: Semantics>(
 
 /// H-18: of a pending `all` the leaves are added, each on its own timeline, where it supersedes and is
 /// superseded like any fence.
-pub fn h_18_the_leaves_of_all_are_added<S: Semantics, B: Backend>() {
+pub fn h_18_the_leaves_of_all_are_added<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (before, a, b, after) = (job(&gfx), job(&gfx), job(&dma), job(&dma));
@@ -74,7 +74,7 @@ pub fn h_18_the_leaves_of_all_are_added<S: Semantics, B: Backend>() {
 
 /// H-18: a composition of compositions has their leaves, and so has an object that it is added to, as
 /// an add or in the place of a timeline.
-pub fn h_18_a_composition_in_a_composition_is_flattened<S: Semantics, B: Backend>() {
+pub fn h_18_a_composition_in_a_composition_is_flattened<S: Semantics, B: Backend + Default>() {
     for replaces in [false, true] {
         let object = Resv::<S, B>::default();
         let (kfd, jobs) = (Timeline::new("kfd"), lone_jobs(4));
@@ -97,7 +97,7 @@ pub fn h_18_a_composition_in_a_composition_is_flattened<S: Semantics, B: Backend
 /// H-18, section 1.9: leaves that have signalled are not pending in the object, and of a timeline that
 /// a merge has several fences of the object gets the latest. What has signalled as a whole is no more
 /// than one signalled fence.
-pub fn h_18_the_pending_leaves_of_a_merge_are_added<S: Semantics, B: Backend>() {
+pub fn h_18_the_pending_leaves_of_a_merge_are_added<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let gfx = Timeline::new("gfx");
     let (first, last, other, done) = (job(&gfx), job(&gfx), lone_job(), lone_job());
@@ -115,7 +115,7 @@ pub fn h_18_the_pending_leaves_of_a_merge_are_added<S: Semantics, B: Backend>() 
 }
 
 /// An `any` cannot be taken apart: it is added as it is, and the object is idle with its first.
-pub fn any_is_added_as_it_is<S: Semantics, B: Backend>() {
+pub fn any_is_added_as_it_is<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let mut jobs = lone_jobs(3);
@@ -130,7 +130,7 @@ pub fn any_is_added_as_it_is<S: Semantics, B: Backend>() {
 
 /// B9: the leaves of one fence do not wait for each other, so none pushes out another, whatever the
 /// semantics and the usage; every access that concerns them waits for the last.
-pub fn leaves_never_supersede_each_other<S: Semantics, B: Backend>() {
+pub fn leaves_never_supersede_each_other<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let jobs = lone_jobs(3);
@@ -150,7 +150,7 @@ pub fn leaves_never_supersede_each_other<S: Semantics, B: Backend>() {
 
 /// F-09: with its last leaf's signal an object is idle, and so is who composed what the object holds:
 /// nothing has to be enabled first (H-12).
-pub fn f_09_an_object_is_idle_with_the_last_leaf<S: Semantics, B: Backend>() {
+pub fn f_09_an_object_is_idle_with_the_last_leaf<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let mut jobs = lone_jobs(4);
     add_composed(&object, &all(&jobs), BESIDE_OTHERS);
@@ -166,7 +166,7 @@ pub fn f_09_an_object_is_idle_with_the_last_leaf<S: Semantics, B: Backend>() {
 
 /// F-10: one fence for all that an object holds (Linux: the singleton): each timeline once, in any
 /// order the same leaves, and merging it again changes nothing.
-pub fn f_10_a_merge_of_what_an_object_holds<S: Semantics, B: Backend>() {
+pub fn f_10_a_merge_of_what_an_object_holds<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     assert!(merge(object.snapshot().iter().map(|e| &e.fence)).is_signaled());
     let gfx = Timeline::new("gfx");
@@ -186,7 +186,7 @@ pub fn f_10_a_merge_of_what_an_object_holds<S: Semantics, B: Backend>() {
 
 /// Section 1.7: the first error wins, as does for a wait the first of what it covers. An error frees
 /// the object like a success.
-pub fn the_first_error_of_a_composition_is_told<S: Semantics, B: Backend>() {
+pub fn the_first_error_of_a_composition_is_told<S: Semantics, B: Backend + Default>() {
     let errors = [5, 110].map(|errno| FenceError::from_errno(errno).expect("an errno"));
     let object = Resv::<S, B>::default();
     let mut jobs = lone_jobs(4);
@@ -205,7 +205,7 @@ pub fn the_first_error_of_a_composition_is_told<S: Semantics, B: Backend>() {
 
 /// Section 1.10: a deadline that is set on what an object holds reaches the signallers, of leaves and
 /// of what is kept whole; the soonest counts, and it is no wait.
-pub fn deadlines_reach_what_an_object_holds<S: Semantics, B: Backend>() {
+pub fn deadlines_reach_what_an_object_holds<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (calls, lazy) = lazy_job();
     let (leaves, choice) = (lone_jobs(2), lone_jobs(2));
@@ -237,7 +237,7 @@ fn lazy_job() -> (Arc<AtomicUsize>, Signaler) {
 }
 
 /// Asks everything that is no wait, and waits for what does not concern a bookkeeping fence.
-fn ask_everything<S: Semantics, B: Backend>(object: &Resv<S, B>, lazy: &Fence) {
+fn ask_everything<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, lazy: &Fence) {
     for access in Access::ALL {
         let concerns = S::default()
             .waits_for(access)
@@ -270,7 +270,7 @@ fn ask_everything<S: Semantics, B: Backend>(object: &Resv<S, B>, lazy: &Fence) {
 
 /// Section 3.4: a lazy fence that is added for bookkeeping is asked for nothing by adding, replacing,
 /// copying, looking and polling, nor by waits of those whom it does not concern.
-pub fn lazy_a_look_never_asks<S: Semantics, B: Backend>() {
+pub fn lazy_a_look_never_asks<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (calls, lazy) = lazy_job();
     let asked = || calls.load(Ordering::Relaxed);
@@ -297,7 +297,7 @@ pub fn lazy_a_look_never_asks<S: Semantics, B: Backend>() {
 
 /// Section 3.4: a wait for a move asks once, however many wait, for one object or for many, with a
 /// time or without.
-pub fn lazy_a_wait_for_a_move_asks_once<S: Semantics, B: Backend>() {
+pub fn lazy_a_wait_for_a_move_asks_once<S: Semantics, B: Backend + Default>() {
     let objects: [Resv<S, B>; 2] = Default::default();
     let (calls, lazy) = lazy_job();
     for object in &objects {
@@ -335,7 +335,7 @@ pub fn lazy_a_wait_for_a_move_asks_once<S: Semantics, B: Backend>() {
 
 /// Section 3.4: the hook may do the work itself: an eviction fence evicts when somebody moves the
 /// memory, and the wait ends with it.
-pub fn lazy_a_hook_that_signals_ends_the_wait<S: Semantics, B: Backend>() {
+pub fn lazy_a_hook_that_signals_ends_the_wait<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let job = Arc::new(std::sync::Mutex::new(None::<Signaler>));
     let inside = Arc::clone(&job);

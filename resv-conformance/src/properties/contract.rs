@@ -28,7 +28,7 @@ fn entry(fence: &Fence, usage: Usage) -> Entry {
 }
 
 /// Locks, lets `edit` use `room`, publishes and unlocks, without a semantics.
-fn transaction<B: Backend>(object: &B, adds: usize, edit: impl FnOnce(&mut Held<'_>)) {
+fn transaction<B: Backend + Default>(object: &B, adds: usize, edit: impl FnOnce(&mut Held<'_>)) {
     let mut held = object.object_lock().lock();
     let room = Room { adds, publishes: 1 };
     object.reserve(&mut held, room).expect("memory");
@@ -39,7 +39,7 @@ fn transaction<B: Backend>(object: &B, adds: usize, edit: impl FnOnce(&mut Held<
 
 /// B1: two fences of different usages are exchanged together, over and over. No reader sees the one
 /// without the other (H-02, H-05, H-23).
-pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend>() {
+pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend + Default>() {
     let object = B::default();
     let timelines = [Timeline::new("a"), Timeline::new("b")];
     let usages = [Usage::Write, Usage::Bookkeep];
@@ -77,7 +77,7 @@ pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend>() {
 
 /// Hands work on from a writer to a reader to a writer, so that something is pending at every
 /// instant, while `read` is asked on another thread.
-fn never_idle<S: Semantics, B: Backend>(read: impl Fn(&Resv<S, B>) + Send + Sync) {
+fn never_idle<S: Semantics, B: Backend + Default>(read: impl Fn(&Resv<S, B>) + Send + Sync) {
     let object = Resv::<S, B>::default();
     let mut writer = lone_job();
     add(&object, &writer, Usage::Write);
@@ -96,7 +96,7 @@ fn never_idle<S: Semantics, B: Backend>(read: impl Fn(&Resv<S, B>) + Send + Sync
 }
 
 /// B2: something is pending at every instant; nobody is ever told "idle" (H-02, H-05, H-09, H-25).
-pub fn b2_idle_was_true<S: Semantics, B: Backend>() {
+pub fn b2_idle_was_true<S: Semantics, B: Backend + Default>() {
     never_idle::<S, B>(|object| {
         assert!(!object.is_idle(Access::Write), "told idle by is_idle");
         let waited = object.wait(Access::Write, Some(Duration::ZERO));
@@ -105,7 +105,7 @@ pub fn b2_idle_was_true<S: Semantics, B: Backend>() {
 }
 
 /// B1, B2: a visit shows what was pending at one instant, so it is never shown nothing either.
-pub fn b2_a_visit_that_shows_nothing_was_true<S: Semantics, B: Backend>() {
+pub fn b2_a_visit_that_shows_nothing_was_true<S: Semantics, B: Backend + Default>() {
     never_idle::<S, B>(|object| {
         let visited = visited(object, Access::Write);
         assert!(!visited.is_empty(), "told idle by a visit");
@@ -114,7 +114,7 @@ pub fn b2_a_visit_that_shows_nothing_was_true<S: Semantics, B: Backend>() {
 
 /// B2, B6: the fences of every snapshot that a racing reader gets were of the object, and stay the
 /// fences they were (H-01, H-03, H-04).
-pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend>() {
+pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     let mut current = job(&timeline);
@@ -142,7 +142,7 @@ pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend>
 }
 
 /// B3: room that cannot be had is refused, and nothing has changed.
-pub fn b3_reserving_too_much_is_refused<S: Semantics, B: Backend>() {
+pub fn b3_reserving_too_much_is_refused<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (before, after) = (lone_job(), lone_job());
     add(&object, &before, Usage::Read);
@@ -161,7 +161,7 @@ pub fn b3_reserving_too_much_is_refused<S: Semantics, B: Backend>() {
 }
 
 /// B3: nothing reserved, nothing to add, nothing wrong.
-pub fn b3_reserving_nothing<S: Semantics, B: Backend>() {
+pub fn b3_reserving_nothing<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let job = lone_job();
     let mut guard = object.lock();
@@ -174,7 +174,7 @@ pub fn b3_reserving_nothing<S: Semantics, B: Backend>() {
 }
 
 /// B3: an add beyond the slots panics; what was added before is kept and the object works on.
-pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing<S: Semantics, B: Backend>() {
+pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let jobs: Vec<_> = (0..3).map(|_| lone_job()).collect();
     let beyond = catch_unwind(AssertUnwindSafe(|| {
@@ -196,7 +196,7 @@ pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing<S: Semantics, B: Back
 }
 
 /// B3: the back end itself refuses an add without room, whoever calls it.
-pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend>() {
+pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend + Default>() {
     let object = B::default();
     let jobs = [lone_job(), lone_job()];
     let none = catch_unwind(AssertUnwindSafe(|| {
@@ -215,7 +215,7 @@ pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend>() {
 }
 
 /// B3: the proof must be for the lock of this very object.
-pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend>() {
+pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend + Default>() {
     let (object, other) = (B::default(), B::default());
     let wrong = catch_unwind(AssertUnwindSafe(|| {
         let mut held = other.object_lock().lock();
@@ -231,7 +231,7 @@ pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend>() {
 
 /// B4: edits are invisible to readers until they are published, then all of them are visible; the
 /// holder reads its own all along.
-pub fn b4_edits_become_visible_together<S: Semantics, B: Backend>() {
+pub fn b4_edits_become_visible_together<S: Semantics, B: Backend + Default>() {
     let object = B::default();
     let timeline = Timeline::new("gfx");
     let jobs: Vec<_> = (0..4).map(|_| job(&timeline)).collect();
@@ -266,7 +266,7 @@ pub fn b4_edits_become_visible_together<S: Semantics, B: Backend>() {
 }
 
 /// B4: a second reservation in one transaction keeps what was added after the first.
-pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend>() {
+pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let jobs: Vec<_> = (0..40).map(|_| lone_job()).collect();
     add(&object, &jobs[0], Usage::Read);
@@ -281,7 +281,7 @@ pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend>() 
 
 /// B4: under each semantics: an explicit publish shows what was added, before the lock is released;
 /// what is added after it waits for the next.
-pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend>() {
+pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (first, second) = (lone_job(), lone_job());
     let at_once = usize::from(S::default().visibility() == Visibility::AtOnce);
@@ -299,7 +299,7 @@ pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend>() {
 }
 
 /// B4: the guard publishes when it is dropped, in a panic too: the job is running already.
-pub fn b4_a_panic_publishes_what_was_added<S: Semantics, B: Backend>() {
+pub fn b4_a_panic_publishes_what_was_added<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (job, next) = (lone_job(), lone_job());
     let panicked = catch_unwind(AssertUnwindSafe(|| {
@@ -317,7 +317,7 @@ pub fn b4_a_panic_publishes_what_was_added<S: Semantics, B: Backend>() {
 }
 
 /// B4: unlocking gives up reserved slots, and the next holder starts with none.
-pub fn b4_unlocking_gives_up_reserved_slots<S: Semantics, B: Backend>() {
+pub fn b4_unlocking_gives_up_reserved_slots<S: Semantics, B: Backend + Default>() {
     let object = B::default();
     let job = lone_job();
     transaction(&object, 5, |_| {});
@@ -333,7 +333,7 @@ pub fn b4_unlocking_gives_up_reserved_slots<S: Semantics, B: Backend>() {
 }
 
 /// B5: a closure of a read may do anything: edit, read, signal.
-pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend>() {
+pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let first = lone_job();
     add(&object, &first, Usage::Write);
@@ -355,7 +355,7 @@ pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend>() {
 
 /// B5: the last reference of a fence is dropped outside, because foreign code hears of it: here a
 /// subscriber of trace events that reads the object.
-pub fn b5_a_fence_is_dropped_outside<S: Semantics, B: Backend>() {
+pub fn b5_a_fence_is_dropped_outside<S: Semantics, B: Backend + Default>() {
     let object = Arc::new(Resv::<S, B>::default());
     let is_called = Arc::new(AtomicBool::new(false));
     let gone = Timeline::new("gone");
@@ -389,7 +389,7 @@ pub fn b5_a_fence_is_dropped_outside<S: Semantics, B: Backend>() {
 }
 
 /// B5: signalling runs foreign code that edits objects; a dropped object runs it, too, in its time.
-pub fn b5_callbacks_run_outside<S: Semantics, B: Backend>() {
+pub fn b5_callbacks_run_outside<S: Semantics, B: Backend + Default>() {
     let (object, other) = (Arc::new(Resv::<S, B>::default()), Resv::<S, B>::default());
     let (first, second) = (lone_job(), lone_job());
     add(&object, &first, Usage::Write);
@@ -410,7 +410,7 @@ pub fn b5_callbacks_run_outside<S: Semantics, B: Backend>() {
 }
 
 /// B6: a snapshot keeps its fences alive and never changes, whatever happens to the object.
-pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend>() {
+pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend + Default>() {
     let timeline = Timeline::new("gfx");
     let old = job(&timeline);
     let watched = Watched::new(old.fence());
@@ -441,7 +441,7 @@ pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend>() {
 }
 
 /// B7: whoever holds the lock holds up no reader.
-pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend>() {
+pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend + Default>() {
     let object = Arc::new(Resv::<S, B>::default());
     let (first, second) = (lone_job(), lone_job());
     add(&object, &first, Usage::Write);
@@ -469,7 +469,7 @@ pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend>() {
 }
 
 /// B7: a read that nobody disturbs is not repeated, and reading does not count as an edit.
-pub fn b7_a_quiet_read_is_not_repeated<S: Semantics, B: Backend>() {
+pub fn b7_a_quiet_read_is_not_repeated<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let jobs: Vec<_> = (0..5).map(|_| lone_job()).collect();
     for job in &jobs {
@@ -485,7 +485,7 @@ pub fn b7_a_quiet_read_is_not_repeated<S: Semantics, B: Backend>() {
 }
 
 /// B8: superseded fences are freed while the object lives on, with readers coming and going.
-pub fn b8_what_is_superseded_is_freed<S: Semantics, B: Backend>() {
+pub fn b8_what_is_superseded_is_freed<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     let mut watched = Vec::new();
@@ -504,20 +504,20 @@ pub fn b8_what_is_superseded_is_freed<S: Semantics, B: Backend>() {
 }
 
 /// B8: the peak is no less than what is retired now.
-pub fn b8_the_peak_is_a_peak<S: Semantics, B: Backend>() {
+pub fn b8_the_peak_is_a_peak<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     for _ in 0..100 {
         add(&object, &lone_job(), Usage::Write);
     }
     // Other tests may retire and free at the same time; the peak never goes down by itself.
-    let first = B::garbage();
-    let second = B::garbage();
+    let first = B::default().garbage();
+    let second = B::default().garbage();
     assert!(second.peak >= first.live.min(second.live));
 }
 
 /// B9: while an object grows from nothing to many entries and shrinks again, no pending fence
 /// leaves it.
-pub fn b9_nothing_is_lost_in_growing_and_shrinking<S: Semantics, B: Backend>() {
+pub fn b9_nothing_is_lost_in_growing_and_shrinking<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let mut pending = Vec::new();
     for n in 0..300 {
@@ -551,7 +551,7 @@ fn expected<S: Semantics>(
 }
 
 /// B9: an edit removes what its predicate names, and offers it every pending entry.
-pub fn b9_an_edit_removes_what_its_predicate_names<S: Semantics, B: Backend>() {
+pub fn b9_an_edit_removes_what_its_predicate_names<S: Semantics, B: Backend + Default>() {
     let object = B::default();
     let timeline = Timeline::new("gfx");
     let jobs: Vec<_> = (0..20).map(|_| job(&timeline)).collect();
@@ -581,7 +581,7 @@ pub fn b9_an_edit_removes_what_its_predicate_names<S: Semantics, B: Backend>() {
 }
 
 /// B9, L-01: two threads add under one lock; nothing of either is lost.
-pub fn b9_two_writers_lose_nothing<S: Semantics, B: Backend>() {
+pub fn b9_two_writers_lose_nothing<S: Semantics, B: Backend + Default>() {
     const EACH: usize = 200;
     let object = Resv::<S, B>::default();
     let jobs: Vec<Vec<_>> = (0..2)

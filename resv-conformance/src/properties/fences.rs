@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// F-01: one signal is seen in every object that holds the fence, and stays seen.
-pub fn f_01_a_signal_is_seen_in_every_object<S: Semantics, B: Backend>() {
+pub fn f_01_a_signal_is_seen_in_every_object<S: Semantics, B: Backend + Default>() {
     let objects: [Resv<S, B>; 4] = Default::default();
     let job = lone_job();
     for (object, usage) in objects.iter().zip(Usage::ALL) {
@@ -29,7 +29,7 @@ pub fn f_01_a_signal_is_seen_in_every_object<S: Semantics, B: Backend>() {
 }
 
 /// F-02: a callback runs with no lock held, so it may edit the very object that holds its fence.
-pub fn f_02_a_callback_may_edit_the_object<S: Semantics, B: Backend>() {
+pub fn f_02_a_callback_may_edit_the_object<S: Semantics, B: Backend + Default>() {
     let object = Arc::new(Resv::<S, B>::default());
     let timeline = Timeline::new("gfx");
     let (first, second) = (job(&timeline), job(&timeline));
@@ -48,7 +48,10 @@ pub fn f_02_a_callback_may_edit_the_object<S: Semantics, B: Backend>() {
 
 /// F-05: what the job did before it signalled is visible to whoever was told "idle", without any
 /// other synchronisation.
-pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle<S: Semantics, B: Backend>() {
+pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle<
+    S: Semantics,
+    B: Backend + Default,
+>() {
     for round in 0..50 {
         let object = Resv::<S, B>::default();
         let result = AtomicU64::new(0);
@@ -72,7 +75,7 @@ pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle<S: Semantics, B:
 }
 
 /// F-06: a job that is given up frees the object, with an error in its fence.
-pub fn f_06_a_dropped_signaler_frees_the_object<S: Semantics, B: Backend>() {
+pub fn f_06_a_dropped_signaler_frees_the_object<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let job = lone_job();
     let fence = job.fence().clone();
@@ -87,7 +90,7 @@ pub fn f_06_a_dropped_signaler_frees_the_object<S: Semantics, B: Backend>() {
 
 /// F-07: a fence whose last reference is gone cannot be had back, however often one tries, and the
 /// trying spoils nothing for the fence that its memory becomes.
-pub fn f_07_a_fence_that_is_gone_is_not_had_back<S: Semantics, B: Backend>() {
+pub fn f_07_a_fence_that_is_gone_is_not_had_back<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     let gone: Vec<Watched> = (0..100)

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The memory of a fence that is gone becomes another fence at once; no reader is ever shown that
 /// other one.
-pub fn h_01_a_recycled_fence_is_not_shown<S: Semantics, B: Backend>() {
+pub fn h_01_a_recycled_fence_is_not_shown<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     for round in 0..50 {
@@ -47,7 +47,7 @@ pub fn h_01_a_recycled_fence_is_not_shown<S: Semantics, B: Backend>() {
 
 /// Something is pending at every instant, handed on from writer to readers to writer: nobody is
 /// told "idle" in between.
-pub fn h_02_never_idle_while_the_work_is_handed_on<S: Semantics, B: Backend>() {
+pub fn h_02_never_idle_while_the_work_is_handed_on<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let busy = |what: &str| assert!(is_busy(&object, Access::Write), "{what}");
     let mut writer = lone_job();
@@ -67,7 +67,7 @@ pub fn h_02_never_idle_while_the_work_is_handed_on<S: Semantics, B: Backend>() {
 }
 
 /// Pruning an empty object is harmless, and pruning drops the signalled ones and no others.
-pub fn h_07_pruning<S: Semantics, B: Backend>() {
+pub fn h_07_pruning<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     // Where signalled fences are dropped is the back end's affair; edits are the occasion.
     let prune = || drop(object.lock().reserve(1).expect("memory for one slot"));
@@ -96,7 +96,7 @@ pub fn h_07_pruning<S: Semantics, B: Backend>() {
 }
 
 /// A writer that is superseded leaves nothing behind: no second place where it is kept.
-pub fn h_10_a_superseded_writer_is_gone_everywhere<S: Semantics, B: Backend>() {
+pub fn h_10_a_superseded_writer_is_gone_everywhere<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     let (first, second) = (job(&timeline), job(&timeline));
@@ -115,7 +115,7 @@ pub fn h_10_a_superseded_writer_is_gone_everywhere<S: Semantics, B: Backend>() {
 
 /// A new writer that depends on nothing. Usage levels keep everything of other timelines; the older
 /// semantics lose what their tables say, and no more.
-pub fn h_11_a_writer_and_the_fences_of_others<S: Semantics, B: Backend>() {
+pub fn h_11_a_writer_and_the_fences_of_others<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let old: Vec<_> = Usage::ALL
         .into_iter()
@@ -143,7 +143,7 @@ pub fn h_11_a_writer_and_the_fences_of_others<S: Semantics, B: Backend>() {
 }
 
 /// Publishing nothing changes nothing.
-pub fn h_13_publishing_nothing<S: Semantics, B: Backend>() {
+pub fn h_13_publishing_nothing<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let job = lone_job();
     let publish_nothing = || {
@@ -162,7 +162,7 @@ pub fn h_13_publishing_nothing<S: Semantics, B: Backend>() {
 }
 
 /// "Idle" and "nothing to wait for" are one answer, in every state of a writer and its readers.
-pub fn h_14_idle_agrees_with_wait<S: Semantics, B: Backend>() {
+pub fn h_14_idle_agrees_with_wait<S: Semantics, B: Backend + Default>() {
     for signaled in 0..16u8 {
         let object = Resv::<S, B>::default();
         // Each on a timeline of its own, strongest first, so that only writers supersede.
@@ -194,7 +194,7 @@ pub fn h_14_idle_agrees_with_wait<S: Semantics, B: Backend>() {
 }
 
 /// An older fence never takes the place of a newer one of its timeline.
-pub fn h_16_an_older_fence_does_not_replace_a_newer<S: Semantics, B: Backend>() {
+pub fn h_16_an_older_fence_does_not_replace_a_newer<S: Semantics, B: Backend + Default>() {
     for first in Usage::ALL {
         for second in Usage::ALL {
             let object = Resv::<S, B>::default();
@@ -211,7 +211,7 @@ pub fn h_16_an_older_fence_does_not_replace_a_newer<S: Semantics, B: Backend>() 
 }
 
 /// Adding the same fence again takes no further place, however often.
-pub fn h_17_adding_a_fence_again_keeps_one_entry<S: Semantics, B: Backend>() {
+pub fn h_17_adding_a_fence_again_keeps_one_entry<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -230,7 +230,7 @@ pub fn h_17_adding_a_fence_again_keeps_one_entry<S: Semantics, B: Backend>() {
 }
 
 /// n entries in, n out, in every way of asking, the exclusive one among them.
-pub fn h_19_as_many_come_out_as_went_in<S: Semantics, B: Backend>() {
+pub fn h_19_as_many_come_out_as_went_in<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let mut jobs = vec![lone_job()];
     add(&object, &jobs[0], Usage::Write);
@@ -251,7 +251,7 @@ pub fn h_19_as_many_come_out_as_went_in<S: Semantics, B: Backend>() {
 
 /// Another thread asks between add and unlock: told at once, or nothing before the unlock, as the
 /// semantics says. The holder reads its own edits all along.
-pub fn h_21_staged_adds_are_visible_when_the_semantics_says<S: Semantics, B: Backend>() {
+pub fn h_21_staged_adds_are_visible_when_the_semantics_says<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -272,7 +272,7 @@ pub fn h_21_staged_adds_are_visible_when_the_semantics_says<S: Semantics, B: Bac
 }
 
 /// A move must be told apart from a write, for explicit-sync jobs to wait for it and for it alone.
-pub fn h_22_only_usage_levels_tell_a_move_from_a_write<S: Semantics, B: Backend>() {
+pub fn h_22_only_usage_levels_tell_a_move_from_a_write<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -287,7 +287,7 @@ pub fn h_22_only_usage_levels_tell_a_move_from_a_write<S: Semantics, B: Backend>
 }
 
 /// A wait for a writer and **one** reader does not end with the writer.
-pub fn h_24_a_wait_for_a_writer_and_one_reader<S: Semantics, B: Backend>() {
+pub fn h_24_a_wait_for_a_writer_and_one_reader<S: Semantics, B: Backend + Default>() {
     for readers in [1, 2, 5] {
         let object = Resv::<S, B>::default();
         let writer = lone_job();
@@ -309,7 +309,7 @@ pub fn h_24_a_wait_for_a_writer_and_one_reader<S: Semantics, B: Backend>() {
 }
 
 /// What is added under any usage is seen after the unlock by who moves the memory.
-pub fn h_26_unlocking_publishes_every_category<S: Semantics, B: Backend>() {
+pub fn h_26_unlocking_publishes_every_category<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -324,7 +324,7 @@ pub fn h_26_unlocking_publishes_every_category<S: Semantics, B: Backend>() {
 }
 
 /// A copy keeps every category, and when all is dropped every fence is freed.
-pub fn h_27_a_copy_keeps_categories_and_leaks_nothing<S: Semantics, B: Backend>() {
+pub fn h_27_a_copy_keeps_categories_and_leaks_nothing<S: Semantics, B: Backend + Default>() {
     let mut watched = Vec::new();
     {
         let (src, dst) = (Resv::<S, B>::default(), Resv::<S, B>::default());
@@ -343,7 +343,7 @@ pub fn h_27_a_copy_keeps_categories_and_leaks_nothing<S: Semantics, B: Backend>(
 
 /// The object is replaced twice in the middle of a visit: the
 /// visit ends, and what it told is of one instant.
-pub fn h_29_h_30_an_object_replaced_in_the_middle_of_a_visit<S: Semantics, B: Backend>() {
+pub fn h_29_h_30_an_object_replaced_in_the_middle_of_a_visit<S: Semantics, B: Backend + Default>() {
     for replacements in [1, 2] {
         let (object, empty) = (Resv::<S, B>::default(), Resv::<S, B>::default());
         let (other, new) = (Resv::<S, B>::default(), [lone_job(), lone_job()]);
@@ -373,7 +373,7 @@ pub fn h_29_h_30_an_object_replaced_in_the_middle_of_a_visit<S: Semantics, B: Ba
 }
 
 /// A reservation that fails leaves the object, its slots and its fences as they were.
-pub fn h_31_a_failed_reservation_changes_and_leaks_nothing<S: Semantics, B: Backend>() {
+pub fn h_31_a_failed_reservation_changes_and_leaks_nothing<S: Semantics, B: Backend + Default>() {
     let mut watched = Vec::new();
     {
         let object = Resv::<S, B>::default();
@@ -404,7 +404,7 @@ pub fn h_31_a_failed_reservation_changes_and_leaks_nothing<S: Semantics, B: Back
 }
 
 /// A replacement owns its references: what was replaced is freed, what replaces it lives.
-pub fn h_32_a_replacement_owns_what_it_needs<S: Semantics, B: Backend>() {
+pub fn h_32_a_replacement_owns_what_it_needs<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("kfd");
     // Three entries of one timeline: later ones with weaker usages, so that all stay.
@@ -431,12 +431,12 @@ pub fn h_32_a_replacement_owns_what_it_needs<S: Semantics, B: Backend>() {
     assert_freed::<S, B>(&[alive], "replacement, object and snapshot gone");
 }
 
-fn is_pending<S: Semantics, B: Backend>(snapshot: &resv_api::Snapshot<S, B>) -> bool {
+fn is_pending<S: Semantics, B: Backend + Default>(snapshot: &resv_api::Snapshot<S, B>) -> bool {
     !snapshot.is_idle() && snapshot.iter().count() == 1
 }
 
 /// Fences whose last handle is gone do not make a reader spin: an entry owns a reference.
-pub fn h_33_an_entry_owns_a_reference<S: Semantics, B: Backend>() {
+pub fn h_33_an_entry_owns_a_reference<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     for usage in Usage::ALL {
         for _ in 0..20 {
@@ -456,7 +456,7 @@ pub fn h_33_an_entry_owns_a_reference<S: Semantics, B: Backend>() {
 
 /// A reader's fence signals, with an error, before the writer it was added after (an engine was
 /// reset): the object is still busy because of the writer.
-pub fn h_34_a_reader_that_fails_before_the_writer<S: Semantics, B: Backend>() {
+pub fn h_34_a_reader_that_fails_before_the_writer<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (writer, reader) = (lone_job(), lone_job());
     add(&object, &writer, Usage::Write);
@@ -473,7 +473,7 @@ pub fn h_34_a_reader_that_fails_before_the_writer<S: Semantics, B: Backend>() {
 
 /// A write that is recorded as a read is invisible to readers, under every semantics (the known
 /// over-permissive case); recorded as a write it is seen.
-pub fn h_35_a_write_recorded_as_a_read<S: Semantics, B: Backend>() {
+pub fn h_35_a_write_recorded_as_a_read<S: Semantics, B: Backend + Default>() {
     for (usage, seen) in [(Usage::Read, false), (Usage::Write, true)] {
         let object = Resv::<S, B>::default();
         let job = lone_job();

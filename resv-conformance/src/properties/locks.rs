@@ -27,7 +27,7 @@ fn class(algorithm: Algorithm) -> &'static Class {
 
 /// L-09: every lock is free, and taking all of them again needs no back-off.
 #[track_caller]
-fn assert_free<S: Semantics, B: Backend>(objects: &[Resv<S, B>], class: &'static Class) {
+fn assert_free<S: Semantics, B: Backend + Default>(objects: &[Resv<S, B>], class: &'static Class) {
     let backoffs = class.backoffs();
     for (at, object) in objects.iter().enumerate() {
         assert!(object.try_lock().is_some(), "object {at} is still locked");
@@ -38,7 +38,7 @@ fn assert_free<S: Semantics, B: Backend>(objects: &[Resv<S, B>], class: &'static
 }
 
 /// Waits until another thread has released an object that it is about to release.
-fn until_free<S: Semantics, B: Backend>(object: &Resv<S, B>) {
+fn until_free<S: Semantics, B: Backend + Default>(object: &Resv<S, B>) {
     while object.try_lock().is_none() {
         thread::yield_now();
     }
@@ -56,7 +56,7 @@ fn transact<'env, T>(
 }
 
 /// L-01: one holder at a time, whichever way each of them takes the lock.
-pub fn l_01_one_holder_at_a_time_in_all_mixes<S: Semantics, B: Backend>() {
+pub fn l_01_one_holder_at_a_time_in_all_mixes<S: Semantics, B: Backend + Default>() {
     const ROUNDS: usize = 40;
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
@@ -102,7 +102,7 @@ pub fn l_01_one_holder_at_a_time_in_all_mixes<S: Semantics, B: Backend>() {
 }
 
 /// L-02: locking twice changes nothing: nobody else gets in, and one release is enough.
-pub fn l_02_locking_twice_is_locking_once<S: Semantics, B: Backend>() {
+pub fn l_02_locking_twice_is_locking_once<S: Semantics, B: Backend + Default>() {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
         let objects = objects::<S, B>(2);
@@ -129,7 +129,7 @@ pub fn l_02_locking_twice_is_locking_once<S: Semantics, B: Backend>() {
 }
 
 /// Two transactions that hold one object each and want the other's. Answers how often each ran.
-fn crosswise<S: Semantics, B: Backend>(
+fn crosswise<S: Semantics, B: Backend + Default>(
     objects: &[Resv<S, B>],
     class: &'static Class,
     gives_up: bool,
@@ -168,7 +168,7 @@ fn crosswise<S: Semantics, B: Backend>(
 
 /// L-03: A then B against B then A: one of the two backs off. If it tries again both finish, if it
 /// gives up the other one does.
-pub fn l_03_ab_against_ba<S: Semantics, B: Backend>() {
+pub fn l_03_ab_against_ba<S: Semantics, B: Backend + Default>() {
     for algorithm in Algorithm::ALL {
         for gives_up in [false, true] {
             let class = class(algorithm);
@@ -185,7 +185,7 @@ pub fn l_03_ab_against_ba<S: Semantics, B: Backend>() {
 
 /// L-04: a cycle of n transactions, each holding one object and wanting the next one's: all finish,
 /// and each has added its fence to both of its objects once.
-pub fn l_04_cycles_come_apart<S: Semantics, B: Backend>() {
+pub fn l_04_cycles_come_apart<S: Semantics, B: Backend + Default>() {
     for algorithm in Algorithm::ALL {
         for n in 2..=5 {
             let class = class(algorithm);
@@ -226,7 +226,7 @@ pub fn l_04_cycles_come_apart<S: Semantics, B: Backend>() {
 type Holder<'a> = &'a dyn Fn(&dyn Fn());
 
 /// L-06: who holds nothing never backs off, whether the holder is older, younger, or has no context.
-pub fn l_06_who_holds_nothing_never_backs_off<S: Semantics, B: Backend>() {
+pub fn l_06_who_holds_nothing_never_backs_off<S: Semantics, B: Backend + Default>() {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
         let objects = &objects::<S, B>(1);
@@ -278,7 +278,7 @@ pub fn l_06_who_holds_nothing_never_backs_off<S: Semantics, B: Backend>() {
 
 /// L-07: a transaction keeps its age over a back-off: against one that began later it is the older
 /// one, and finishes in its next run.
-pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
+pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend + Default>() {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
         let objects = &objects::<S, B>(2);
@@ -352,7 +352,7 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend>() {
 }
 
 /// L-10: under wound-wait, whoever is wounded but needs no more contended lock finishes.
-pub fn l_10_the_wounded_finishes_if_it_needs_no_more<S: Semantics, B: Backend>() {
+pub fn l_10_the_wounded_finishes_if_it_needs_no_more<S: Semantics, B: Backend + Default>() {
     let class = class(Algorithm::WoundWait);
     let objects = &objects::<S, B>(3);
     let (older_begins, younger_may_begin) = mpsc::channel();
@@ -389,10 +389,10 @@ pub fn l_10_the_wounded_finishes_if_it_needs_no_more<S: Semantics, B: Backend>()
 
 /// L-11: a back-off at any point of a transaction leaves nothing locked and nothing changed. Here
 /// each is a real one; the feature `inject-backoff` of `resv-api` does the same at random.
-pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backend>() {
+pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backend + Default>() {
     const OBJECTS: usize = 4;
     /// What every transaction does: locks all, and adds to all when it has them.
-    fn edit<'t, 'env, S: Semantics, B: Backend>(
+    fn edit<'t, 'env, S: Semantics, B: Backend + Default>(
         receipts: &[Receipt<'t, 'env, S, B>],
         job: &resv_api::Signaler,
     ) -> Result<(), ExecError<ReserveError>> {
@@ -463,7 +463,7 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backe
 
 /// A timeout ends a wait for a contended lock too, of whichever context, and a context with time left
 /// gets it in the end.
-pub fn timeouts_of_both_algorithms<S: Semantics, B: Backend>() {
+pub fn timeouts_of_both_algorithms<S: Semantics, B: Backend + Default>() {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
         let objects = &objects::<S, B>(2);

@@ -12,7 +12,7 @@ use resv_api::{
 use std::time::{Duration, Instant};
 
 /// Test 1: an object is made, locked, unlocked and dropped.
-pub fn t1_sanitycheck<S: Semantics, B: Backend>() {
+pub fn t1_sanitycheck<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     drop(object.lock());
     let guard = object.try_lock().expect("nobody holds the lock");
@@ -26,7 +26,7 @@ pub fn t1_sanitycheck<S: Semantics, B: Backend>() {
 }
 
 /// Test 2: an object is busy from the add to the signal, and to those whom the usage concerns.
-pub fn t2_signaling<S: Semantics, B: Backend>() {
+pub fn t2_signaling<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -40,7 +40,7 @@ pub fn t2_signaling<S: Semantics, B: Backend>() {
 }
 
 /// Test 3: the holder is shown exactly the fence, once, under its usage.
-pub fn t3_for_each_with_the_lock<S: Semantics, B: Backend>() {
+pub fn t3_for_each_with_the_lock<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -60,7 +60,7 @@ pub fn t3_for_each_with_the_lock<S: Semantics, B: Backend>() {
 
 /// Test 4: without the lock the same; and when the object changes in the middle of a visit, the
 /// visit goes on with the instant that it is about.
-pub fn t4_for_each_without_the_lock<S: Semantics, B: Backend>() {
+pub fn t4_for_each_without_the_lock<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let (job, other) = (lone_job(), lone_job());
@@ -83,7 +83,7 @@ pub fn t4_for_each_without_the_lock<S: Semantics, B: Backend>() {
 }
 
 /// Test 5: a snapshot is exactly the fence.
-pub fn t5_get_fences<S: Semantics, B: Backend>() {
+pub fn t5_get_fences<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -97,7 +97,7 @@ pub fn t5_get_fences<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a fence added as *u* is waited for by exactly the accesses whose table names *u*.
-pub fn usage_inclusion<S: Semantics, B: Backend>() {
+pub fn usage_inclusion<S: Semantics, B: Backend + Default>() {
     for usage in Usage::ALL {
         let object = Resv::<S, B>::default();
         let job = lone_job();
@@ -112,7 +112,7 @@ pub fn usage_inclusion<S: Semantics, B: Backend>() {
 }
 
 /// Gap: every access at once, with one fence of each usage on a timeline of its own.
-pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend>() {
+pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     // Strongest first, so that older semantics drop as little as they may.
     let jobs: Vec<_> = Usage::ALL.map(|usage| (lone_job(), usage)).into();
@@ -136,7 +136,7 @@ pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend>() {
 }
 
 /// Gap: slots are what was reserved, each edit uses one, a replacement that finds nothing uses none.
-pub fn reserve_hands_out_slots<S: Semantics, B: Backend>() {
+pub fn reserve_hands_out_slots<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     let job = job(&timeline);
@@ -156,7 +156,7 @@ pub fn reserve_hands_out_slots<S: Semantics, B: Backend>() {
 }
 
 /// Gap: an object grows as far as it is asked to, one slot at a time and many at a time.
-pub fn reserve_grows<S: Semantics, B: Backend>() {
+pub fn reserve_grows<S: Semantics, B: Backend + Default>() {
     for step in [1usize, 3, 64] {
         let object = Resv::<S, B>::default();
         let jobs: Vec<_> = (0..192).map(|_| lone_job()).collect();
@@ -177,7 +177,7 @@ pub fn reserve_grows<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a replacement takes the whole timeline, whatever the usages, and nothing else.
-pub fn replace_takes_one_timeline<S: Semantics, B: Backend>() {
+pub fn replace_takes_one_timeline<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (g1, g2, g3, d1) = (job(&gfx), job(&gfx), job(&gfx), job(&dma));
@@ -194,7 +194,7 @@ pub fn replace_takes_one_timeline<S: Semantics, B: Backend>() {
 }
 
 /// Gap: what is not there is not replaced, and the replacement is not added either.
-pub fn replace_of_nothing_is_nothing<S: Semantics, B: Backend>() {
+pub fn replace_of_nothing_is_nothing<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (done, other, new) = (job(&gfx), job(&dma), job(&gfx));
@@ -209,7 +209,7 @@ pub fn replace_of_nothing_is_nothing<S: Semantics, B: Backend>() {
 }
 
 /// Gap: replacing by a signalled fence takes a timeline off (an eviction fence, say).
-pub fn replace_by_a_signalled_fence_removes<S: Semantics, B: Backend>() {
+pub fn replace_by_a_signalled_fence_removes<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (gfx, kfd) = (Timeline::new("gfx"), Timeline::new("kfd"));
     let (g1, k1) = (job(&gfx), job(&kfd));
@@ -227,7 +227,7 @@ pub fn replace_by_a_signalled_fence_removes<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a copy replaces all that was in the destination and leaves the source alone.
-pub fn copy_overwrites<S: Semantics, B: Backend>() {
+pub fn copy_overwrites<S: Semantics, B: Backend + Default>() {
     let (src, dst) = (Resv::<S, B>::default(), Resv::<S, B>::default());
     let jobs: Vec<_> = (0..6).map(|_| lone_job()).collect();
     for (job, usage) in jobs[..4].iter().zip(Usage::ALL) {
@@ -247,7 +247,7 @@ pub fn copy_overwrites<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a copy goes across back ends.
-pub fn copy_crosses_back_ends<S: Semantics, B: Backend>() {
+pub fn copy_crosses_back_ends<S: Semantics, B: Backend + Default>() {
     let (src, middle, dst) = (
         Resv::<S, B>::default(),
         crate::support::Reference::<S>::default(),
@@ -263,7 +263,7 @@ pub fn copy_crosses_back_ends<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a zero timeout is a pure poll.
-pub fn wait_with_zero_timeout<S: Semantics, B: Backend>() {
+pub fn wait_with_zero_timeout<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let zero = Some(Duration::ZERO);
     assert_eq!(object.wait(Access::Move, zero), Waited::Signaled);
@@ -276,7 +276,7 @@ pub fn wait_with_zero_timeout<S: Semantics, B: Backend>() {
 }
 
 /// Gap: an idle object is not waited for, whatever the timeout.
-pub fn wait_on_an_idle_object<S: Semantics, B: Backend>() {
+pub fn wait_on_an_idle_object<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let done = lone_job();
     add(&object, &done, Usage::Write);
@@ -289,7 +289,7 @@ pub fn wait_on_an_idle_object<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a wait that runs out of time says so, and leaves the object as it was.
-pub fn wait_runs_out_of_time<S: Semantics, B: Backend>() {
+pub fn wait_runs_out_of_time<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let jobs: Vec<_> = (0..4).map(|_| lone_job()).collect();
     for job in &jobs {
@@ -304,7 +304,7 @@ pub fn wait_runs_out_of_time<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a wait sleeps until the last fence that concerns it, and no longer.
-pub fn wait_ends_with_the_last_fence_that_concerns_it<S: Semantics, B: Backend>() {
+pub fn wait_ends_with_the_last_fence_that_concerns_it<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (a, b, read) = (lone_job(), lone_job(), lone_job());
     add(&object, &a, Usage::Write);
@@ -327,7 +327,7 @@ pub fn wait_ends_with_the_last_fence_that_concerns_it<S: Semantics, B: Backend>(
 }
 
 /// Gap: a wait covers what was there at its start, not what is added later.
-pub fn wait_does_not_cover_what_comes_later<S: Semantics, B: Backend>() {
+pub fn wait_does_not_cover_what_comes_later<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (now, later) = (lone_job(), lone_job());
     add(&object, &now, Usage::Write);
@@ -339,7 +339,7 @@ pub fn wait_does_not_cover_what_comes_later<S: Semantics, B: Backend>() {
 }
 
 /// Gap: a fence that failed counts as signalled, and a wait for it tells the first error.
-pub fn errors_free_the_object_and_are_told<S: Semantics, B: Backend>() {
+pub fn errors_free_the_object_and_are_told<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let (good, bad) = (lone_job(), lone_job());
     add(&object, &good, Usage::Read);
@@ -355,13 +355,13 @@ pub fn errors_free_the_object_and_are_told<S: Semantics, B: Backend>() {
 }
 
 /// The object-safe form is the same object.
-pub fn the_object_safe_form_is_the_same<S: Semantics, B: Backend>() {
+pub fn the_object_safe_form_is_the_same<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let other: Box<dyn Reservation> = Box::new(Resv::<S, B>::default());
     let form: &dyn Reservation = &object;
     assert_eq!(
         (form.semantics(), form.backend()),
-        (S::default().name(), B::NAME)
+        (S::default().name(), B::default().name())
     );
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (g1, g2, d1) = (job(&gfx), job(&gfx), job(&dma));

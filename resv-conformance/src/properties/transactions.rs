@@ -15,7 +15,9 @@ use std::time::Duration;
 
 /// The entries of each object, whose lock must be free.
 #[track_caller]
-fn at_rest<S: Semantics, B: Backend>(objects: &[Resv<S, B>]) -> Vec<Vec<(TimelineId, u64, Usage)>> {
+fn at_rest<S: Semantics, B: Backend + Default>(
+    objects: &[Resv<S, B>],
+) -> Vec<Vec<(TimelineId, u64, Usage)>> {
     let each = objects.iter().enumerate().map(|(at, object)| {
         let guard = object.try_lock();
         let guard = guard.unwrap_or_else(|| panic!("L-09: the lock of object {at} is not free"));
@@ -28,7 +30,7 @@ fn at_rest<S: Semantics, B: Backend>(objects: &[Resv<S, B>]) -> Vec<Vec<(Timelin
 
 /// Nobody can take any of the locks.
 #[track_caller]
-fn assert_all_held<S: Semantics, B: Backend>(objects: &[Resv<S, B>]) {
+fn assert_all_held<S: Semantics, B: Backend + Default>(objects: &[Resv<S, B>]) {
     for (at, object) in objects.iter().enumerate() {
         assert!(object.try_lock().is_none(), "object {at} is not locked");
     }
@@ -36,7 +38,7 @@ fn assert_all_held<S: Semantics, B: Backend>(objects: &[Resv<S, B>]) {
 
 /// Section 5: the closure fails, before or after it has reserved: every object is as it was, and its
 /// lock is free.
-pub fn an_error_leaves_every_object_as_it_was<S: Semantics, B: Backend>() {
+pub fn an_error_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>() {
     for reserves in [0, 1, 5] {
         let (objects, _jobs) = occupied::<S, B>(4);
         let before = at_rest(&objects);
@@ -56,7 +58,7 @@ pub fn an_error_leaves_every_object_as_it_was<S: Semantics, B: Backend>() {
 }
 
 /// Section 5: the same when the closure panics.
-pub fn a_panic_leaves_every_object_as_it_was<S: Semantics, B: Backend>() {
+pub fn a_panic_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>() {
     for reserves in [0, 2] {
         let (objects, _jobs) = occupied::<S, B>(4);
         let before = at_rest(&objects);
@@ -75,7 +77,7 @@ pub fn a_panic_leaves_every_object_as_it_was<S: Semantics, B: Backend>() {
 
 /// B4: what was added is never taken back, by an error or a panic of the closure either: the job may
 /// be running. What was not added to is as it was.
-pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend>() {
+pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend + Default>() {
     for panics in [false, true] {
         let (objects, _jobs) = occupied::<S, B>(3);
         let before = at_rest(&objects);
@@ -100,7 +102,7 @@ pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend>() {
 
 /// B4: the receipts of one transaction edit many objects; each is published by the end, at the latest,
 /// and the holder reads its own edits before.
-pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend>() {
+pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend + Default>() {
     let objects = objects::<S, B>(40);
     let timeline = Timeline::new("gfx");
     let at_once = usize::from(S::default().visibility() == Visibility::AtOnce);
@@ -130,7 +132,7 @@ pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend>()
 
 /// L-02: an object that is locked again is the same member, and slots reserved through both receipts
 /// add up; another object is another member. One release frees it.
-pub fn l_02_an_object_locked_again_is_the_same_member<S: Semantics, B: Backend>() {
+pub fn l_02_an_object_locked_again_is_the_same_member<S: Semantics, B: Backend + Default>() {
     let objects = objects::<S, B>(2);
     let (first, second) = (lone_job(), lone_job());
     exec::<_, ReserveError>(|tx| {
@@ -155,7 +157,7 @@ pub fn l_02_an_object_locked_again_is_the_same_member<S: Semantics, B: Backend>(
 
 /// Section 5.1: reserving ends nothing: the next object may be locked after it. After the first add
 /// none may, which is said by a panic whether or not the object is contended.
-pub fn locking_ends_with_the_first_add<S: Semantics, B: Backend>() {
+pub fn locking_ends_with_the_first_add<S: Semantics, B: Backend + Default>() {
     let objects = objects::<S, B>(4);
     let job = lone_job();
     let run = || {
@@ -178,7 +180,7 @@ pub fn locking_ends_with_the_first_add<S: Semantics, B: Backend>() {
 }
 
 /// Objects of different back ends, and many of them, meet in one transaction.
-pub fn objects_of_all_kinds_meet_in_one_transaction<S: Semantics, B: Backend>() {
+pub fn objects_of_all_kinds_meet_in_one_transaction<S: Semantics, B: Backend + Default>() {
     let (ours, reference) = (objects::<S, B>(40), Reference::<S>::default());
     let job = lone_job();
     let held = exec::<_, ReserveError>(|tx| {
@@ -202,7 +204,7 @@ pub fn objects_of_all_kinds_meet_in_one_transaction<S: Semantics, B: Backend>() 
 }
 
 /// Replaces and copies under a transaction count as edits, like those under a guard.
-pub fn a_transaction_replaces_and_copies<S: Semantics, B: Backend>() {
+pub fn a_transaction_replaces_and_copies<S: Semantics, B: Backend + Default>() {
     let objects = objects::<S, B>(2);
     let kfd = Timeline::new("kfd");
     let (old, new) = (job(&kfd), lone_job());
@@ -221,7 +223,7 @@ pub fn a_transaction_replaces_and_copies<S: Semantics, B: Backend>() {
     assert_eq!(at_rest(&objects), [expected.clone(), expected]);
 }
 
-fn lock_in<'a, S: Semantics, B: Backend>(
+fn lock_in<'a, S: Semantics, B: Backend + Default>(
     objects: &'a [Resv<S, B>],
     order: &[usize],
 ) -> Guards<'a, S, B> {
@@ -231,7 +233,7 @@ fn lock_in<'a, S: Semantics, B: Backend>(
 
 /// The batch form takes a slice in any order, with any repetitions: one guard for each object, and
 /// each place of the slice has that of its object.
-pub fn a_slice_is_locked_in_any_order_with_repetitions<S: Semantics, B: Backend>() {
+pub fn a_slice_is_locked_in_any_order_with_repetitions<S: Semantics, B: Backend + Default>() {
     let orders: [&[usize]; 7] = [
         &[],
         &[0, 1, 2],
@@ -271,7 +273,7 @@ pub fn a_slice_is_locked_in_any_order_with_repetitions<S: Semantics, B: Backend>
 }
 
 /// B4: the guards of a batch publish what was added and leave the rest as it was, in a panic too.
-pub fn b4_the_guards_of_a_slice_publish_what_was_added<S: Semantics, B: Backend>() {
+pub fn b4_the_guards_of_a_slice_publish_what_was_added<S: Semantics, B: Backend + Default>() {
     for panics in [false, true] {
         let (objects, _jobs) = occupied::<S, B>(3);
         let mut expected = at_rest(&objects);
@@ -292,7 +294,7 @@ pub fn b4_the_guards_of_a_slice_publish_what_was_added<S: Semantics, B: Backend>
 
 /// A lock that cannot be had in time: told, and every object as it was. What is free is had whatever
 /// the time.
-pub fn a_timeout_leaves_every_object_as_it_was<S: Semantics, B: Backend>() {
+pub fn a_timeout_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>() {
     let (objects, _jobs) = occupied::<S, B>(4);
     let before = at_rest(&objects);
     let slice: Vec<_> = objects.iter().collect();

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Objects with one pending writer each.
-fn busy<S: Semantics, B: Backend>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
+fn busy<S: Semantics, B: Backend + Default>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
     let objects = objects::<S, B>(count);
     let jobs: Vec<_> = (0..count).map(|_| lone_job()).collect();
     for (object, job) in objects.iter().zip(&jobs) {
@@ -26,7 +26,7 @@ fn busy<S: Semantics, B: Backend>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signale
 
 /// Section 1.5: with no time at all every wait is a look, and agrees with the others; so it is with a
 /// deadline that has passed.
-pub fn zero_is_a_poll_of_one_object_and_of_many<S: Semantics, B: Backend>() {
+pub fn zero_is_a_poll_of_one_object_and_of_many<S: Semantics, B: Backend + Default>() {
     let (objects, jobs) = busy::<S, B>(3);
     for (number, job) in jobs.into_iter().enumerate() {
         let sets: Vec<_> = objects
@@ -67,7 +67,7 @@ pub fn zero_is_a_poll_of_one_object_and_of_many<S: Semantics, B: Backend>() {
 
 /// Section 1.5: signalled, signalled with an error and timed out are three answers; of what a wait
 /// covers the first error is told.
-pub fn signalled_failed_and_timed_out_are_told_apart<S: Semantics, B: Backend>() {
+pub fn signalled_failed_and_timed_out_are_told_apart<S: Semantics, B: Backend + Default>() {
     let (objects, mut jobs) = busy::<S, B>(4);
     let hang = FenceError::from_errno(110).expect("an errno");
     let sets: Vec<_> = objects
@@ -118,7 +118,7 @@ fn ends_with<T: Send>(jobs: Vec<Signaler>, ends: usize, wait: impl FnOnce() -> T
 }
 
 /// A wait for many objects ends with the last fence of them all, in whatever order they signal.
-pub fn all_waits_for_the_last_object<S: Semantics, B: Backend>() {
+pub fn all_waits_for_the_last_object<S: Semantics, B: Backend + Default>() {
     for reversed in [false, true] {
         let (objects, mut jobs) = busy::<S, B>(3);
         let second = lone_job();
@@ -139,7 +139,7 @@ pub fn all_waits_for_the_last_object<S: Semantics, B: Backend>() {
 
 /// A wait for any of several ends when one is idle: all of its fences have signalled, of whatever is
 /// pending in the others.
-pub fn any_waits_for_the_first_object<S: Semantics, B: Backend>() {
+pub fn any_waits_for_the_first_object<S: Semantics, B: Backend + Default>() {
     let (objects, mut jobs) = busy::<S, B>(3);
     let second = lone_job();
     add(&objects[2], &second, Usage::Read);
@@ -155,7 +155,11 @@ pub fn any_waits_for_the_first_object<S: Semantics, B: Backend>() {
 
 /// `first` in the object, and as soon as it signals, before any waiter is woken, `second`: something
 /// is pending at every instant until both have signalled.
-fn chain<S: Semantics, B: Backend>(object: &Arc<Resv<S, B>>, first: &Signaler, second: &Signaler) {
+fn chain<S: Semantics, B: Backend + Default>(
+    object: &Arc<Resv<S, B>>,
+    first: &Signaler,
+    second: &Signaler,
+) {
     add(object, first, Usage::Write);
     let (inside, next) = (Arc::clone(object), second.fence().clone());
     let adds = first
@@ -165,7 +169,7 @@ fn chain<S: Semantics, B: Backend>(object: &Arc<Resv<S, B>>, first: &Signaler, s
 }
 
 /// A wait is about the instant of its start: what is added later is not waited for.
-pub fn a_wait_covers_the_instant_of_its_start<S: Semantics, B: Backend>() {
+pub fn a_wait_covers_the_instant_of_its_start<S: Semantics, B: Backend + Default>() {
     let object = Arc::new(Resv::<S, B>::default());
     let (first, second) = (lone_job(), lone_job());
     chain(&object, &first, &second);
@@ -184,7 +188,7 @@ pub fn a_wait_covers_the_instant_of_its_start<S: Semantics, B: Backend>() {
 
 /// The wait that follows has its own name: it ends when the object was idle, whatever is added
 /// meanwhile.
-pub fn a_wait_that_follows_covers_what_comes_later<S: Semantics, B: Backend>() {
+pub fn a_wait_that_follows_covers_what_comes_later<S: Semantics, B: Backend + Default>() {
     let object = Arc::new(Resv::<S, B>::default());
     let (first, second) = (lone_job(), lone_job());
     chain(&object, &first, &second);
@@ -196,7 +200,7 @@ pub fn a_wait_that_follows_covers_what_comes_later<S: Semantics, B: Backend>() {
 }
 
 /// Any number of waiters wait for one object, each for its own access; who adds is not held up.
-pub fn many_waiters_wait_for_one_object<S: Semantics, B: Backend>() {
+pub fn many_waiters_wait_for_one_object<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let writer = lone_job();
     add(&object, &writer, Usage::Write);
@@ -231,7 +235,7 @@ pub fn many_waiters_wait_for_one_object<S: Semantics, B: Backend>() {
 
 /// A wait that timed out, and a future that was dropped, leave the object and its fences as they were:
 /// the next wait works, and the fences are freed when the object gives them up.
-pub fn a_wait_that_ends_early_leaves_nothing_behind<S: Semantics, B: Backend>() {
+pub fn a_wait_that_ends_early_leaves_nothing_behind<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
     let timeline = Timeline::new("gfx");
     let job = crate::support::job(&timeline);
@@ -257,7 +261,7 @@ pub fn a_wait_that_ends_early_leaves_nothing_behind<S: Semantics, B: Backend>() 
 }
 
 /// Section 1.5: a future is the same wait: about the instant of the call, told the same.
-pub fn a_future_is_the_same_wait<S: Semantics, B: Backend>() {
+pub fn a_future_is_the_same_wait<S: Semantics, B: Backend + Default>() {
     let mut context = Context::from_waker(Waker::noop());
     for fails in [false, true] {
         let (object, other) = (Resv::<S, B>::default(), Resv::<S, B>::default());

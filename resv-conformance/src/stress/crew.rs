@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What the threads of a phase share.
-pub(super) struct Crew<S: Semantics, B: Backend> {
+pub(super) struct Crew<S: Semantics, B: Backend + Default> {
     pub(super) phase: String,
     pub(super) world: World<S, B>,
     pub(super) jobs: Jobs,
@@ -29,7 +29,7 @@ pub(super) struct Crew<S: Semantics, B: Backend> {
     first: Mutex<Option<Failure>>,
 }
 
-impl<S: Semantics, B: Backend> Crew<S, B> {
+impl<S: Semantics, B: Backend + Default> Crew<S, B> {
     /// Whether another round is to be begun.
     pub(super) fn goes_on(&self) -> bool {
         !self.has_failed() && Instant::now() < self.until
@@ -100,7 +100,7 @@ pub(super) struct Phase {
 }
 
 /// Runs `work` on each thread, and checks what must be true then.
-pub(super) fn run<S: Semantics, B: Backend>(
+pub(super) fn run<S: Semantics, B: Backend + Default>(
     config: &Config,
     phase: Phase,
     work: impl Fn(&mut Worker<'_, S, B>) -> Result<(), Fault> + Sync,
@@ -115,7 +115,7 @@ pub(super) fn run<S: Semantics, B: Backend>(
         threads > 0 && objects > 0,
         "a phase has threads and objects"
     );
-    let phase = format!("{name}, {} on {}", S::default().name(), B::NAME);
+    let phase = format!("{name}, {} on {}", S::default().name(), B::default().name());
     let before = watchdog::watched(config, &phase, |post| Ok(Before::new::<S, B>(post)))?;
     let backoffs = backoffs();
     let crew = Crew::<S, B> {

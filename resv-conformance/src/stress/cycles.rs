@@ -22,7 +22,7 @@ use std::time::Duration;
 /// # Panics
 ///
 /// When there are fewer than two contexts.
-pub fn cycles<S: Semantics, B: Backend>(
+pub fn cycles<S: Semantics, B: Backend + Default>(
     config: &Config,
     contexts: usize,
     algorithm: Algorithm,
@@ -60,7 +60,7 @@ pub fn cycles<S: Semantics, B: Backend>(
     Ok(tally)
 }
 
-fn go_round<S: Semantics, B: Backend>(
+fn go_round<S: Semantics, B: Backend + Default>(
     worker: &mut Worker<'_, S, B>,
     algorithm: Algorithm,
     meeting: &Meeting,
@@ -108,7 +108,10 @@ impl Meeting {
         }
     }
 
-    fn meet<S: Semantics, B: Backend>(&self, worker: &Worker<'_, S, B>) -> Result<(), Fault> {
+    fn meet<S: Semantics, B: Backend + Default>(
+        &self,
+        worker: &Worker<'_, S, B>,
+    ) -> Result<(), Fault> {
         worker.beat(Doing::Meets, 0);
         let crew: &Crew<S, B> = worker.crew;
         let size = self.size as u64;

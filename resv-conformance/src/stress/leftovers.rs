@@ -44,7 +44,7 @@ fn waiters() -> usize {
 static FLUSH: OnceLock<Signaler> = OnceLock::new();
 
 /// Edits an object of its own, so that a back end that frees in batches does so.
-fn flush<S: Semantics, B: Backend>(post: &Post) {
+fn flush<S: Semantics, B: Backend + Default>(post: &Post) {
     let flush = FLUSH.get_or_init(|| {
         let flush = Timeline::new("flush").issue();
         flush.expect("a new timeline has seqnos left")
@@ -64,7 +64,7 @@ pub(super) struct Before {
 }
 
 impl Before {
-    pub(super) fn new<S: Semantics, B: Backend>(post: &Post) -> Before {
+    pub(super) fn new<S: Semantics, B: Backend + Default>(post: &Post) -> Before {
         flush::<S, B>(post);
         Before {
             live: pool_stats().live,
@@ -85,7 +85,10 @@ impl Before {
     }
 
     /// When the objects are gone.
-    pub(super) fn no_fences<S: Semantics, B: Backend>(&self, post: &Post) -> Result<(), Fault> {
+    pub(super) fn no_fences<S: Semantics, B: Backend + Default>(
+        &self,
+        post: &Post,
+    ) -> Result<(), Fault> {
         /// How often a back end is given occasion to free what is retired. (Judged by occasions and
         /// not by time.)
         const OCCASIONS: usize = 2_000;

@@ -25,7 +25,10 @@ use std::time::Duration;
 /// # Panics
 ///
 /// When a number in `config` is 0, or no algorithm is named.
-pub fn mixed<S: Semantics, B: Backend>(config: &Config, time: Duration) -> Result<Tally, Failure> {
+pub fn mixed<S: Semantics, B: Backend + Default>(
+    config: &Config,
+    time: Duration,
+) -> Result<Tally, Failure> {
     let phase = Phase {
         name: "mixed".to_owned(),
         threads: config.threads,
@@ -58,7 +61,10 @@ pub fn mixed<S: Semantics, B: Backend>(config: &Config, time: Duration) -> Resul
 }
 
 /// One object, without a context.
-fn plain<S: Semantics, B: Backend>(worker: &mut Worker<'_, S, B>, at: usize) -> Result<(), Fault> {
+fn plain<S: Semantics, B: Backend + Default>(
+    worker: &mut Worker<'_, S, B>,
+    at: usize,
+) -> Result<(), Fault> {
     worker.beat(Doing::Wants, at);
     let crew = worker.crew;
     let mut guard = crew.world.objects[at].resv.lock();
@@ -67,7 +73,10 @@ fn plain<S: Semantics, B: Backend>(worker: &mut Worker<'_, S, B>, at: usize) -> 
 }
 
 /// One object, or not, if that takes too long.
-fn timed<S: Semantics, B: Backend>(worker: &mut Worker<'_, S, B>, at: usize) -> Result<(), Fault> {
+fn timed<S: Semantics, B: Backend + Default>(
+    worker: &mut Worker<'_, S, B>,
+    at: usize,
+) -> Result<(), Fault> {
     worker.beat(Doing::Wants, at);
     let patience = Duration::from_micros(worker.rng.below(300) as u64);
     let crew = worker.crew;
@@ -82,7 +91,7 @@ fn timed<S: Semantics, B: Backend>(worker: &mut Worker<'_, S, B>, at: usize) -> 
 }
 
 /// A transaction by a task, which is dropped now and then when it has to wait.
-fn task<S: Semantics, B: Backend>(
+fn task<S: Semantics, B: Backend + Default>(
     worker: &mut Worker<'_, S, B>,
     algorithm: Algorithm,
     order: &mut [usize],
@@ -102,7 +111,7 @@ fn task<S: Semantics, B: Backend>(
 }
 
 /// Many objects in one call, one of them twice.
-fn slice<S: Semantics, B: Backend>(
+fn slice<S: Semantics, B: Backend + Default>(
     worker: &mut Worker<'_, S, B>,
     algorithm: Algorithm,
     order: &mut Vec<usize>,
@@ -128,7 +137,7 @@ fn slice<S: Semantics, B: Backend>(
 }
 
 /// With a context by hand: one's own lock once more, a try, a timeout, the back-off.
-fn by_hand<S: Semantics, B: Backend>(
+fn by_hand<S: Semantics, B: Backend + Default>(
     worker: &mut Worker<'_, S, B>,
     algorithm: Algorithm,
     order: &[usize],

@@ -193,7 +193,10 @@ impl std::error::Error for Failure {}
 /// # Panics
 ///
 /// When a number in `config` is 0, or no algorithm is named.
-pub fn run<S: Semantics, B: Backend>(config: &Config, time: Duration) -> Result<Tally, Failure> {
+pub fn run<S: Semantics, B: Backend + Default>(
+    config: &Config,
+    time: Duration,
+) -> Result<Tally, Failure> {
     let algorithms = &config.algorithms;
     let count = u32::try_from(algorithms.len()).expect("a few algorithms");
     assert!(count > 0, "no algorithm is named");

@@ -52,7 +52,7 @@ impl fmt::Display for Strategy {
 /// # Panics
 ///
 /// When a number in `config` is 0.
-pub fn random<S: Semantics, B: Backend>(
+pub fn random<S: Semantics, B: Backend + Default>(
     config: &Config,
     strategy: Strategy,
     algorithm: Algorithm,
@@ -82,7 +82,7 @@ pub fn random<S: Semantics, B: Backend>(
 }
 
 /// One transaction over the objects of `order`.
-pub(super) fn transact<S: Semantics, B: Backend>(
+pub(super) fn transact<S: Semantics, B: Backend + Default>(
     worker: &mut Worker<'_, S, B>,
     strategy: Strategy,
     algorithm: Algorithm,
@@ -101,7 +101,7 @@ pub(super) fn transact<S: Semantics, B: Backend>(
 }
 
 /// One run of the closure of a transaction.
-pub(super) fn run_once<'env, S: Semantics, B: Backend>(
+pub(super) fn run_once<'env, S: Semantics, B: Backend + Default>(
     worker: &mut Worker<'env, S, B>,
     tx: &Tx<'env>,
     strategy: Strategy,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-impl<S: Semantics, B: Backend> Worker<'_, S, B> {
+impl<S: Semantics, B: Backend + Default> Worker<'_, S, B> {
     /// Between transactions, with nothing held: now and then a wait or a signal.
     pub(super) fn pause(&mut self) -> Result<(), Fault> {
         self.beat(Doing::Waits, 0);

@@ -100,7 +100,7 @@ fn watch(
 }
 
 /// Watches the threads of a crew, until `ended` hangs up.
-pub(super) fn watch_crew<'scope, S: Semantics, B: Backend>(
+pub(super) fn watch_crew<'scope, S: Semantics, B: Backend + Default>(
     scope: &'scope Scope<'scope, '_>,
     crew: &'scope Crew<S, B>,
     config: &Config,
@@ -141,7 +141,7 @@ pub(super) fn watched<T>(
     checked.map_err(found)
 }
 
-fn hang<'scope, S: Semantics, B: Backend>(
+fn hang<'scope, S: Semantics, B: Backend + Default>(
     scope: &'scope Scope<'scope, '_>,
     crew: &'scope Crew<S, B>,
     config: &Config,
@@ -163,7 +163,7 @@ fn hang<'scope, S: Semantics, B: Backend>(
 
 /// Who wants and who holds what, and what the objects hold. The latter is asked on a thread of its
 /// own, as it may hang as well.
-fn describe<'scope, S: Semantics, B: Backend>(
+fn describe<'scope, S: Semantics, B: Backend + Default>(
     scope: &'scope Scope<'scope, '_>,
     crew: &'scope Crew<S, B>,
 ) -> String {

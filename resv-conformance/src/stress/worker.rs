@@ -19,7 +19,7 @@ use std::time::Duration;
 /// How many kept jobs a thread leaves pending.
 const KEPT: usize = 12;
 
-pub(super) struct Worker<'c, S: Semantics, B: Backend> {
+pub(super) struct Worker<'c, S: Semantics, B: Backend + Default> {
     pub(super) crew: &'c Crew<S, B>,
     pub(super) thread: usize,
     pub(super) rng: Rng,
@@ -47,7 +47,7 @@ pub(super) trait Editable {
 
 macro_rules! editable {
     ($Held:ty) => {
-        impl<S: Semantics, B: Backend> Editable for $Held {
+        impl<S: Semantics, B: Backend + Default> Editable for $Held {
             fn shown(&self) -> Vec<Entry> {
                 self.entries()
             }
@@ -84,7 +84,7 @@ struct Job {
     is_kept: bool,
 }
 
-impl<'c, S: Semantics, B: Backend> Worker<'c, S, B> {
+impl<'c, S: Semantics, B: Backend + Default> Worker<'c, S, B> {
     /// How many timelines a thread has in [`Jobs`](super::jobs::Jobs).
     pub(super) const TIMELINES: usize = 2;
 

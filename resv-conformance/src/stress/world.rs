@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// Nobody.
 const NOBODY: usize = 0;
 
-pub(super) struct Object<S: Semantics, B: Backend> {
+pub(super) struct Object<S: Semantics, B: Backend + Default> {
     pub(super) resv: Resv<S, B>,
     /// The thread that is in, plus one.
     mark: AtomicUsize,
@@ -28,7 +28,7 @@ pub(super) struct Object<S: Semantics, B: Backend> {
     ledger: Mutex<Ledger>,
 }
 
-impl<S: Semantics, B: Backend> Default for Object<S, B> {
+impl<S: Semantics, B: Backend + Default> Default for Object<S, B> {
     fn default() -> Self {
         Object {
             resv: Resv::default(),
@@ -39,7 +39,7 @@ impl<S: Semantics, B: Backend> Default for Object<S, B> {
     }
 }
 
-pub(super) struct World<S: Semantics, B: Backend> {
+pub(super) struct World<S: Semantics, B: Backend + Default> {
     pub(super) objects: Vec<Object<S, B>>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Stay {
     count: u64,
 }
 
-impl<S: Semantics, B: Backend> World<S, B> {
+impl<S: Semantics, B: Backend + Default> World<S, B> {
     pub(super) fn new(objects: usize) -> Self {
         World {
             objects: (0..objects).map(|_| Object::default()).collect(),

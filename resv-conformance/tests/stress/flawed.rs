@@ -84,8 +84,11 @@ impl Flawed {
 }
 
 impl Backend for Flawed {
-    const NAME: &'static str = "flawed";
     type Snapshot = Vec<Entry>;
+
+    fn name(&self) -> &'static str {
+        "flawed"
+    }
 
     fn object_lock(&self) -> &ObjectLock {
         if strikes(Flaw::TwoLocks) {

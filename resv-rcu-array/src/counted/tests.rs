@@ -109,7 +109,7 @@ fn b1_a_visit_counts_if_the_array_is_still_published_and_all_marked_still_pendin
 #[test]
 fn an_object_reports_the_garbage_of_its_flavour() {
     assert_eq!(
-        Counted::<Overtaken>::garbage(),
+        Counted::<Overtaken>::default().garbage(),
         Garbage { live: 1, peak: 2 }
     );
 }

@@ -37,7 +37,7 @@ static RETIRED: Tally = Tally::new();
 /// ```
 /// use resv_core::Backend;
 /// use resv_rcu_array::{ArcSwapped, RcuArray};
-/// assert_eq!(RcuArray::<ArcSwapped>::NAME, "rcu-array/arc-swap");
+/// assert_eq!(RcuArray::<ArcSwapped>::default().name(), "rcu-array/arc-swap");
 /// ```
 #[derive(Default)]
 pub struct ArcSwapped {

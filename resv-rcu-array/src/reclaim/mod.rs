@@ -20,7 +20,6 @@ mod arc_swap;
 #[cfg(feature = "arc-swap")]
 pub use self::arc_swap::ArcSwapped;
 
-use resv_core::Backend;
 #[cfg(feature = "arc-swap")]
 use {
     resv_core::Garbage,
@@ -30,10 +29,7 @@ use {
 /// A flavour of reclamation. Sealed: the members are in this crate.
 ///
 /// A value is the published pointer of one object.
-pub trait Reclaim: sealed::Flavour {
-    /// The name of the back end with this flavour.
-    const NAME: &'static str = <Self::Object as Backend>::NAME;
-}
+pub trait Reclaim: sealed::Flavour {}
 
 pub(crate) mod sealed {
     #[cfg(feature = "arc-swap")]
@@ -45,7 +41,7 @@ pub(crate) mod sealed {
     /// What a flavour is made of.
     pub trait Flavour: 'static {
         /// The object.
-        type Object: Backend;
+        type Object: Backend + Default;
 
         /// Frees what this thread has retired and what else can be freed now.
         fn collect();

@@ -84,7 +84,7 @@ use crate::raw::stable::{ArrayCell, Head};
 /// ```
 /// use resv_core::Backend;
 /// use resv_rcu_array::{RcuArray, Stable};
-/// assert_eq!(RcuArray::<Stable>::NAME, "rcu-array");
+/// assert_eq!(RcuArray::<Stable>::default().name(), "rcu-array");
 /// ```
 pub type Stable = StableWith<Sound>;
 

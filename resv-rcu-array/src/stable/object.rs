@@ -205,8 +205,11 @@ fn is_pending(cell: ArrayCell, life: Life, usages: UsageSet) -> bool {
 }
 
 impl<P: Protocol> Backend for StableObject<P> {
-    const NAME: &'static str = "rcu-array";
     type Snapshot = Snapshot<ArrayRef>;
+
+    fn name(&self) -> &'static str {
+        "rcu-array"
+    }
 
     #[inline]
     fn object_lock(&self) -> &ObjectLock {

@@ -26,7 +26,7 @@ const PROPTEST_DEFAULT: u32 = 256;
 type Played = Result<usize, (Vec<Step>, Difference)>;
 
 /// Plays a drawn script.
-fn play<S: Semantics, B: Backend>(raws: &[Raw], regime: Regime) -> Played {
+fn play<S: Semantics, B: Backend + Default>(raws: &[Raw], regime: Regime) -> Played {
     let mut script = Script::new(regime);
     let mut world = World::<S, B>::new();
     let mut steps = Vec::new();
@@ -52,7 +52,7 @@ fn comparable(kind: SemanticsKind) -> Regime {
 }
 
 /// Plays a drawn script on real objects and on the slot rule of the kernel generation.
-fn play_slots<S: Semantics, B: Backend>(
+fn play_slots<S: Semantics, B: Backend + Default>(
     raws: &[Raw],
     kind: SemanticsKind,
     check_every: usize,
@@ -112,7 +112,7 @@ type Play<'p> = &'p dyn Fn(&[Raw]) -> Played;
 /// Draws `cases` scripts of up to `length` steps and has them played; panics with the smallest that
 /// differs.
 #[track_caller]
-fn draw<S: Semantics, B: Backend>(
+fn draw<S: Semantics, B: Backend + Default>(
     regime: Regime,
     cases: u32,
     length: usize,
@@ -131,7 +131,7 @@ fn draw<S: Semantics, B: Backend>(
         panic!(
             "{} on {}: {}\n{}PROPTEST_RNG_SEED={seed}",
             S::default().name(),
-            B::NAME,
+            B::default().name(),
             difference.what,
             difference.scenario,
         );
@@ -190,7 +190,7 @@ fn draw_for(
 }
 
 /// Plays a batch of random scripts that depends on `seed` alone.
-pub(crate) fn batch<S: Semantics, B: Backend>(seed: u64) -> Result<Batch, Shrunk> {
+pub(crate) fn batch<S: Semantics, B: Backend + Default>(seed: u64) -> Result<Batch, Shrunk> {
     const BATCH: u32 = 24;
     let config = |cases| Config {
         cases,
@@ -224,19 +224,19 @@ pub(crate) struct Batch {
 }
 
 /// Whatever is done, in any order, objects answer as the rules that were written down say (B9).
-pub fn any_script_is_answered_like_the_model<S: Semantics, B: Backend>() {
+pub fn any_script_is_answered_like_the_model<S: Semantics, B: Backend + Default>() {
     draw::<S, B>(Regime::Any, 200, 60, |raws| play::<S, B>(raws, Regime::Any));
 }
 
 /// The same for a few long scripts.
-pub fn a_long_script_is_answered_like_the_model<S: Semantics, B: Backend>() {
+pub fn a_long_script_is_answered_like_the_model<S: Semantics, B: Backend + Default>() {
     draw::<S, B>(Regime::Any, 3, 2000, |raws| play::<S, B>(raws, Regime::Any));
 }
 
 /// Under each of the three semantics, the latest pending seqno of each timeline that an access waits
 /// for is the one under the slot rule of the kernel generation, wherever that generation's
 /// preconditions hold.
-pub fn dominance_answers_like_the_slot_rule<S: Semantics, B: Backend>() {
+pub fn dominance_answers_like_the_slot_rule<S: Semantics, B: Backend + Default>() {
     let Some(kind) = kind::<S>() else { return };
     draw::<S, B>(comparable(kind), 128, 80, |raws| {
         play_slots::<S, B>(raws, kind, 1)
@@ -244,7 +244,7 @@ pub fn dominance_answers_like_the_slot_rule<S: Semantics, B: Backend>() {
 }
 
 /// The same over scripts of thousands of steps.
-pub fn dominance_answers_like_the_slot_rule_for_long<S: Semantics, B: Backend>() {
+pub fn dominance_answers_like_the_slot_rule_for_long<S: Semantics, B: Backend + Default>() {
     let Some(kind) = kind::<S>() else { return };
     draw::<S, B>(comparable(kind), 3, 4000, |raws| {
         play_slots::<S, B>(raws, kind, 8)

@@ -18,14 +18,14 @@ pub(super) struct Difference {
 }
 
 /// Real objects, and the model of them.
-pub(super) struct World<S: Semantics, B: Backend> {
+pub(super) struct World<S: Semantics, B: Backend + Default> {
     pub(super) objects: [Resv<S, B>; OBJECTS],
     timelines: [Timeline; TIMELINES],
     fences: BTreeMap<At, (Fence, Option<Signaler>)>,
     model: Model,
 }
 
-impl<S: Semantics, B: Backend> World<S, B> {
+impl<S: Semantics, B: Backend + Default> World<S, B> {
     pub(super) fn new() -> Self {
         World {
             objects: Default::default(),
