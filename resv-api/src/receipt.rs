@@ -9,8 +9,8 @@ use crate::patience::{Patience, TimedOut};
 use crate::transaction::{Editor, Promised, entries, finish, is_idle, slots_for, take_slots};
 use resv_core::lock::{Context, LockSet};
 use resv_core::{
-    Access, Backend, Entry, Fence, Held, ObjectLock, ReserveError, Semantics, TimelineId, Usage,
-    checks,
+    Access, Backend, Entry, Fence, LockProof, ObjectLock, ReserveError, Semantics, TimelineId,
+    Usage, checks,
 };
 use std::cell::RefCell;
 use std::collections::TryReserveError;
@@ -19,11 +19,11 @@ use std::fmt;
 /// An object whose type is forgotten, so that one transaction can hold several kinds.
 pub(crate) trait Finish: Sync {
     /// Publishes and gives up the rest, before the lock is released.
-    fn finish(&self, held: &mut Held<'_>);
+    fn finish(&self, held: &mut LockProof<'_>);
 }
 
 impl<S: Semantics, B: Backend> Finish for Resv<S, B> {
-    fn finish(&self, held: &mut Held<'_>) {
+    fn finish(&self, held: &mut LockProof<'_>) {
         finish(self, held);
     }
 }
@@ -215,7 +215,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
 
     /// Runs `f` with the object as the holder sees it.
     #[inline]
-    fn look<R>(&self, f: impl FnOnce(&Resv<S, B>, &Held<'_>) -> R) -> R {
+    fn look<R>(&self, f: impl FnOnce(&Resv<S, B>, &LockProof<'_>) -> R) -> R {
         self.members
             .locks
             .with(self.place, |held| f(self.resv, held))

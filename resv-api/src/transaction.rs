@@ -5,8 +5,8 @@
 
 use crate::object::Resv;
 use resv_core::{
-    Access, Backend, Entry, Fence, Held, Key, ReserveError, Room, Semantics, TimelineId, Usage,
-    Visibility, checks,
+    Access, Backend, Entry, Fence, Key, LockProof, ReserveError, Room, Semantics, TimelineId,
+    Usage, Visibility, checks,
 };
 
 /// What was reserved under a lock and not used so far.
@@ -29,7 +29,7 @@ impl Promised {
 /// An object, and the proof that its lock is held: all that an edit needs.
 pub(crate) struct Editor<'h, 'l, S, B> {
     pub(crate) resv: &'h Resv<S, B>,
-    pub(crate) held: &'h mut Held<'l>,
+    pub(crate) held: &'h mut LockProof<'l>,
 }
 
 impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
@@ -180,7 +180,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 /// Folds the pending entries, unpublished edits included.
 fn fold<S: Semantics, B: Backend, A>(
     resv: &Resv<S, B>,
-    held: &Held<'_>,
+    held: &LockProof<'_>,
     init: A,
     f: impl FnMut(A, &Entry) -> A,
 ) -> A {
@@ -188,7 +188,10 @@ fn fold<S: Semantics, B: Backend, A>(
 }
 
 /// The pending entries, unpublished edits included.
-pub(crate) fn entries<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &Held<'_>) -> Vec<Entry> {
+pub(crate) fn entries<S: Semantics, B: Backend>(
+    resv: &Resv<S, B>,
+    held: &LockProof<'_>,
+) -> Vec<Entry> {
     fold(resv, held, Vec::new(), |mut entries, entry| {
         entries.push(entry.clone());
         entries
@@ -198,7 +201,7 @@ pub(crate) fn entries<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &Held<'
 /// Whether `access` has nothing to wait for, unpublished edits included.
 pub(crate) fn is_idle<S: Semantics, B: Backend>(
     resv: &Resv<S, B>,
-    held: &Held<'_>,
+    held: &LockProof<'_>,
     access: Access,
 ) -> bool {
     let waits = resv.semantics().waits_for(access);
@@ -209,7 +212,7 @@ pub(crate) fn is_idle<S: Semantics, B: Backend>(
 
 /// Publishes what is not published yet and gives up what was reserved and not used, before the lock
 /// is released.
-pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Held<'_>) {
+pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut LockProof<'_>) {
     resv.backend().publish(held);
     resv.backend().unreserve(held);
     resv.id().unlocked();
@@ -224,13 +227,13 @@ pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Hel
 /// Its queries show the object as the holder has made it, unpublished edits included.
 pub struct Guard<'a, S: Semantics, B: Backend> {
     resv: &'a Resv<S, B>,
-    held: Held<'a>,
+    held: LockProof<'a>,
     /// Whether there may be something to publish or to give up.
     touched: bool,
 }
 
 impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
-    pub(crate) fn new(resv: &'a Resv<S, B>, held: Held<'a>) -> Self {
+    pub(crate) fn new(resv: &'a Resv<S, B>, held: LockProof<'a>) -> Self {
         Guard {
             resv,
             held,

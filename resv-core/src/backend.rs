@@ -43,7 +43,7 @@
 //! is the shortest example.
 
 use crate::entry::{Entry, Key};
-use crate::lock::{Held, ObjectLock};
+use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
 
@@ -80,7 +80,7 @@ impl Room {
 /// An implementation of the storage of one reservation object. See the [module](self) for the
 /// contract.
 ///
-/// Functions that take a [`Held`] panic unless it is the proof for *this* object's lock.
+/// Functions that take a [`LockProof`] panic unless it is the proof for *this* object's lock.
 pub trait Backend: Send + Sync + 'static {
     /// The name on command lines and in reports.
     fn name(&self) -> &'static str;
@@ -97,7 +97,7 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the memory cannot be had. Nothing has changed then.
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError>;
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError>;
 
     /// Removes every entry whose key `removes` names, then adds `add`. Invisible to readers until
     /// [`publish`](Backend::publish).
@@ -107,11 +107,11 @@ pub trait Backend: Send + Sync + 'static {
     /// # Panics
     ///
     /// When no room is reserved for `add`, or none for the publishing of an edit.
-    fn edit(&self, held: &mut Held<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>);
+    fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>);
 
     /// Makes all edits since the last publish visible, at one instant. Does nothing if there are
     /// none.
-    fn publish(&self, held: &mut Held<'_>);
+    fn publish(&self, held: &mut LockProof<'_>);
 
     /// [`edit`](Backend::edit), then [`publish`](Backend::publish): what is done for each add under a
     /// semantics that publishes at once. A back end may do it in fewer steps.
@@ -122,7 +122,7 @@ pub trait Backend: Send + Sync + 'static {
     #[inline]
     fn edit_and_publish(
         &self,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -133,11 +133,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Gives up what was reserved and not used. Called before the lock is released, after the last
     /// [`publish`](Backend::publish), if [`reserve`](Backend::reserve) was called under this lock,
     /// whether it got the memory or not; a lock that was taken to look only is released without.
-    fn unreserve(&self, held: &mut Held<'_>);
+    fn unreserve(&self, held: &mut LockProof<'_>);
 
     /// Folds the entries as the holder sees them, unpublished edits included, signalled ones left
     /// out.
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A;
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A;
 
     /// The published entries of one instant, owned.
     ///

@@ -84,7 +84,7 @@ pub use fence::{
     AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, SeqnoError, Signaler, Timeline,
     TimelineId, Waited,
 };
-pub use lock::{Held, ObjectLock};
+pub use lock::{LockProof, ObjectLock};
 pub use locked::Locked;
 pub use semantics::{
     ExclusiveShared, Semantics, SemanticsKind, UsageLevels, Visibility, WritersReadersOthers,

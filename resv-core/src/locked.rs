@@ -8,7 +8,7 @@
 
 use crate::backend::{Backend, ReserveError, Room};
 use crate::entry::{Entry, Key};
-use crate::lock::{Held, ObjectLock};
+use crate::lock::{LockProof, ObjectLock};
 use crate::sync::{Mutex, MutexGuard};
 use crate::usage::UsageSet;
 
@@ -54,7 +54,7 @@ struct State {
 }
 
 impl Locked {
-    fn check(&self, held: &Held<'_>) {
+    fn check(&self, held: &LockProof<'_>) {
         assert!(
             held.is_for(&self.lock),
             "the lock of another object is held"
@@ -90,7 +90,7 @@ impl Backend for Locked {
         &self.lock
     }
 
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
         self.check(held);
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -114,7 +114,12 @@ impl Backend for Locked {
         Ok(())
     }
 
-    fn edit(&self, held: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(
+        &self,
+        held: &mut LockProof<'_>,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
         self.check(held);
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -135,7 +140,7 @@ impl Backend for Locked {
         self.drop_removed(guard);
     }
 
-    fn publish(&self, held: &mut Held<'_>) {
+    fn publish(&self, held: &mut LockProof<'_>) {
         self.check(held);
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -153,12 +158,12 @@ impl Backend for Locked {
         self.drop_removed(guard);
     }
 
-    fn unreserve(&self, held: &mut Held<'_>) {
+    fn unreserve(&self, held: &mut LockProof<'_>) {
         self.check(held);
         self.state.lock().room = None;
     }
 
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         self.check(held);
         let entries: Vec<Entry> = {
             let state = self.state.lock();

@@ -1,8 +1,8 @@
 //! How a broken back end is written: [`Fault`] is the reference back end with some steps replaced.
 
 use resv_core::{
-    Backend, Counters, Entry, Garbage, Held, Key, Locked, ObjectLock, ReserveError, Room, Usage,
-    UsageSet,
+    Backend, Counters, Entry, Garbage, Key, LockProof, Locked, ObjectLock, ReserveError, Room,
+    Usage, UsageSet,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ pub trait Fault: Send + Sync {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)
@@ -33,7 +33,7 @@ pub trait Fault: Send + Sync {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -41,7 +41,7 @@ pub trait Fault: Send + Sync {
     }
 
     /// [`Backend::publish`].
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         object.publish(held);
     }
 
@@ -51,12 +51,12 @@ pub trait Fault: Send + Sync {
     }
 
     /// [`Backend::unreserve`].
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
         object.unreserve(held);
     }
 
     /// [`Backend::fold_held`].
-    fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+    fn held(&self, object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
         held_entries(object, held)
     }
 
@@ -160,7 +160,7 @@ impl Drop for Faulty {
 impl Faulty {
     /// A lock for the inner object where the fault has one of its own, of which `held` is the proof:
     /// it is taken for as long as one call lasts.
-    fn own_lock(&self, held: &Held<'_>) -> Option<Held<'_>> {
+    fn own_lock(&self, held: &LockProof<'_>) -> Option<LockProof<'_>> {
         let (inner, lock) = (self.inner.object_lock(), self.object_lock());
         if std::ptr::eq(lock, inner) {
             return None;
@@ -170,7 +170,7 @@ impl Faulty {
     }
 
     /// Calls `f` with a proof for the inner object.
-    fn locked<R>(&self, held: &mut Held<'_>, f: impl FnOnce(&mut Held<'_>) -> R) -> R {
+    fn locked<R>(&self, held: &mut LockProof<'_>, f: impl FnOnce(&mut LockProof<'_>) -> R) -> R {
         let own = self.own_lock(held);
         match own {
             Some(mut own) => f(&mut own),
@@ -190,18 +190,23 @@ impl Backend for Faulty {
         self.fault.object_lock(&self.inner)
     }
 
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
         self.locked(held, |held| self.fault.reserve(&self.inner, held, room))
     }
 
-    fn edit(&self, held: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(
+        &self,
+        held: &mut LockProof<'_>,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
         self.staged.store(true, Ordering::Relaxed);
         self.locked(held, |held| {
             self.fault.edit(&self.inner, held, &mut removes, add);
         });
     }
 
-    fn publish(&self, held: &mut Held<'_>) {
+    fn publish(&self, held: &mut LockProof<'_>) {
         let mut publish = || {
             self.locked(held, |held| self.fault.publish(&self.inner, held));
         };
@@ -216,11 +221,11 @@ impl Backend for Faulty {
         }
     }
 
-    fn unreserve(&self, held: &mut Held<'_>) {
+    fn unreserve(&self, held: &mut LockProof<'_>) {
         self.locked(held, |held| self.fault.unreserve(&self.inner, held));
     }
 
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         let entries = {
             let own = self.own_lock(held);
             self.fault.held(&self.inner, own.as_ref().unwrap_or(held))
@@ -303,7 +308,7 @@ pub(crate) fn now(object: &Locked) -> Vec<Entry> {
 }
 
 /// The entries as the holder sees them.
-pub(crate) fn held_entries(object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+pub(crate) fn held_entries(object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
     object.fold_held(held, Vec::new(), |mut all, entry| {
         all.push(entry.clone());
         all

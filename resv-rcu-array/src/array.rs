@@ -3,7 +3,7 @@
 use crate::Stable;
 use crate::reclaim::Reclaim;
 use resv_core::{
-    Backend, Counters, Entry, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
+    Backend, Counters, Entry, Garbage, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
 };
 use std::fmt;
 
@@ -52,19 +52,19 @@ impl<R: Reclaim> Backend for RcuArray<R> {
     }
 
     #[inline]
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
         self.object.reserve(held, room)
     }
 
     #[inline]
-    fn edit(&self, held: &mut Held<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         self.object.edit(held, removes, add);
     }
 
     #[inline]
     fn edit_and_publish(
         &self,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -72,17 +72,17 @@ impl<R: Reclaim> Backend for RcuArray<R> {
     }
 
     #[inline]
-    fn publish(&self, held: &mut Held<'_>) {
+    fn publish(&self, held: &mut LockProof<'_>) {
         self.object.publish(held);
     }
 
     #[inline]
-    fn unreserve(&self, held: &mut Held<'_>) {
+    fn unreserve(&self, held: &mut LockProof<'_>) {
         self.object.unreserve(held);
     }
 
     #[inline]
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         self.object.fold_held(held, init, f)
     }
 

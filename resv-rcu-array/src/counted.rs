@@ -12,7 +12,7 @@ use crate::raw::list::List;
 use crate::reclaim::sealed::PublishedCell;
 use crate::snapshot::{Snapshot, pending_in};
 use resv_core::{
-    Backend, Counters, Entry, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
+    Backend, Counters, Entry, Garbage, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -151,13 +151,18 @@ impl<C: PublishedCell> Backend for Counted<C> {
         self.holder.lock()
     }
 
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
         self.holder.get_mut(held).reserve(room)?;
         self.published.prepare(room.publishes);
         Ok(())
     }
 
-    fn edit(&self, held: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(
+        &self,
+        held: &mut LockProof<'_>,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
         let writer = self.holder.get_mut(held);
         // Both panics come before anything is changed.
         let adds = writer
@@ -172,7 +177,7 @@ impl<C: PublishedCell> Backend for Counted<C> {
         writer.adds = adds;
     }
 
-    fn publish(&self, held: &mut Held<'_>) {
+    fn publish(&self, held: &mut LockProof<'_>) {
         let writer = self.holder.get_mut(held);
         let Some(staged) = writer.staged.take() else {
             return;
@@ -184,14 +189,14 @@ impl<C: PublishedCell> Backend for Counted<C> {
         writer.current = self.published.publish(new);
     }
 
-    fn unreserve(&self, held: &mut Held<'_>) {
+    fn unreserve(&self, held: &mut LockProof<'_>) {
         let writer = self.holder.get_mut(held);
         writer.spares = List::default();
         writer.spare_capacity = 0;
         writer.adds = 0;
     }
 
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         pending(self.holder.get(held).entries()).fold(init, f)
     }
 

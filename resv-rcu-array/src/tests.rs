@@ -2,7 +2,7 @@
 //! `tests/stress.rs` and `tests/loom.rs`, memory in `tests/no_alloc.rs` and `tests/alloc_failure.rs`.
 
 use crate::{RcuArray, Reclaim};
-use resv_core::{Backend, Entry, Held, Key, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Entry, Key, LockProof, Room, Signaler, Timeline, Usage, UsageSet};
 use std::sync::mpsc;
 
 fn issue(timeline: &Timeline) -> Signaler {
@@ -49,7 +49,7 @@ fn fold_keys<R: Reclaim>(object: &RcuArray<R>, usages: UsageSet) -> Vec<Key> {
     })
 }
 
-fn held_keys<R: Reclaim>(object: &RcuArray<R>, held: &Held<'_>) -> Vec<Key> {
+fn held_keys<R: Reclaim>(object: &RcuArray<R>, held: &LockProof<'_>) -> Vec<Key> {
     object.fold_held(held, Vec::new(), |mut keys, entry| {
         keys.push(entry.key());
         keys
@@ -290,7 +290,7 @@ fn b3_every_publish_has_room_for_all_that_may_be_there<R: Reclaim>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let mut held = object.object_lock().lock();
-    let add_five = |held: &mut Held<'_>| {
+    let add_five = |held: &mut LockProof<'_>| {
         let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
         for job in &jobs {
             object.edit(held, nothing, Some(entry(job, Usage::Read)));

@@ -9,7 +9,7 @@ mod common;
 
 use common::{counted, failing};
 use resv_core::fence::pool_stats;
-use resv_core::{Backend, Entry, Held, Key, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Entry, Key, LockProof, Room, Signaler, Timeline, Usage, UsageSet};
 use resv_rcu_array::{RcuArray, Reclaim};
 use std::sync::Mutex;
 
@@ -23,7 +23,7 @@ fn entry(job: &Signaler) -> Entry {
     }
 }
 
-fn seen_by_holder<R: Reclaim>(object: &RcuArray<R>, held: &Held<'_>) -> Vec<Key> {
+fn seen_by_holder<R: Reclaim>(object: &RcuArray<R>, held: &LockProof<'_>) -> Vec<Key> {
     object.fold_held(held, Vec::new(), |mut keys, entry| {
         keys.push(entry.key());
         keys
@@ -240,7 +240,7 @@ fn stable_every_cell_of_a_reservation_may_be_missing() {
         object.edit(&mut held, |_| false, Some(entry(&jobs[1])));
 
         // What is staged takes one of them, and the other publishes take four.
-        let reserve = |held: &mut Held<'_>| object.reserve(held, room(adds, 5));
+        let reserve = |held: &mut LockProof<'_>| object.reserve(held, room(adds, 5));
         let ((result, failed), ..) = counted(|| failing(0, || reserve(&mut held)));
         assert!(failed, "{free} cells are not enough");
         assert_eq!(result.expect_err("an allocation failed").entries(), adds);

@@ -6,7 +6,8 @@ use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try
 use crate::sync::Mutex;
 use crate::writer::{OneChange, Writer};
 use resv_core::{
-    Backend, Counters, Entry, Fence, Garbage, Held, Key, ObjectLock, ReserveError, Room, UsageSet,
+    Backend, Counters, Entry, Fence, Garbage, Key, LockProof, ObjectLock, ReserveError, Room,
+    UsageSet,
 };
 use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
@@ -34,7 +35,7 @@ const _: () = assert!(size_of::<Seqcount>() == size_of::<ObjectLock>() + 24);
 /// were overtaken.
 #[derive(Debug, Default)]
 struct Side {
-    /// Held around each write section, and by readers that shut writers out.
+    /// LockProof around each write section, and by readers that shut writers out.
     section: Mutex<()>,
     writer: HolderCell<Writer>,
     // Statistics of the slow paths; no protocol reads them.
@@ -221,7 +222,7 @@ impl<P: Protocol> SeqcountWith<P> {
 
     /// The side, for the holder of the lock.
     #[inline]
-    fn side_held(&self, held: &Held<'_>) -> Option<&Side> {
+    fn side_held(&self, held: &LockProof<'_>) -> Option<&Side> {
         assert!(
             held.is_for(&self.lock),
             "the lock of another object is held"
@@ -333,7 +334,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
     }
 
     #[inline]
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
         let side = match self.side_held(held) {
             Some(side) => side,
             None => {
@@ -349,14 +350,14 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         Ok(())
     }
 
-    fn edit(&self, held: &mut Held<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         let side = self.side_held(held).expect("an edit needs a reservation");
         let writer = side.writer.get_mut(&self.lock, held);
         writer.edit(self.tables.current_held(), removes, add);
     }
 
     #[inline]
-    fn publish(&self, held: &mut Held<'_>) {
+    fn publish(&self, held: &mut LockProof<'_>) {
         let Some(side) = self.side_held(held) else {
             return;
         };
@@ -368,7 +369,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
 
     fn edit_and_publish(
         &self,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -388,13 +389,13 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
     }
 
     #[inline]
-    fn unreserve(&self, held: &mut Held<'_>) {
+    fn unreserve(&self, held: &mut LockProof<'_>) {
         if let Some(side) = self.side_held(held) {
             side.writer.get_mut(&self.lock, held).unreserve();
         }
     }
 
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         match self.side_held(held) {
             None => init,
             Some(side) => {

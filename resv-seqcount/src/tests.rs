@@ -5,7 +5,7 @@ use crate::counter::{ATTEMPTS, Protocol, Sound};
 use crate::object::{Seqcount, SeqcountWith};
 use crate::raw::Slot;
 use resv_core::{
-    Backend, Entry, Fence, Held, Key, Room, Signaler, Timeline, TimelineId, Usage, UsageSet,
+    Backend, Entry, Fence, Key, LockProof, Room, Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,7 @@ impl Protocol for SkipsValidation {
 
 fn edit<P: Protocol>(
     object: &SeqcountWith<P>,
-    held: &mut Held<'_>,
+    held: &mut LockProof<'_>,
     removes: impl FnMut(Key) -> bool,
     add: &[(&Fence, Usage)],
 ) {

@@ -2,10 +2,10 @@
 #![cfg(not(any(loom, shuttle)))]
 
 use resv_core::fence::pool_stats;
-use resv_core::{Backend, Entry, Garbage, Held, Room, Signaler, Timeline, Usage};
+use resv_core::{Backend, Entry, Garbage, LockProof, Room, Signaler, Timeline, Usage};
 use resv_seqcount::Seqcount;
 
-fn stage(object: &Seqcount, held: &mut Held<'_>, job: &Signaler) {
+fn stage(object: &Seqcount, held: &mut LockProof<'_>, job: &Signaler) {
     let (adds, publishes) = (1, 1);
     object
         .reserve(held, Room { adds, publishes })

@@ -113,7 +113,7 @@ pub struct Callbacks {
     word: AtomicPtr<Header>,
     /// The nodes that a closer leaves to the walker that it met. Read once `MET` is cleared.
     left: AtomicPtr<Header>,
-    /// Held by a walker.
+    /// LockProof by a walker.
     walking: Mutex<()>,
     /// What a model breaks.
     #[cfg(all(test, loom))]

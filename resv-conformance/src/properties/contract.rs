@@ -11,7 +11,7 @@ use crate::support::{
 use resv_api::{
     Access, Backend, Entry, Fence, Resv, Semantics, Timeline, Usage, UsageSet, Visibility,
 };
-use resv_core::{Held, Room};
+use resv_core::{LockProof, Room};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -28,7 +28,11 @@ fn entry(fence: &Fence, usage: Usage) -> Entry {
 }
 
 /// Locks, lets `edit` use `room`, publishes and unlocks, without a semantics.
-fn transaction<B: Backend + Default>(object: &B, adds: usize, edit: impl FnOnce(&mut Held<'_>)) {
+fn transaction<B: Backend + Default>(
+    object: &B,
+    adds: usize,
+    edit: impl FnOnce(&mut LockProof<'_>),
+) {
     let mut held = object.object_lock().lock();
     let room = Room { adds, publishes: 1 };
     object.reserve(&mut held, room).expect("memory");

@@ -10,7 +10,7 @@ use super::world::Stay;
 use super::{Config, Failure, Fault, Tally, class};
 use resv_api::lock::{Algorithm, Context, LockError};
 use resv_api::{Guard, exec_async_in, lock_all_in};
-use resv_core::{Backend, Held, Semantics};
+use resv_core::{Backend, LockProof, Semantics};
 use std::pin::Pin;
 use std::task::Poll;
 use std::thread;
@@ -148,7 +148,7 @@ fn by_hand<S: Semantics, B: Backend + Default>(
     let context = Context::in_class(class(algorithm));
     let ticket = context.ticket();
     let mut stays: Vec<Stay> = Vec::with_capacity(order.len());
-    let mut held: Vec<Held<'_>> = Vec::with_capacity(order.len());
+    let mut held: Vec<LockProof<'_>> = Vec::with_capacity(order.len());
     let mut nth = 0;
     while let Some(&at) = order.get(nth) {
         nth += 1;

@@ -46,8 +46,8 @@ pub(super) trait Editable {
 }
 
 macro_rules! editable {
-    ($Held:ty) => {
-        impl<S: Semantics, B: Backend + Default> Editable for $Held {
+    ($Lock:ty) => {
+        impl<S: Semantics, B: Backend + Default> Editable for $Lock {
             fn shown(&self) -> Vec<Entry> {
                 self.entries()
             }

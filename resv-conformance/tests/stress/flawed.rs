@@ -1,6 +1,6 @@
 //! A back end that does one thing wrong now and then, as the process is told.
 
-use resv_core::{Backend, Entry, Held, Key, ObjectLock, ReserveError, Room, UsageSet};
+use resv_core::{Backend, Entry, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -98,11 +98,16 @@ impl Backend for Flawed {
         }
     }
 
-    fn reserve(&self, _: &mut Held<'_>, _: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, _: &mut LockProof<'_>, _: Room) -> Result<(), ReserveError> {
         Ok(())
     }
 
-    fn edit(&self, _: &mut Held<'_>, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(
+        &self,
+        _: &mut LockProof<'_>,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
         if strikes(Flaw::Hangs) || has(Flaw::HangsAtOnce) {
             loop {
                 std::thread::park();
@@ -125,11 +130,11 @@ impl Backend for Flawed {
         entries.extend(add.filter(|_| !strikes(Flaw::DropsAdds)));
     }
 
-    fn publish(&self, _: &mut Held<'_>) {}
+    fn publish(&self, _: &mut LockProof<'_>) {}
 
-    fn unreserve(&self, _: &mut Held<'_>) {}
+    fn unreserve(&self, _: &mut LockProof<'_>) {}
 
-    fn fold_held<A>(&self, _: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, _: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         self.pending().iter().fold(init, f)
     }
 

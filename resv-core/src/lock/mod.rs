@@ -4,8 +4,8 @@
 //! # The concept
 //!
 //! Whoever edits an object holds its lock. A back end keeps the state that only the holder may
-//! touch beside the lock, and asks for a [`Held`] of *that* lock before it hands the state out:
-//! [`Held::is_for`] is the check. So mutual exclusion is decided here, in safe code, and a back end
+//! touch beside the lock, and asks for a [`LockProof`] of *that* lock before it hands the state out:
+//! [`LockProof::is_for`] is the check. So mutual exclusion is decided here, in safe code, and a back end
 //! needs one comparison and no second lock.
 //!
 //! A job uses many buffers, in an order that nobody can prescribe. So locks are taken in any order,
@@ -78,7 +78,7 @@
 //!
 //! # Tasks
 //!
-//! A task tries its locks within one poll and holds none while it is suspended: a [`Held`] must stay
+//! A task tries its locks within one poll and holds none while it is suspended: a [`LockProof`] must stay
 //! on its thread, as back ends prepare that thread when they reserve, and a thread that waited for a
 //! suspended task might be the one that has to run it. What wakes the task is a [`Watch`]; the form
 //! for users is `resv_api::exec_async`.
@@ -157,7 +157,7 @@ const _: () = assert!(size_of::<ObjectLock>() == 8);
 /// std::thread::scope(|scope| { scope.spawn(|| drop(held)); }); // cannot be sent
 /// ```
 #[must_use = "the lock is released when this is dropped"]
-pub struct Held<'a> {
+pub struct LockProof<'a> {
     lock: &'a ObjectLock,
     /// Whose claim the lock's word has as long as this exists.
     context: Option<&'a Context>,
@@ -181,7 +181,7 @@ impl ObjectLock {
     /// nothing detects a deadlock: hold no other object's lock.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn lock(&self) -> Held<'_> {
+    pub fn lock(&self) -> LockProof<'_> {
         self.checks.wanted(None);
         if !self.try_take(Claim::PLAIN) {
             contended::acquire(self, Request::PLAIN, None)
@@ -193,7 +193,7 @@ impl ObjectLock {
 
     /// Takes the lock, or gives up after `timeout`.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn lock_timeout(&self, timeout: Duration) -> Option<Held<'_>> {
+    pub fn lock_timeout(&self, timeout: Duration) -> Option<LockProof<'_>> {
         self.checks.wanted_for_a_time(None);
         if !self.try_take(Claim::PLAIN) {
             contended::acquire(self, Request::PLAIN, deadline_after(timeout)).ok()?;
@@ -205,7 +205,7 @@ impl ObjectLock {
     /// Takes the lock if it is free.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn try_lock(&self) -> Option<Held<'_>> {
+    pub fn try_lock(&self) -> Option<LockProof<'_>> {
         self.try_request(Request::PLAIN)
     }
 
@@ -221,7 +221,7 @@ impl ObjectLock {
     /// When `context` was declared [done](Context::done) and does not hold this lock.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn lock_with<'a>(&'a self, context: &'a Context) -> Result<Held<'a>, LockError> {
+    pub fn lock_with<'a>(&'a self, context: &'a Context) -> Result<LockProof<'a>, LockError> {
         self.checks.wanted(Some(context));
         self.request(context, || None)
     }
@@ -240,7 +240,7 @@ impl ObjectLock {
         &'a self,
         context: &'a Context,
         timeout: Duration,
-    ) -> Result<Held<'a>, LockError> {
+    ) -> Result<LockProof<'a>, LockError> {
         self.checks.wanted_for_a_time(Some(context));
         self.request(context, || deadline_after(timeout))
     }
@@ -252,7 +252,7 @@ impl ObjectLock {
     ///
     /// When `context` holds a lock: release everything first.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn lock_slow<'a>(&'a self, context: &'a Context) -> Held<'a> {
+    pub fn lock_slow<'a>(&'a self, context: &'a Context) -> LockProof<'a> {
         assert_eq!(
             context.held(),
             0,
@@ -269,7 +269,7 @@ impl ObjectLock {
     /// When `context` was declared [done](Context::done).
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn try_lock_with<'a>(&'a self, context: &'a Context) -> Option<Held<'a>> {
+    pub fn try_lock_with<'a>(&'a self, context: &'a Context) -> Option<LockProof<'a>> {
         if context.is_done() {
             context.refuse();
         }
@@ -289,7 +289,7 @@ impl ObjectLock {
         &'a self,
         context: &'a Context,
         deadline: impl FnOnce() -> Option<Instant>,
-    ) -> Result<Held<'a>, LockError> {
+    ) -> Result<LockProof<'a>, LockError> {
         self.take_with(context, deadline)?;
         self.checks.taken(Some(context));
         Ok(self.held(Request::of(context)))
@@ -367,7 +367,7 @@ impl ObjectLock {
 
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn try_request<'a>(&'a self, request: Request<'a>) -> Option<Held<'a>> {
+    fn try_request<'a>(&'a self, request: Request<'a>) -> Option<LockProof<'a>> {
         if !self.try_take_now(request) {
             return None;
         }
@@ -395,8 +395,8 @@ impl ObjectLock {
 
     /// The proof, for whoever has just written `request.claim` into the word.
     #[inline]
-    fn held<'a>(&'a self, request: Request<'a>) -> Held<'a> {
-        Held {
+    fn held<'a>(&'a self, request: Request<'a>) -> LockProof<'a> {
+        LockProof {
             lock: self,
             context: request.context,
             stays_on_its_thread: PhantomData,
@@ -425,7 +425,7 @@ impl fmt::Debug for ObjectLock {
     }
 }
 
-impl Held<'_> {
+impl LockProof<'_> {
     /// Whether this is the proof for `lock` and for no other.
     ///
     /// Two live locks never share an address, as a lock is not zero-sized.
@@ -447,7 +447,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for LockProof<'_> {
     #[inline]
     fn drop(&mut self) {
         self.lock.release(self.context);

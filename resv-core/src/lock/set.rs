@@ -6,7 +6,7 @@
 
 use super::contended::Request;
 use super::defect::Defect;
-use super::{Context, Held, LockError, ObjectLock, Watch, contended};
+use super::{Context, LockError, LockProof, ObjectLock, Watch, contended};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::task::Waker;
@@ -218,7 +218,7 @@ impl<'l> LockSet<'l> {
     ///
     /// When there is none, when it is lent out, or when `f` leaves another one in its place.
     #[inline]
-    pub fn with<R>(&self, index: usize, f: impl FnOnce(&mut Held<'_>) -> R) -> R {
+    pub fn with<R>(&self, index: usize, f: impl FnOnce(&mut LockProof<'_>) -> R) -> R {
         let lock = self.place(index, Cell::take);
         let lock = lock.expect("a lock whose proof is not lent out");
         let mut lent = Lent {
@@ -266,7 +266,7 @@ impl<'l> LockSet<'l> {
 
     /// The proofs, in the order in which the locks were taken, no longer tied to a context: nothing
     /// more can be taken, each can be released by itself, and nobody is told to back off any more.
-    pub fn into_held(self) -> impl Iterator<Item = Held<'l>> {
+    pub fn into_held(self) -> impl Iterator<Item = LockProof<'l>> {
         let mut locks = Vec::with_capacity(self.len());
         for index in 0..self.len() {
             locks.extend(self.place(index, Cell::take));
@@ -299,7 +299,7 @@ struct Lent<'s, 'l> {
     set: &'s LockSet<'l>,
     index: usize,
     lock: &'l ObjectLock,
-    held: Option<Held<'s>>,
+    held: Option<LockProof<'s>>,
 }
 
 impl Drop for Lent<'_, '_> {
@@ -309,7 +309,7 @@ impl Drop for Lent<'_, '_> {
             set, index, lock, ..
         } = *self;
         // Looked at where it is: moving it costs more than all else here.
-        let is_back = |held: &Held<'_>| held.is_for(lock) && held.is_of(&set.context);
+        let is_back = |held: &LockProof<'_>| held.is_for(lock) && held.is_of(&set.context);
         if self.held.as_ref().is_some_and(is_back) {
             // The place stands for the proof again.
             std::mem::forget(self.held.take());

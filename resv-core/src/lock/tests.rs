@@ -67,7 +67,7 @@ fn lock_all<'a>(
     locks: &'a [ObjectLock],
     chosen: &[usize],
     backoffs: &AtomicUsize,
-) -> Vec<Held<'a>> {
+) -> Vec<LockProof<'a>> {
     let mut contended: Option<&ObjectLock> = None;
     'again: loop {
         let mut held = Vec::new();
@@ -129,7 +129,7 @@ fn l_01_mutual_exclusion_in_all_mixes() {
     let lock = ObjectLock::new();
     let inside = AtomicBool::new(false);
     let entered = AtomicUsize::new(0);
-    let enter = |_held: Held<'_>| {
+    let enter = |_held: LockProof<'_>| {
         assert!(!inside.swap(true, Ordering::Relaxed), "two holders");
         entered.fetch_add(1, Ordering::Relaxed);
         inside.store(false, Ordering::Relaxed);

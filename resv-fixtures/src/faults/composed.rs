@@ -3,7 +3,7 @@
 use crate::fault::{Fault, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, ExclusiveShared, Fence, FenceStatus, Held, Key, Locked, ReserveError,
+    Backend, Entry, ExclusiveShared, Fence, FenceStatus, Key, LockProof, Locked, ReserveError,
     UsageLevels, UsageSet,
 };
 use std::sync::Mutex;
@@ -72,7 +72,7 @@ impl Fault for AddingEnables {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -121,7 +121,7 @@ impl Fault for FirstLeafOnly {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -141,7 +141,7 @@ impl Fault for AnyIsNotKept {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -166,7 +166,7 @@ impl Fault for ErrorsStay {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {

@@ -4,7 +4,8 @@
 use crate::fault::{Fault, Gap, ONE, lock, now, readers, writers};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Held, Key, Locked, ReserveError, Room, Usage, UsageSet, WritersReadersOthers,
+    Backend, Entry, Key, LockProof, Locked, ReserveError, Room, Usage, UsageSet,
+    WritersReadersOthers,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -221,7 +222,7 @@ pub struct PruneOfNothing {
 }
 
 impl Fault for PruneOfNothing {
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
         object.unreserve(held);
         let is_null = now(object).is_empty();
         self.is_null_used.fetch_or(is_null, Ordering::Relaxed);
@@ -244,7 +245,7 @@ impl Fault for PrunesPending {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)?;
@@ -383,7 +384,7 @@ impl Fault for EmptyArrayIsPublished {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -391,14 +392,14 @@ impl Fault for EmptyArrayIsPublished {
         object.edit(held, removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         if !self.edited.load(Ordering::Relaxed) && object.reserve(held, ONE).is_ok() {
             object.edit(held, |_| true, None);
         }
         object.publish(held);
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
         object.unreserve(held);
         // Unlocking commits once more, which is harmless after a commit.
         self.edited.store(true, Ordering::Relaxed);
@@ -407,7 +408,7 @@ impl Fault for EmptyArrayIsPublished {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         self.edited.store(
@@ -423,7 +424,7 @@ impl Fault for EmptyArrayIsPublished {
 pub struct UnlockCommitsReadersOnly;
 
 impl Fault for UnlockCommitsReadersOnly {
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         let others = |entry: &Entry| entry.usage == Usage::Bookkeep;
         if self.held(object, held).iter().any(others) && object.reserve(held, ONE).is_ok() {
             object.edit(held, |old| old.usage == Usage::Bookkeep, None);
@@ -442,7 +443,7 @@ impl Fault for CopyMisplacesOthers {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         mut add: Option<Entry>,
     ) {
@@ -455,7 +456,7 @@ impl Fault for CopyMisplacesOthers {
         object.edit(held, removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         self.is_copy.store(false, Ordering::Relaxed);
         object.publish(held);
     }
@@ -471,7 +472,7 @@ impl Fault for CopyLeaks {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -483,7 +484,7 @@ impl Fault for CopyLeaks {
         object.edit(held, removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         self.is_copy.store(false, Ordering::Relaxed);
         object.publish(held);
     }
@@ -497,7 +498,7 @@ impl Fault for SetDiscardsStaged {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -516,7 +517,7 @@ impl Fault for SetPublishesAtOnce {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(room.adds);
@@ -526,7 +527,7 @@ impl Fault for SetPublishesAtOnce {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -543,7 +544,7 @@ impl Fault for SetPublishesAtOnce {
 pub struct HolderReadsPublished;
 
 impl Fault for HolderReadsPublished {
-    fn held(&self, object: &Locked, _: &Held<'_>) -> Vec<Entry> {
+    fn held(&self, object: &Locked, _: &LockProof<'_>) -> Vec<Entry> {
         now(object)
     }
 }
@@ -556,7 +557,7 @@ impl Fault for ReserveForgetsStaged {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let widened = Room {

@@ -3,7 +3,7 @@
 use crate::fault::{Fault, Gap, now, readers, writers};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, ExclusiveShared, Held, Key, Locked, ReserveError, Room, Usage, UsageSet,
+    Backend, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Room, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -193,7 +193,7 @@ impl Fault for TestForgetsTheExclusive {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -234,7 +234,7 @@ impl Fault for SharedHideTheExclusive {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -290,7 +290,7 @@ impl Fault for FailureLeaksTheExclusive {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let first = now(object).into_iter().next();
@@ -308,7 +308,7 @@ impl Fault for CopyLeaksTheOldList {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {

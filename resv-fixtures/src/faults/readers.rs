@@ -3,7 +3,7 @@
 use crate::fault::{Fault, Gap, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Counters, Entry, Held, Key, Locked, ReserveError, UsageLevels, UsageSet,
+    Backend, Counters, Entry, Key, LockProof, Locked, ReserveError, UsageLevels, UsageSet,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -101,7 +101,7 @@ impl Section {
 pub struct DropsInside(Section);
 
 impl Fault for DropsInside {
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         // The sound object drops what it removed at the end of this.
         self.0.run(|| object.publish(held));
     }
@@ -125,7 +125,7 @@ impl Fault for VisitsInside {
         });
     }
 
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         self.0.check();
         object.publish(held);
     }
@@ -141,14 +141,14 @@ impl Fault for ReadersWaitForTheHolder {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: resv_core::Room,
     ) -> Result<(), ReserveError> {
         *lock(&self.holder) = Some(std::thread::current().id());
         object.reserve(held, room)
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
         *lock(&self.holder) = None;
         object.unreserve(held);
     }

@@ -4,7 +4,7 @@
 use crate::fault::{Fault, ONE, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Held, Key, Locked, ObjectLock, ReserveError, Room, UsageLevels,
+    Backend, Entry, Key, LockProof, Locked, ObjectLock, ReserveError, Room, UsageLevels,
     WritersReadersOthers,
 };
 use std::cell::Cell;
@@ -123,7 +123,7 @@ impl Fault for ReservingEndsLocking {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         held.done();
@@ -144,7 +144,7 @@ impl Fault for OneStagePerThread {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -152,7 +152,7 @@ impl Fault for OneStagePerThread {
         object.edit(held, removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         if STAGED.get() == std::ptr::from_ref(object).addr() {
             object.publish(held);
         }
@@ -169,7 +169,7 @@ impl<const IN_A_PANIC: bool> Fault for GivingUpTakesAnEntry<IN_A_PANIC> {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         self.reservations.fetch_add(1, Ordering::Relaxed);
@@ -179,7 +179,7 @@ impl<const IN_A_PANIC: bool> Fault for GivingUpTakesAnEntry<IN_A_PANIC> {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -187,7 +187,7 @@ impl<const IN_A_PANIC: bool> Fault for GivingUpTakesAnEntry<IN_A_PANIC> {
         object.edit(held, removes, add);
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
         let reservations = self.reservations.swap(0, Ordering::Relaxed);
         let is_due = match IN_A_PANIC {
             true => reservations > 0 && std::thread::panicking(),

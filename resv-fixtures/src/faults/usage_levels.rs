@@ -3,7 +3,9 @@
 use crate::fault::{Fault, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::fence::cell::FenceCell;
-use resv_core::{Backend, Entry, Fence, Held, Key, Locked, ReserveError, UsageLevels, UsageSet};
+use resv_core::{
+    Backend, Entry, Fence, Key, LockProof, Locked, ReserveError, UsageLevels, UsageSet,
+};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -139,7 +141,7 @@ impl Fault for ReplaceForgetsReferences {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {

@@ -3,7 +3,7 @@
 use crate::fault::{Fault, ONE, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Garbage, Held, Key, Locked, ReserveError, Room, UsageLevels,
+    Backend, Entry, Garbage, Key, LockProof, Locked, ReserveError, Room, UsageLevels,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -106,7 +106,7 @@ impl Fault for FailureEmpties {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let reserved = object.reserve(held, room);
@@ -126,7 +126,7 @@ impl Fault for PromisesAnything {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let adds = if room.adds > usize::MAX / 4 {
@@ -146,7 +146,7 @@ impl Fault for RoomIsNotChecked {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -163,7 +163,7 @@ impl Fault for AnyLockWillDo {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         if held.is_for(object.object_lock()) {
@@ -182,7 +182,7 @@ impl Fault for PublishesEarly {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(room.adds).saturating_add(1);
@@ -192,7 +192,7 @@ impl Fault for PublishesEarly {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -206,7 +206,7 @@ impl Fault for PublishesEarly {
 pub struct PanicPublishesNothing;
 
 impl Fault for PanicPublishesNothing {
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         if !std::thread::panicking() {
             object.publish(held);
         }
@@ -223,7 +223,7 @@ impl Fault for SlotsOutliveTheLock {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)?;
@@ -234,7 +234,7 @@ impl Fault for SlotsOutliveTheLock {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -256,7 +256,7 @@ impl Fault for LeaksEverything {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -283,7 +283,7 @@ impl Fault for LosesOnGrowth {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(1);

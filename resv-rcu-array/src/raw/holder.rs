@@ -4,7 +4,7 @@
 //! object's lock gives it already. So instead of a second lock the cell asks for the proof that the
 //! first one is held, and checks that it is for *its* lock: one comparison.
 
-use resv_core::{Held, ObjectLock};
+use resv_core::{LockProof, ObjectLock};
 use std::cell::UnsafeCell;
 
 /// An object's lock, with the state that only its holder may touch.
@@ -20,7 +20,7 @@ impl<T> HolderCell<T> {
         &self.lock
     }
 
-    fn check(&self, held: &Held<'_>) {
+    fn check(&self, held: &LockProof<'_>) {
         assert!(
             held.is_for(&self.lock),
             "the lock of another object is held"
@@ -32,10 +32,10 @@ impl<T> HolderCell<T> {
     /// # Panics
     ///
     /// When another object's lock is held.
-    pub(crate) fn get<'a>(&'a self, held: &'a Held<'_>) -> &'a T {
+    pub(crate) fn get<'a>(&'a self, held: &'a LockProof<'_>) -> &'a T {
         self.check(held);
-        // SAFETY: there is one `Held` for this lock at a time, the lock cannot be taken apart from
-        // the state, and a `&mut T` out of here borrows that `Held` mutably; so while `held` is
+        // SAFETY: there is one `LockProof` for this lock at a time, the lock cannot be taken apart from
+        // the state, and a `&mut T` out of here borrows that `LockProof` mutably; so while `held` is
         // borrowed, there are shared references only.
         unsafe { &*self.state.get() }
     }
@@ -45,9 +45,9 @@ impl<T> HolderCell<T> {
     /// # Panics
     ///
     /// When another object's lock is held.
-    pub(crate) fn get_mut<'a>(&'a self, held: &'a mut Held<'_>) -> &'a mut T {
+    pub(crate) fn get_mut<'a>(&'a self, held: &'a mut LockProof<'_>) -> &'a mut T {
         self.check(held);
-        // SAFETY: as in `get`; the one `Held` is borrowed mutably for as long as the result lives,
+        // SAFETY: as in `get`; the one `LockProof` is borrowed mutably for as long as the result lives,
         // so there is no other reference to the state. What earlier holders did happens before, as
         // the lock orders its holders.
         unsafe { &mut *self.state.get() }
@@ -56,7 +56,7 @@ impl<T> HolderCell<T> {
 
 // SAFETY: a cell is its two parts; nobody borrows them when it moves.
 unsafe impl<T: Send> Send for HolderCell<T> {}
-// SAFETY: a holder on any thread gets `&mut T` (hence Send), and threads that share one `&Held` get
+// SAFETY: a holder on any thread gets `&mut T` (hence Send), and threads that share one `&LockProof` get
 // `&T` (hence Sync); the lock sees to it that these never meet.
 unsafe impl<T: Send + Sync> Sync for HolderCell<T> {}
 

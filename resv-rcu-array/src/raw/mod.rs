@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`mod@array`] | a counted, immutable array and the builder that it is made of | the count; uniqueness of the builder |
 //! | [`list`] | lists of such arrays that need no memory of their own | whoever owns an element may write its link |
-//! | [`holder`] | a cell that only the holder of an object's lock can open | [`Held`](resv_core::Held) exists once |
+//! | [`holder`] | a cell that only the holder of an object's lock can open | [`LockProof`](resv_core::LockProof) exists once |
 //! | [`stable`] | arrays in memory that is never given back, and the pointer to one | type-stable memory; counts |
 //! | `ref_cnt` | the array as a pointer that arc-swap can keep | the count |
 //!

@@ -5,7 +5,9 @@ use crate::marks::Marks;
 use crate::raw::stable::{ArrayCell, ArrayRef, Head, Keys, Life, Object, Protocol};
 use crate::snapshot::{Snapshot, pending_in};
 use crate::sync::spin_loop;
-use resv_core::{Backend, Counters, Entry, Held, Key, ObjectLock, ReserveError, Room, UsageSet};
+use resv_core::{
+    Backend, Counters, Entry, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
+};
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 
@@ -217,17 +219,17 @@ impl<P: Protocol> Backend for StableObject<P> {
     }
 
     #[inline]
-    fn reserve(&self, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
         writer::reserve(self.raw.holder(held), room)
     }
 
-    fn edit(&self, held: &mut Held<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+    fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         writer::edit(self.raw.holder(held), removes, add);
     }
 
     fn edit_and_publish(
         &self,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -235,16 +237,16 @@ impl<P: Protocol> Backend for StableObject<P> {
     }
 
     #[inline]
-    fn publish(&self, held: &mut Held<'_>) {
+    fn publish(&self, held: &mut LockProof<'_>) {
         writer::publish::<P>(&self.raw, held);
     }
 
     #[inline]
-    fn unreserve(&self, held: &mut Held<'_>) {
+    fn unreserve(&self, held: &mut LockProof<'_>) {
         writer::unreserve(self.raw.holder(held));
     }
 
-    fn fold_held<A>(&self, held: &Held<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
         let entries = match self.raw.spares(held).staged() {
             Some(staged) => staged,
             None => self.raw.current(held),

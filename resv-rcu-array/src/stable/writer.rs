@@ -6,7 +6,7 @@
 //! not go to the pool.
 
 use crate::raw::stable::{Builder, Holder, Object, Protocol, Role, Spares};
-use resv_core::{Entry, Held, Key, ReserveError, Room};
+use resv_core::{Entry, Key, LockProof, ReserveError, Room};
 
 /// Gets room so that `room.adds` entries can be added and `room.publishes` publishes made. Changes
 /// nothing when it fails.
@@ -120,7 +120,7 @@ pub(super) fn edit(holder: Holder<'_>, mut removes: impl FnMut(Key) -> bool, add
 #[inline]
 pub(super) fn edit_and_publish<P: Protocol>(
     object: &Object,
-    held: &mut Held<'_>,
+    held: &mut LockProof<'_>,
     removes: impl FnMut(Key) -> bool,
     add: Option<Entry>,
 ) {
@@ -132,14 +132,14 @@ pub(super) fn edit_and_publish<P: Protocol>(
 
 /// Publishes what is staged.
 #[inline]
-pub(super) fn publish<P: Protocol>(object: &Object, held: &mut Held<'_>) {
+pub(super) fn publish<P: Protocol>(object: &Object, held: &mut LockProof<'_>) {
     if let Some(staged) = object.holder(held).spares.take_staged() {
         publish_staged::<P>(object, held, staged);
     }
 }
 
 #[inline(never)]
-fn publish_staged<P: Protocol>(object: &Object, held: &mut Held<'_>, mut staged: Builder) {
+fn publish_staged<P: Protocol>(object: &Object, held: &mut LockProof<'_>, mut staged: Builder) {
     staged.set_role(Role::Cached);
     let (new, unused) = match staged.is_empty() {
         true => (None, Some(staged)),
@@ -157,7 +157,7 @@ fn publish_staged<P: Protocol>(object: &Object, held: &mut Held<'_>, mut staged:
 /// Keeps the memory for the next reservation, if there is none kept yet. The new set is published and
 /// the lock still held: dropping a fence may run its owner's code.
 #[inline]
-fn keep(object: &Object, held: &mut Held<'_>, mut spare: Builder) {
+fn keep(object: &Object, held: &mut LockProof<'_>, mut spare: Builder) {
     spare.clear();
     let spares = object.holder(held).spares;
     if spares.first().is_none() {

@@ -1,7 +1,7 @@
 //! State that only the holder of an object's lock may touch.
 
 use crate::sync::UnsafeCell;
-use resv_core::{Held, ObjectLock};
+use resv_core::{LockProof, ObjectLock};
 
 /// A value beside an [`ObjectLock`] that is reachable only with the proof that the lock is held.
 #[derive(Debug, Default)]
@@ -21,7 +21,11 @@ impl<T> HolderCell<T> {
     ///
     /// When `held` is the proof for another lock.
     #[inline]
-    pub(crate) fn get_mut<'h>(&'h self, lock: &ObjectLock, held: &'h mut Held<'_>) -> &'h mut T {
+    pub(crate) fn get_mut<'h>(
+        &'h self,
+        lock: &ObjectLock,
+        held: &'h mut LockProof<'_>,
+    ) -> &'h mut T {
         assert!(held.is_for(lock), "the lock of another object is held");
         // SAFETY: `held` proves that this thread holds `lock`, so no other thread is here or in
         // `get`; it is borrowed exclusively for as long as the result lives, so this thread has no
@@ -35,7 +39,7 @@ impl<T> HolderCell<T> {
     ///
     /// When `held` is the proof for another lock.
     #[inline]
-    pub(crate) fn get<'h>(&'h self, lock: &ObjectLock, held: &'h Held<'_>) -> &'h T {
+    pub(crate) fn get<'h>(&'h self, lock: &ObjectLock, held: &'h LockProof<'_>) -> &'h T {
         assert!(held.is_for(lock), "the lock of another object is held");
         // SAFETY: as in `get_mut`; `held` is borrowed for as long as the result lives, so there is
         // no exclusive reference meanwhile.

@@ -4,7 +4,7 @@ use super::{held_by, lose_first};
 use crate::fault::{Fault, ONE, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Held, Key, Locked, ReserveError, Room, Usage, UsageLevels, UsageSet,
+    Backend, Entry, Key, LockProof, Locked, ReserveError, Room, Usage, UsageLevels, UsageSet,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -111,7 +111,7 @@ impl Fault for OffersTwice {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -127,7 +127,7 @@ impl Fault for ReservingNothingUndoes {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)?;
@@ -150,7 +150,7 @@ impl Fault for TestSeesStaged {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -176,13 +176,13 @@ pub struct PublishesOnce {
 }
 
 impl Fault for PublishesOnce {
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         if held_by(object, held) == now(object) || !self.is_done.swap(true, Ordering::Relaxed) {
             object.publish(held);
         }
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut Held<'_>) {
+    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
         self.is_done.store(false, Ordering::Relaxed);
         object.unreserve(held);
     }
@@ -193,7 +193,7 @@ impl Fault for PublishesOnce {
 pub struct PanicLoses<const OTHERS: bool>;
 
 impl<const OTHERS: bool> Fault for PanicLoses<OTHERS> {
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         let lost = if OTHERS { Usage::Bookkeep } else { Usage::Read };
         if std::thread::panicking() && object.reserve(held, ONE).is_ok() {
             object.edit(held, |old| old.usage == lost, None);
@@ -228,7 +228,7 @@ impl Fault for LeaksLate {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -247,7 +247,7 @@ impl Fault for LosesTheTwoHundredth {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         if now(object).len() == 199 {
@@ -267,7 +267,7 @@ impl Fault for OtherThreadLosesAnEntry {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         let me = Some(std::thread::current().id());
@@ -287,7 +287,7 @@ impl Fault for ReplaceKeepsMoves {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {

@@ -5,15 +5,15 @@ pub mod contract;
 pub mod selftests;
 
 use crate::fault::{Fault, Sound};
-use resv_core::{Backend, Entry, Held, Locked, ReserveError, Room};
+use resv_core::{Backend, Entry, LockProof, Locked, ReserveError, Room};
 
 /// The entries that the holder sees.
-fn held_by(object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+fn held_by(object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
     Sound.held(object, held)
 }
 
 /// Takes the first entry out of the object.
-fn lose_first(object: &Locked, held: &mut Held<'_>, room: Room) -> Result<(), ReserveError> {
+fn lose_first(object: &Locked, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
     let publishes = room.publishes.saturating_add(1);
     object.reserve(held, Room { publishes, ..room })?;
     let mut first = true;

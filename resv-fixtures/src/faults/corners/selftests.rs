@@ -4,8 +4,8 @@ use super::{held_by, lose_first};
 use crate::fault::{Fault, ONE, held_entries, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, ExclusiveShared, Held, Key, Locked, ReserveError, Room, Usage, UsageLevels,
-    UsageSet, WritersReadersOthers,
+    Backend, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Room, Usage,
+    UsageLevels, UsageSet, WritersReadersOthers,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +95,7 @@ impl Fault for BusyOnceLocked {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         self.reserved.store(true, Ordering::Relaxed);
@@ -103,7 +103,7 @@ impl Fault for BusyOnceLocked {
         object.reserve(held, room)
     }
 
-    fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+    fn held(&self, object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
         if !self.reserved.load(Ordering::Relaxed) {
             self.is_busy.store(true, Ordering::Relaxed);
         }
@@ -120,7 +120,7 @@ impl Fault for BusyOnceLocked {
 pub struct HolderSeesWrongUsage;
 
 impl Fault for HolderSeesWrongUsage {
-    fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+    fn held(&self, object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
         let published = now(object);
         let mut all = held_by(object, held);
         for entry in all.iter_mut().filter(|entry| !published.contains(entry)) {
@@ -171,7 +171,7 @@ impl Fault for RaisedFenceIsLost {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -192,7 +192,7 @@ impl Fault for LosesInLargeReservations {
     fn reserve(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         room: Room,
     ) -> Result<(), ReserveError> {
         if (64..1000).contains(&room.adds) && now(object).len() >= 64 {
@@ -210,7 +210,7 @@ impl Fault for ReplaceTakesNeighbours {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -236,7 +236,7 @@ impl Fault for HolderSeesSignalled {
         let _old = std::mem::replace(&mut *lock(&self.published), now(object));
     }
 
-    fn held(&self, object: &Locked, held: &Held<'_>) -> Vec<Entry> {
+    fn held(&self, object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
         let mut all = held_by(object, held);
         let published = lock(&self.published).clone();
         let done = published
@@ -258,7 +258,7 @@ impl Fault for SignalledAddIsSkipped {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -278,7 +278,7 @@ impl Fault for CopyKeepsBookkeeping {
     fn edit(
         &self,
         object: &Locked,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
@@ -295,7 +295,7 @@ impl Fault for CopyKeepsBookkeeping {
         }
     }
 
-    fn publish(&self, object: &Locked, held: &mut Held<'_>) {
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         // Nothing has come since: the source was empty.
         if self.is_copy.swap(false, Ordering::Relaxed) && object.reserve(held, ONE).is_ok() {
             object.edit(held, |_| true, None);

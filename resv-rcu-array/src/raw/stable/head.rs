@@ -8,7 +8,7 @@
 use super::array::{ArrayRef, Builder, Spares, end};
 use super::cell::{ALIGN, ArrayCell, Header};
 use crate::sync::{AtomicPtr, Ordering, load_own_ptr, store_over};
-use resv_core::{Entry, Held, ObjectLock, UsageSet};
+use resv_core::{Entry, LockProof, ObjectLock, UsageSet};
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -127,7 +127,7 @@ impl Object {
         Head(load_own_ptr(&self.head))
     }
 
-    fn check(&self, held: &Held<'_>) {
+    fn check(&self, held: &LockProof<'_>) {
         assert!(
             held.is_for(&self.lock),
             "the lock of another object is held"
@@ -139,7 +139,7 @@ impl Object {
     /// # Panics
     ///
     /// When another object's lock is held.
-    pub(crate) fn current<'a>(&'a self, held: &'a Held<'_>) -> &'a [Entry] {
+    pub(crate) fn current<'a>(&'a self, held: &'a LockProof<'_>) -> &'a [Entry] {
         self.check(held);
         self.current_held()
     }
@@ -164,9 +164,9 @@ impl Object {
     /// # Panics
     ///
     /// When another object's lock is held.
-    pub(crate) fn holder<'a>(&'a self, held: &'a mut Held<'_>) -> Holder<'a> {
+    pub(crate) fn holder<'a>(&'a self, held: &'a mut LockProof<'_>) -> Holder<'a> {
         self.check(held);
-        // SAFETY: there is one `Held` for this lock at a time, and it is borrowed mutably for as long as
+        // SAFETY: there is one `LockProof` for this lock at a time, and it is borrowed mutably for as long as
         // the result lives, so there is no other reference to either. Earlier holders happen before, as
         // the lock orders its holders.
         unsafe {
@@ -183,9 +183,9 @@ impl Object {
     /// # Panics
     ///
     /// When another object's lock is held.
-    pub(crate) fn spares<'a>(&'a self, held: &'a Held<'_>) -> &'a Spares {
+    pub(crate) fn spares<'a>(&'a self, held: &'a LockProof<'_>) -> &'a Spares {
         self.check(held);
-        // SAFETY: as in `holder`; whoever shares the `Held` gets shared references only.
+        // SAFETY: as in `holder`; whoever shares the `LockProof` gets shared references only.
         unsafe { &*self.spares.get() }
     }
 
@@ -202,7 +202,7 @@ impl Object {
     #[inline]
     pub(crate) fn publish<P: Protocol>(
         &self,
-        held: &mut Held<'_>,
+        held: &mut LockProof<'_>,
         new: Option<Builder>,
     ) -> Option<Builder> {
         self.check(held);

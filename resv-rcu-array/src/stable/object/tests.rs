@@ -241,7 +241,7 @@ fn b3_a_reservation_gets_what_is_missing_and_no_more() {
     let (object, line) = (Object::default(), Timeline::new("t"));
     let job = issue(&line);
     let mut held = object.object_lock().lock();
-    let reserve = |held: &mut Held<'_>, adds, publishes| {
+    let reserve = |held: &mut LockProof<'_>, adds, publishes| {
         object
             .reserve(held, Room { adds, publishes })
             .expect("memory");
