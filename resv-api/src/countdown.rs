@@ -11,9 +11,9 @@
 //! up here. A registration that forgets to does not complete: the test
 //! `forgetting_a_refused_callback_is_caught` has it as a defect fixture.
 
-use crate::sync::{AtomicUsize, Ordering};
 use resv_core::fence::trace;
 use resv_core::{CallbackId, Fence};
+use resv_sync::sync::atomic::{AtomicUsize, Ordering};
 use std::borrow::Borrow;
 use std::sync::Arc;
 

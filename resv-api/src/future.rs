@@ -15,12 +15,11 @@
 //! ```
 
 use crate::countdown::{Complete, Countdown};
-use crate::sync::Mutex;
 use crate::wait::{Waitable, outcome};
 use resv_core::{Fence, FenceStatus, Waited};
+use resv_sync::sync::Mutex;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
 /// Resolves when every fence it was made of has signalled: [`Waited::Signaled`], or
@@ -61,7 +60,7 @@ impl Task {
     fn is_done_or_wake(&self, waker: &Waker) -> bool {
         // A waker is foreign code: cloned before the lock is taken, dropped after its release.
         let waker = waker.clone();
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         if slot.done {
             return true;
         }
@@ -75,7 +74,7 @@ impl Task {
 impl Complete for Task {
     fn complete(&self) {
         let waker = {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self.0.lock();
             slot.done = true;
             slot.waker.take()
         };

@@ -125,7 +125,6 @@ mod patience;
 mod receipt;
 mod recorded;
 mod snapshot;
-mod sync;
 #[cfg(feature = "tracing")]
 pub mod trace;
 mod transaction;

@@ -29,9 +29,9 @@
 
 use crate::countdown::{Complete, Countdown};
 use crate::future::WaitFuture;
-use crate::sync::{Condvar, Mutex};
 use resv_core::{Entry, Fence, FenceError, FenceStatus, Waited, checks};
-use std::sync::{Arc, PoisonError};
+use resv_sync::sync::{Condvar, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a wait may sleep.
@@ -198,35 +198,24 @@ impl<T: Copy> Event<T> {
 
     /// The first value stays.
     fn set(&self, value: T) {
-        let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.value.lock();
         slot.get_or_insert(value);
         drop(slot);
         self.set.notify_one();
     }
 
     fn get(&self) -> Option<T> {
-        *self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.value.lock()
     }
 
     /// Sleeps until set; `None` if the deadline passed first.
     fn wait(&self, deadline: Option<Instant>) -> Option<T> {
-        let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if slot.is_some() {
-                return *slot;
-            }
-            slot = match deadline {
-                None => self.set.wait(slot).unwrap_or_else(PoisonError::into_inner),
-                Some(at) => {
-                    let left = at.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    let waited = self.set.wait_timeout(slot, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        let mut slot = self.value.lock();
+        let mut in_time = true;
+        while slot.is_none() && in_time {
+            (slot, in_time) = self.set.wait_until(slot, deadline);
         }
+        *slot
     }
 }
 

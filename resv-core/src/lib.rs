@@ -71,12 +71,7 @@ pub mod fence;
 pub mod lock;
 pub mod locked;
 pub mod semantics;
-mod sync;
 pub mod usage;
-
-#[cfg(tsan)]
-#[doc(hidden)]
-pub use resv_callbacks::tsan;
 
 pub use backend::{Backend, Counters, Garbage, ReserveError, Room};
 pub use entry::{Entry, Key};

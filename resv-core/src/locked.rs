@@ -9,8 +9,8 @@
 use crate::backend::{Backend, ReserveError, Room};
 use crate::entry::{Entry, Key};
 use crate::lock::{LockProof, ObjectLock};
-use crate::sync::{Mutex, MutexGuard};
 use crate::usage::UsageSet;
+use resv_sync::sync::{Mutex, MutexGuard};
 
 /// The reference back end. See the [module](self).
 ///

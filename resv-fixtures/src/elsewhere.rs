@@ -6,7 +6,7 @@ use crate::fixture::{Elsewhere, Shown};
 const SEQCOUNT: &str = "resv-seqcount/src/loom_models.rs";
 const RCU_ARRAY: &str = "resv-rcu-array/tests/loom.rs";
 const FENCE: &str = "resv-core/src/fence/loom_models.rs";
-const CALLBACKS: &str = "resv-callbacks/src/raw/loom_models.rs";
+const CALLBACKS: &str = "resv-sync/src/callbacks/loom_models.rs";
 const LOCK: &str = "resv-core/src/lock/loom_models.rs";
 
 const fn loom(

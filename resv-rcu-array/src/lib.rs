@@ -170,7 +170,6 @@ mod raw;
 mod reclaim;
 mod snapshot;
 mod stable;
-mod sync;
 #[cfg(all(test, not(loom)))]
 mod tests;
 

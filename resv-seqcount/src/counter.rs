@@ -89,8 +89,10 @@
 //! object's lock, both would wait for ever. The section lock is only ever held for a bounded number
 //! of loads and stores.
 
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, load_word, spin_loop, store_word};
 use resv_core::{Usage, UsageSet};
+use resv_sync::hint::spin_loop;
+use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
+use resv_sync::sync::{Mutex, MutexGuard};
 
 /// How often a reader tries before it shuts writers out.
 #[cfg(not(any(loom, shuttle)))]
@@ -201,14 +203,14 @@ impl Counter {
     ) -> Section<'a, P> {
         let lock = lock.lock();
         // Nobody else changes anything but marks.
-        let mut even = load_word(&self.word);
+        let mut even = self.word.load_own();
         if P::CLEARS_MARKS {
             even |= MARKS;
         }
         let odd = even + ODD;
         // Release: pairs with the Acquire load in `see_the_first_section` (d). The Release of each data store
         // orders it before that store (b).
-        store_word(&self.word, odd, P::OPEN_STORE);
+        self.word.store_over(odd, P::OPEN_STORE);
         Section {
             counter: self,
             odd,
@@ -275,7 +277,7 @@ impl<P: Protocol> Drop for Section<'_, P> {
     fn drop(&mut self) {
         // Release: pairs with the Acquire loads in `load` (a, c) and `see_the_first_section` (d).
         let even = (self.odd + ODD) & !(MARKS & !self.leaves.bits());
-        store_word(&self.counter.word, even, P::CLOSE_STORE);
+        self.counter.word.store_over(even, P::CLOSE_STORE);
     }
 }
 

@@ -92,7 +92,6 @@ mod counter;
 mod garbage;
 mod object;
 mod raw;
-mod sync;
 mod writer;
 
 pub use counter::{Protocol, Sound};

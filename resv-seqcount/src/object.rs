@@ -3,12 +3,12 @@
 use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
 use crate::garbage;
 use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try_with_capacity};
-use crate::sync::Mutex;
 use crate::writer::{OneChange, Writer};
 use resv_core::{
     Backend, Counters, Entry, Fence, Garbage, Key, LockProof, ObjectLock, ReserveError, Room,
     UsageSet,
 };
+use resv_sync::sync::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,6 @@
 
 use super::jobs::Jobs;
 use super::leftovers::Before;
-use super::sync::Mutex;
 use super::watchdog::{self, Doing, Post};
 use super::worker::{Remains, Worker};
 use super::world::World;
@@ -10,9 +9,10 @@ use super::{Config, Failure, Fault, Tally, class};
 use resv_api::Access;
 use resv_api::lock::Algorithm;
 use resv_core::{Backend, Semantics, Signaler};
+use resv_sync::sync::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,13 +42,13 @@ impl<S: Semantics, B: Backend + Default> Crew<S, B> {
 
     /// The first failure.
     pub(super) fn found(&self) -> Option<Failure> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = self.first.lock();
         first.clone()
     }
 
     fn fails(&self, thread: usize, fault: Fault) {
         let failure = fault.found_by(Some(thread), &self.phase, self.seed);
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = self.first.lock();
         first.get_or_insert(failure);
         self.failed.store(true, Ordering::Relaxed);
     }

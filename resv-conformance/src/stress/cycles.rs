@@ -2,16 +2,15 @@
 //! a back-off takes that apart.
 
 use super::crew::{self, Crew, Phase};
-use super::sync::{Condvar, Mutex};
 use super::watchdog::Doing;
 use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
 use resv_api::lock::Algorithm;
 use resv_api::{ExecError, exec_in};
 use resv_core::{Backend, Semantics};
-use std::sync::PoisonError;
+use resv_sync::sync::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Cycles of so many contexts, at least 2, for about `time`.
 ///
@@ -115,7 +114,7 @@ impl Meeting {
         worker.beat(Doing::Meets, 0);
         let crew: &Crew<S, B> = worker.crew;
         let size = self.size as u64;
-        let mut come = self.come.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut come = self.come.lock();
         let complete = (*come / size + 1) * size;
         *come += 1;
         self.changed.notify_all();
@@ -123,8 +122,8 @@ impl Meeting {
             if crew.has_failed() {
                 return Err(Fault::new("the others have failed"));
             }
-            let waited = self.changed.wait_timeout(come, Duration::from_millis(100));
-            come = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let soon = Instant::now() + Duration::from_millis(100);
+            (come, _) = self.changed.wait_until(come, Some(soon));
         }
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! The fences that are signalled while a phase runs: by a thread of its own that takes no lock, and
 //! by whoever likes to, locks held or not.
 
-use super::sync::{Mutex, MutexGuard};
 use resv_core::{FenceError, Signaler};
+use resv_sync::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -68,8 +67,7 @@ impl Jobs {
     }
 
     fn queue(&self, timeline: usize) -> MutexGuard<'_, VecDeque<Signaler>> {
-        let queue = self.queues[timeline].lock();
-        queue.unwrap_or_else(PoisonError::into_inner)
+        self.queues[timeline].lock()
     }
 }
 

@@ -60,7 +60,6 @@ mod ledger;
 mod leftovers;
 mod mixed;
 mod random;
-mod sync;
 mod waits;
 mod watchdog;
 mod worker;

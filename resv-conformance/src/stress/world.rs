@@ -11,10 +11,9 @@
 
 use super::Fault;
 use super::ledger::{Ledger, sorted};
-use super::sync::{Mutex, MutexGuard};
 use resv_api::{Access, Entry, Resv};
 use resv_core::{Backend, Semantics};
-use std::sync::TryLockError;
+use resv_sync::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Nobody.
@@ -93,13 +92,8 @@ impl<S: Semantics, B: Backend + Default> World<S, B> {
 
     /// The ledger, for the holder of the lock.
     pub(super) fn ledger(&self, at: usize) -> Result<MutexGuard<'_, Ledger>, Fault> {
-        self.objects[at].ledger.try_lock().map_err(|error| {
-            let why = match error {
-                TryLockError::WouldBlock => "two threads that hold the lock edit at once",
-                TryLockError::Poisoned(_) => "a thread has panicked while it edited",
-            };
-            Fault::at(at, why)
-        })
+        let ledger = self.objects[at].ledger.try_lock();
+        ledger.ok_or_else(|| Fault::at(at, "two threads that hold the lock edit at once"))
     }
 
     /// What must be true when all threads have ended and no fence signals: object `at` is free, was

@@ -22,7 +22,7 @@
 //!
 //! * `outcome`: changed with Release by the signaller, loaded with Acquire by testers: what happened
 //!   before the signal is visible to whoever saw it (F-05). It is the head of the list of callbacks
-//!   until then (`resv-callbacks`).
+//!   until then (`resv-sync`).
 //! * `refs`: a new fence stores 1 with Release after writing its key and outcome;
 //!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them; when it
 //!   finds zero, also with Acquire, it sees what the last owner did before. Counting up
@@ -37,8 +37,9 @@ use super::extra::Extra;
 use super::status::FenceStatus;
 use super::timeline::{Line, TimelineId};
 use super::trace::Asked;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
-use resv_callbacks::Callbacks;
+use resv_sync::callbacks::Callbacks;
+use resv_sync::sync::Mutex;
+use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 // Only the owners of a reference read `composed`, and it is written before there is one; `next_callback`
 // makes names. Neither takes part in a protocol.
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use super::pool;
 use super::status::FenceStatus;
 use super::timeline::{Line, TimelineId};
 use super::trace;
-use resv_callbacks::Notify;
+use resv_sync::callbacks::Notify;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;

@@ -16,7 +16,7 @@ fn issue(timeline: &Timeline) -> Signaler {
 }
 
 /// A callback runs exactly once if it was accepted, and never if it was refused. (The variants that
-/// lose one are with the list itself, in `resv-callbacks`.)
+/// lose one are with the list itself, in `resv-sync`.)
 #[test]
 fn f_02_a_callback_is_not_lost() {
     loom::model(|| {

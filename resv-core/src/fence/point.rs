@@ -19,9 +19,11 @@ use super::handle::Fence;
 use super::pool::Stable;
 use super::timeline::{Line, Signaler, Timeline};
 use crate::checks;
+use resv_sync::process_wide;
+use resv_sync::sync::Mutex;
 #[cfg(loom)]
-use crate::sync::fence;
-use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use resv_sync::sync::atomic::fence;
+use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::collections::BTreeMap;
 
 /// How far a timeline has come, and who waits for it to come further.
@@ -36,13 +38,7 @@ pub(super) struct Reach {
     points: Mutex<BTreeMap<u64, Signaler>>,
 }
 
-#[cfg(not(loom))]
-static REACHES: Mutex<Stable<Reach>> = Mutex::new(Stable::new());
-
-#[cfg(loom)]
-loom::lazy_static! {
-    static ref REACHES: Mutex<Stable<Reach>> = Mutex::new(Stable::new());
-}
+process_wide!(static REACHES: Mutex<Stable<Reach>> = Mutex::new(Stable::new()));
 
 impl Reach {
     /// Of a new timeline.

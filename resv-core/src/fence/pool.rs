@@ -10,7 +10,8 @@ use super::cell::FenceCell;
 use super::extra::Extra;
 use super::handle::Fence;
 use super::trace;
-use crate::sync::Mutex;
+use resv_sync::process_wide;
+use resv_sync::sync::Mutex;
 
 /// How many fences there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +38,7 @@ const FIRST_CHUNK: usize = 1;
 /// The largest number of cells added at a time.
 const MAX_CHUNK: usize = 4096;
 
-#[cfg(not(loom))]
-static POOL: Mutex<Stable<FenceCell>> = Mutex::new(Stable::new());
-
-// A model starts with an empty pool in each execution.
-#[cfg(loom)]
-loom::lazy_static! {
-    static ref POOL: Mutex<Stable<FenceCell>> = Mutex::new(Stable::new());
-}
+process_wide!(static POOL: Mutex<Stable<FenceCell>> = Mutex::new(Stable::new()));
 
 impl<T> Stable<T> {
     pub(super) const fn new() -> Self {

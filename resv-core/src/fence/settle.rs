@@ -16,7 +16,7 @@ use super::point::Reach;
 use super::status::{FenceError, FenceStatus, outcome};
 use super::trace;
 use crate::checks;
-use resv_callbacks::Closed;
+use resv_sync::callbacks::Closed;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -12,7 +12,7 @@ use super::handle::Fence;
 use super::status::{FenceStatus, Waited};
 use super::trace;
 use crate::checks;
-use crate::sync::{current, park_until};
+use resv_sync::thread::{current, park_until};
 use std::time::{Duration, Instant};
 
 impl From<FenceStatus> for Option<Waited> {

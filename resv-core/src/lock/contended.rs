@@ -10,7 +10,7 @@ use super::defect::Defect;
 use super::queue::{self, Queue, Waiter};
 use super::word::{Claim, FREE, QUEUED};
 use super::{ObjectLock, wounds};
-use crate::sync::Ordering;
+use resv_sync::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

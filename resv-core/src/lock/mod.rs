@@ -106,9 +106,9 @@ pub use watch::Watch;
 pub use word::Algorithm;
 
 use crate::checks::LockTrack;
-use crate::sync::{AtomicU64, Ordering};
 use contended::Request;
 use defect::Defect;
+use resv_sync::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};

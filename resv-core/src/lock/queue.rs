@@ -10,8 +10,9 @@
 //! not wake up only to block on it.
 
 use super::word::Claim;
-use crate::sync::Ordering;
-use crate::sync::{Condvar, Mutex, MutexGuard, wait_until};
+use resv_sync::process_wide;
+use resv_sync::sync::atomic::Ordering;
+use resv_sync::sync::{Condvar, Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 // A hint takes part in no protocol.
@@ -119,7 +120,7 @@ impl Parker {
         while told.word == Word::Nothing {
             told.is_asleep = true;
             let in_time;
-            (told, in_time) = wait_until(&self.changed, told, deadline);
+            (told, in_time) = self.changed.wait_until(told, deadline);
             told.is_asleep = false;
             if !in_time {
                 return;
@@ -197,14 +198,12 @@ impl Waiter {
 
 /// The waiters of the locks of one bucket, and beside them the watchers: they ask for nothing, so
 /// they take part in no decision about waiters, but somebody has to come and ring.
-#[derive(Default)]
 pub(super) struct Queue {
     waiters: Vec<Waiter>,
     watchers: Vec<Watcher>,
 }
 
 impl Queue {
-    #[cfg(not(loom))]
     const EMPTY: Queue = Queue {
         waiters: Vec::new(),
         watchers: Vec::new(),
@@ -310,14 +309,7 @@ const BUCKET_BITS: u32 = 0;
 
 const BUCKETS: usize = 1 << BUCKET_BITS;
 
-#[cfg(not(loom))]
-static TABLE: [Bucket; BUCKETS] = [const { Bucket(Mutex::new(Queue::EMPTY)) }; BUCKETS];
-
-// A model starts with an empty table in each execution.
-#[cfg(loom)]
-loom::lazy_static! {
-    static ref TABLE: [Bucket; BUCKETS] = [Bucket(Mutex::new(Queue::default()))];
-}
+process_wide!(static TABLE: [Bucket; BUCKETS] = each Bucket(Mutex::new(Queue::EMPTY)));
 
 /// How many waiters and watchers there are, over all locks of the process.
 pub(super) fn queued() -> usize {

@@ -25,7 +25,7 @@ use super::defect::Defect;
 use super::queue::{self, Bell, Watcher};
 use super::word::Claim;
 use super::{Context, ObjectLock, contended};
-use crate::sync::Ordering;
+use resv_sync::sync::atomic::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Poll, Waker};

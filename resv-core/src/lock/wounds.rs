@@ -15,7 +15,8 @@
 
 use super::queue::Parker;
 use super::word::Claim;
-use crate::sync::Mutex;
+use resv_sync::process_wide;
+use resv_sync::sync::Mutex;
 use std::sync::Arc;
 
 struct Record {
@@ -34,14 +35,7 @@ const BUCKETS: usize = 32;
 #[cfg(loom)]
 const BUCKETS: usize = 1;
 
-#[cfg(not(loom))]
-static REGISTRY: [Bucket; BUCKETS] = [const { Bucket(Mutex::new(Vec::new())) }; BUCKETS];
-
-// A model starts with an empty registry in each execution.
-#[cfg(loom)]
-loom::lazy_static! {
-    static ref REGISTRY: [Bucket; BUCKETS] = [Bucket(Mutex::new(Vec::new()))];
-}
+process_wide!(static REGISTRY: [Bucket; BUCKETS] = each Bucket(Mutex::new(Vec::new())));
 
 fn bucket(claim: Claim) -> &'static Mutex<Vec<Record>> {
     let ticket = claim.ticket().unwrap_or(0);

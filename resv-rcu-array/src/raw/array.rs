@@ -33,8 +33,8 @@
 //! Release or freed under a reader. The memory itself is not given back, so that a broken variant
 //! is reported instead of crashing the model; loom's allocation tracking still reports leaks.
 
-use crate::sync::{AtomicUsize, Ordering};
 use resv_core::Entry;
+use resv_sync::sync::atomic::{AtomicUsize, Ordering};
 use std::alloc::Layout;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};

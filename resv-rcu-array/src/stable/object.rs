@@ -4,10 +4,10 @@ use super::writer;
 use crate::marks::Marks;
 use crate::raw::stable::{ArrayCell, ArrayRef, Head, Keys, Life, Object, Protocol};
 use crate::snapshot::{Snapshot, pending_in};
-use crate::sync::spin_loop;
 use resv_core::{
     Backend, Counters, Entry, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
 };
+use resv_sync::hint::spin_loop;
 use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 

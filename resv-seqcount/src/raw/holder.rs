@@ -1,7 +1,7 @@
 //! State that only the holder of an object's lock may touch.
 
-use crate::sync::UnsafeCell;
 use resv_core::{LockProof, ObjectLock};
+use std::cell::UnsafeCell;
 
 /// A value beside an [`ObjectLock`] that is reachable only with the proof that the lock is held.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! A box that is made once, behind one word.
 
-use crate::sync::{AtomicPtr, Ordering, load_own_ptr};
 use resv_core::ReserveError;
+use resv_sync::sync::atomic::{AtomicPtr, Ordering, OwnerAccess};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -41,7 +41,7 @@ impl<T> OnceBox<T> {
     #[inline]
     pub(crate) fn get_held(&self) -> Option<&T> {
         // SAFETY: as in `get`; the lock orders this after the `init` of an earlier holder.
-        unsafe { load_own_ptr(&self.value).cast_const().as_ref() }
+        unsafe { self.value.load_own().cast_const().as_ref() }
     }
 
     /// Puts a value in, and returns what is in then.

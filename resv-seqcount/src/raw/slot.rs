@@ -1,9 +1,9 @@
 //! One slot: a fence and its usage in one word, so that they can only change together (D-7).
 
 use crate::counter::Protocol;
-use crate::sync::{AtomicPtr, Ordering, load_own_ptr};
 use resv_core::Usage;
 use resv_core::fence::cell::FenceCell;
+use resv_sync::sync::atomic::{AtomicPtr, Ordering, OwnerAccess};
 
 /// The low bits of a cell's address that hold the usage.
 const USAGE: usize = 0b11;
@@ -38,7 +38,7 @@ impl Slot {
     /// What the holder of the object's lock has in the slot; it stays the same fence.
     #[inline]
     pub(crate) fn load_held(&self) -> Option<Content> {
-        Self::content(load_own_ptr(&self.word))
+        Self::content(self.word.load_own())
     }
 
     #[inline]

@@ -15,8 +15,8 @@
 
 use super::slot::Slot;
 use crate::counter::Protocol;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering, load_own, load_own_ptr};
 use resv_core::ReserveError;
+use resv_sync::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, OwnerAccess};
 use std::alloc::{Layout, alloc, dealloc};
 use std::fmt;
 use std::marker::PhantomData;
@@ -92,7 +92,7 @@ impl<'a> Table<'a> {
     /// The slots in use, for the holder of the object's lock.
     #[inline]
     pub(crate) fn used_held(self) -> &'a [Slot] {
-        self.first(load_own(&self.head().len))
+        self.first(self.head().len.load_own())
     }
 
     /// All slots, in use or not.
@@ -216,7 +216,7 @@ impl Tables {
     /// The current table, for the holder of the object's lock: only the holder makes one current.
     #[inline]
     pub(crate) fn current_held(&self) -> Option<Table<'_>> {
-        self.at(load_own_ptr(&self.current))
+        self.at(self.current.load_own())
     }
 
     /// Makes `new` current and keeps the old one behind it. Called by the holder of the object's
@@ -224,7 +224,7 @@ impl Tables {
     pub(crate) fn push(&self, new: NewTable) {
         let mut head = std::mem::ManuallyDrop::new(new).0;
         // SAFETY: `new` owned the table, so there is no other reference to it.
-        unsafe { head.as_mut() }.older = load_own_ptr(&self.current);
+        unsafe { head.as_mut() }.older = self.current.load_own();
         // Release: pairs with the Acquire load in `current`.
         self.current.store(head.as_ptr(), Ordering::Release);
     }

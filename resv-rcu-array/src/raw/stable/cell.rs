@@ -37,9 +37,11 @@
 //! after `life` was made odd, and the next fence in that cell stores its key and state with Release.
 
 use super::model;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Entry, Usage, UsageSet};
+use resv_sync::sync::atomic::{
+    AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, OwnerAccess,
+};
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
 
@@ -388,10 +390,11 @@ impl ArrayCell {
         // Release: pairs with the Acquire load in `len`.
         self.len_word().store(len as u32, Ordering::Release);
         // Only the owner changes it, so a load and a store will do.
-        let life = crate::sync::load_own(self.life());
+        let life = self.life().load_own();
         debug_assert!(life & 1 == 1, "sealed twice");
         // A hint, and this life's: a reader that comes late with one of another exchanges it no more.
-        crate::sync::store_hint(self.first_word(), (life + 1) << 16);
+        self.first_word()
+            .store_over((life + 1) << 16, Ordering::Relaxed);
         // Release: pairs with the Acquire load in `note`.
         self.life().store(life + 1, Ordering::Release);
         // Release: pairs with the Acquire increment in `acquire`.
@@ -401,7 +404,7 @@ impl ArrayCell {
 
     /// The array is over; the caller owns the cell.
     pub(super) fn end(self) {
-        let life = crate::sync::load_own(self.life());
+        let life = self.life().load_own();
         // Relaxed: ordered before the slots of the next array by their Release, and before the fences
         // of this one are dropped by the Release of their count.
         self.life().store(life + 1, Ordering::Relaxed);

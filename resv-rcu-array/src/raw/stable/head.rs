@@ -7,8 +7,8 @@
 
 use super::array::{ArrayRef, Builder, Spares, end};
 use super::cell::{ALIGN, ArrayCell, Header};
-use crate::sync::{AtomicPtr, Ordering, load_own_ptr, store_over};
 use resv_core::{Entry, LockProof, ObjectLock, UsageSet};
+use resv_sync::sync::atomic::{AtomicPtr, Ordering, OwnerAccess};
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::ptr;
@@ -124,7 +124,7 @@ impl Object {
     /// What is published, for the holder of the lock.
     fn head_held(&self) -> Head {
         // Relaxed: nobody else publishes, and the lock orders earlier holders.
-        Head(load_own_ptr(&self.head))
+        Head(self.head.load_own())
     }
 
     fn check(&self, held: &LockProof<'_>) {
@@ -218,7 +218,7 @@ impl Object {
         });
         // Release: pairs with the Acquire load in `head`. Over marks that a reader may set at the same
         // time: they are about the array before.
-        store_over(&self.head, head.0, Ordering::Release);
+        self.head.store_over(head.0, Ordering::Release);
         let old = old?;
         let moved = new.as_ref().map_or(&[][..], |new| &new[..borrowed]);
         if old.claim() {

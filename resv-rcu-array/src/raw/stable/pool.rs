@@ -7,24 +7,24 @@
 
 use super::array::Builder;
 use super::cell::{ArrayCell, size};
-use crate::sync::{Mutex, process_wide};
+use resv_sync::process_wide;
+use resv_sync::sync::Mutex;
 
 /// How many classes there are; beyond them a request fails as for want of memory.
 const CLASSES: usize = 48;
 /// The most bytes that a class grows by at a time, unless one cell is larger.
 const MAX_CHUNK: usize = if cfg!(loom) { 1 } else { 1 << 16 };
 
-#[derive(Default)]
 struct Class {
     free: Option<ArrayCell>,
     /// Cells that exist, in use or free.
     cells: usize,
 }
 
-/// The classes, one mutex each.
-struct Pool([Mutex<Class>; CLASSES]);
-
-process_wide!(POOL: Pool = Pool(std::array::from_fn(|_| Mutex::default())));
+process_wide!(
+    /// The classes, one mutex each.
+    static POOL: [Mutex<Class>; CLASSES] = each Mutex::new(Class { free: None, cells: 0 })
+);
 
 fn class_for(capacity: usize) -> Option<u32> {
     (0..CLASSES as u32).find(|&class| size(class).is_some_and(|(_, has)| has as usize >= capacity))
@@ -33,7 +33,7 @@ fn class_for(capacity: usize) -> Option<u32> {
 /// An empty builder with memory for at least `capacity` entries; `None` when it cannot be had.
 pub(super) fn take(capacity: usize) -> Option<Builder> {
     let class = class_for(capacity)?;
-    let mut pool = POOL.0[class as usize].lock();
+    let mut pool = POOL[class as usize].lock();
     if pool.free.is_none() {
         let (bytes, _) = size(class)?;
         let count = (MAX_CHUNK / bytes).min(pool.cells).max(1);
@@ -60,7 +60,7 @@ pub(super) fn take(capacity: usize) -> Option<Builder> {
 /// The caller owns the cell, which has no entries, and gives it up.
 pub(super) unsafe fn put(cell: ArrayCell) {
     let class = class_for(cell.capacity()).expect("every cell is of a class");
-    let mut pool = POOL.0[class as usize].lock();
+    let mut pool = POOL[class as usize].lock();
     // SAFETY: the caller's promise.
     unsafe { cell.owned().next = pool.free };
     pool.free = Some(cell);

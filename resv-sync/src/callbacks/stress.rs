@@ -1,6 +1,6 @@
-//! What one thread can tell, and a stress with several. The models are in `raw/loom_models.rs`.
+//! What one thread can tell, and a stress with several. The models are in `loom_models.rs`.
 
-use crate::Callbacks;
+use super::Callbacks;
 use std::sync::Arc;
 use std::sync::Barrier;
 use std::sync::Mutex;

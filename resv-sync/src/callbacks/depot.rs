@@ -8,7 +8,7 @@
 //! is Release and taking is Acquire: who gets a block comes after all that was done to it.
 
 use super::node::Header;
-use crate::sync::{AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicPtr, Ordering};
 use std::ptr::{NonNull, null_mut};
 
 /// A list of blocks that are not in use. They are linked by their headers' `next`.

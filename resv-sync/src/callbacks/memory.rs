@@ -21,9 +21,9 @@ pub(super) struct Block(MaybeUninit<[u8; SIZE]>);
 #[cfg(not(any(loom, shuttle, fuzzing, tsan)))]
 mod imp {
     use super::Block;
-    use crate::raw::depot::Depot;
-    use crate::raw::node::Header;
-    use crate::sync::{AtomicPtr, Ordering};
+    use crate::callbacks::depot::Depot;
+    use crate::callbacks::node::Header;
+    use crate::sync::atomic::{AtomicPtr, Ordering};
     use std::cell::Cell;
     use std::ptr::{NonNull, null_mut};
 
@@ -50,7 +50,7 @@ mod imp {
 
     /// A block that is the caller's alone.
     #[inline]
-    pub(in crate::raw) fn get() -> NonNull<Block> {
+    pub(in crate::callbacks) fn get() -> NonNull<Block> {
         // A thread that is ending keeps nothing any more.
         let block = KEPT.try_with(|kept| match NonNull::new(kept.0.get()) {
             Some(first) => split(first, kept),
@@ -76,7 +76,7 @@ mod imp {
 
     /// How many chunks were made: a leak makes many.
     #[cfg(test)]
-    pub(in crate::raw) static CHUNKS: std::sync::atomic::AtomicUsize =
+    pub(in crate::callbacks) static CHUNKS: std::sync::atomic::AtomicUsize =
         std::sync::atomic::AtomicUsize::new(0);
 
     /// New blocks, linked, which stay with the process.
@@ -111,7 +111,7 @@ mod imp {
     /// # Safety
     ///
     /// As [`Depot::put`].
-    pub(in crate::raw) unsafe fn put(first: NonNull<Header>, last: NonNull<Header>) {
+    pub(in crate::callbacks) unsafe fn put(first: NonNull<Header>, last: NonNull<Header>) {
         // SAFETY: the caller's contract.
         unsafe { DEPOT.put(first, last) };
     }
@@ -120,19 +120,19 @@ mod imp {
 #[cfg(any(loom, shuttle, fuzzing, tsan))]
 mod imp {
     use super::Block;
-    use crate::raw::node::Header;
-    use crate::sync::Ordering;
+    use crate::callbacks::node::Header;
+    use crate::sync::atomic::Ordering;
     use std::mem::MaybeUninit;
     use std::ptr::NonNull;
 
-    pub(in crate::raw) fn get() -> NonNull<Block> {
+    pub(in crate::callbacks) fn get() -> NonNull<Block> {
         NonNull::from(Box::leak(Box::new(Block(MaybeUninit::uninit()))))
     }
 
     /// # Safety
     ///
     /// As `Depot::put`.
-    pub(in crate::raw) unsafe fn put(first: NonNull<Header>, last: NonNull<Header>) {
+    pub(in crate::callbacks) unsafe fn put(first: NonNull<Header>, last: NonNull<Header>) {
         if cfg!(loom) {
             // Kept for good: a known-bad variant is to be reported, and not to crash.
             return;

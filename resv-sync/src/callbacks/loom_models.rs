@@ -5,7 +5,6 @@
 //! thread while another frees it, and no closure is taken by two.
 
 use super::*;
-use crate::Callbacks;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
 use loom::thread;

@@ -1,4 +1,41 @@
-//! The word, and what is done to it.
+//! The outcome of a fence and the callbacks that wait for it, in one word.
+//!
+//! # The concept
+//!
+//! A fence is open until it is closed with an outcome, once. Until then callbacks may be stored with it
+//! and taken back. [`Callbacks`] keeps both in one word: while it is open the word is the newest callback
+//! of a list, and when it is closed the word is the outcome. So *closing takes the list*, in one
+//! read-modify-write, and a callback is either in the list that the closer takes or finds the word closed
+//! and is handed back. Nothing is to be looked at twice.
+//!
+//! No thread waits for another here, with one exception: two threads that take callbacks back from the
+//! same list do so one after the other. A thread that is descheduled while it stores a callback or takes
+//! one back holds up no closer, and no foreign code is run on its behalf: callbacks run on the closing
+//! thread only, in the order in which they were stored.
+//!
+//! # Example
+//!
+//! ```
+//! use resv_sync::callbacks::Callbacks;
+//! use std::sync::{Arc, Mutex};
+//!
+//! let fence = Callbacks::open();
+//! let log = Arc::new(Mutex::new(Vec::new()));
+//! for id in 0..3 {
+//!     let log = Arc::clone(&log);
+//!     let stored = fence.push(id, move |outcome| log.lock().unwrap().push((id, outcome)));
+//!     assert!(stored.is_ok());
+//! }
+//! drop(fence.cancel(1).expect("it has not run"));
+//!
+//! let mut closed = fence.close(7);
+//! while let Some(callback) = closed.next_callback() {
+//!     callback.run();
+//! }
+//! assert_eq!(*log.lock().unwrap(), [(0, 7), (2, 7)]);
+//! assert_eq!(fence.outcome(), Some(7));
+//! assert!(fence.push(3, |_| unreachable!()).is_err());
+//! ```
 //!
 //! # Protocol
 //!
@@ -49,10 +86,13 @@ mod loom_models;
 mod memory;
 mod node;
 #[cfg(all(test, not(any(loom, shuttle))))]
+mod stress;
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod walker;
 
-use crate::sync::{AtomicPtr, Mutex, Ordering};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicPtr, Ordering};
 pub use closer::{Callback, Closed};
 use defect::Defect;
 use node::{Act, Header, apply, free};
@@ -108,7 +148,7 @@ impl<F: FnOnce(u32) + Send + 'static> Notify for F {
     }
 }
 
-/// An outcome that is set once, and the callbacks to be run then. See the [crate](crate).
+/// An outcome that is set once, and the callbacks to be run then. See the [module](self).
 pub struct Callbacks {
     word: AtomicPtr<Header>,
     /// The nodes that a closer leaves to the walker that it met. Read once `MET` is cleared.

@@ -3,7 +3,7 @@
 use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
 use super::{CLOSED, Callbacks, MARKED, MET, WALKED, closed, free_all, has, newest};
-use crate::sync::Ordering;
+use crate::sync::atomic::Ordering;
 use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 

@@ -5,7 +5,8 @@
 
 use super::Notify;
 use super::memory::{self, Block};
-use crate::sync::{AtomicPtr, Ordering, UnsafeCell};
+use crate::cell::UnsafeCell;
+use crate::sync::atomic::{AtomicPtr, Ordering};
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
 

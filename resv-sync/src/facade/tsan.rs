@@ -16,14 +16,14 @@ use std::time::Duration;
 
 /// [`std::sync::Mutex`].
 #[derive(Default)]
-pub struct Mutex<T> {
+pub(crate) struct Mutex<T> {
     released: AtomicUsize,
     inner: sync::Mutex<T>,
 }
 
 impl<T> Mutex<T> {
     /// As the standard one.
-    pub const fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Mutex {
             released: AtomicUsize::new(0),
             inner: sync::Mutex::new(value),
@@ -35,7 +35,7 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// When it is poisoned.
-    pub fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
+    pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         taken(&self.released, self.inner.lock())
     }
 
@@ -44,7 +44,7 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// When it is held or poisoned.
-    pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         let result = match self.inner.try_lock() {
             Ok(guard) => Ok(guard),
             Err(TryLockError::Poisoned(error)) => Err(error),
@@ -58,7 +58,7 @@ impl<T> Mutex<T> {
     /// # Errors
     ///
     /// When it is poisoned.
-    pub fn into_inner(self) -> LockResult<T> {
+    pub(crate) fn into_inner(self) -> LockResult<T> {
         self.inner.into_inner()
     }
 }
@@ -130,11 +130,11 @@ impl<T: fmt::Debug> fmt::Debug for MutexGuard<'_, T> {
 
 /// [`std::sync::Condvar`].
 #[derive(Debug, Default)]
-pub struct Condvar(sync::Condvar);
+pub(crate) struct Condvar(sync::Condvar);
 
 impl Condvar {
     /// As the standard one.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Condvar(sync::Condvar::new())
     }
 
@@ -143,7 +143,7 @@ impl Condvar {
     /// # Errors
     ///
     /// When the mutex is poisoned.
-    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
+    pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         let (released, inner) = guard.give();
         taken(released, self.0.wait(inner))
     }
@@ -153,7 +153,7 @@ impl Condvar {
     /// # Errors
     ///
     /// When the mutex is poisoned.
-    pub fn wait_timeout<'a, T>(
+    pub(crate) fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
         timeout: Duration,
@@ -173,12 +173,12 @@ impl Condvar {
     }
 
     /// As the standard one.
-    pub fn notify_one(&self) {
+    pub(crate) fn notify_one(&self) {
         self.0.notify_one();
     }
 
     /// As the standard one.
-    pub fn notify_all(&self) {
+    pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
 }

@@ -3,9 +3,8 @@
 use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
 use super::{CLOSED, Callbacks, MET, WALKED, free_all, has, newest, with_newest};
-use crate::sync::Ordering;
+use crate::sync::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
-use std::sync::PoisonError;
 
 /// A callback that was taken back and will not be run. Dropping it drops the closure: foreign code,
 /// so not with a lock held.
@@ -69,7 +68,7 @@ impl Callbacks {
         mut wanted: impl FnMut(&Header) -> bool,
         before_leaving: impl FnOnce(),
     ) -> Option<TakenBack> {
-        let _one_at_a_time = self.walking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.walking.lock();
         let bit = if self.has_defect(Defect::WalksUnseen) {
             0
         } else {

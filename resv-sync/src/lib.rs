@@ -1,0 +1,39 @@
+//! What the other crates stand on: primitives that models can explore, and the `unsafe` code that more
+//! than one crate needs.
+//!
+//! # The concept
+//!
+//! A concurrent protocol is to be shown right, and a model checker can only show what it can see. So no
+//! crate of this project uses the atomics, mutexes and threads of `std` in a protocol: it takes those of
+//! this crate, which are `std`'s in a program, and loom's or shuttle's in a model. Where a protocol needs
+//! `unsafe` and more than one crate needs the protocol, the code is here too, with its proof, its models,
+//! and variants of it with a known defect that the models reject.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`sync`], [`thread`], [`cell`], [`hint`] | the facade: the names of `std`, what a model can explore |
+//! | [`process_wide!`], [`thread_wide!`] | statics, which each execution of a model has anew |
+//! | [`callbacks`] | the outcome of a fence and the callbacks that wait for it, in one word |
+//!
+//! # Example
+//!
+//! ```
+//! use resv_sync::sync::atomic::{AtomicU64, Ordering};
+//! use resv_sync::sync::Mutex;
+//!
+//! resv_sync::process_wide!(static LOG: Mutex<Vec<u64>> = Mutex::new(Vec::new()));
+//!
+//! let next = AtomicU64::new(7);
+//! LOG.lock().push(next.fetch_add(1, Ordering::Relaxed));
+//! assert_eq!(*LOG.lock(), [7]);
+//! ```
+
+#![deny(unsafe_code)] // each module that needs it allows it, and says what it leans on
+
+pub mod callbacks;
+mod facade;
+
+pub use facade::{cell, hint, sync, thread};
+
+#[doc(hidden)]
+pub use facade::expansion;
