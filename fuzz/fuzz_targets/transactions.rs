@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use resv_api::lock::inject_backoffs;
 use resv_api::{
-    Backend, Entry, ExclusiveShared, ExecError, Fence, Locked, Resv, Semantics, SemanticsKind,
+    Backend, EntryRef, ExclusiveShared, ExecError, Fence, Locked, Resv, Semantics, SemanticsKind,
     Signaler, Timeline, Usage, UsageLevels, WritersReadersOthers, exec, lock_all, rcu_array,
     seqcount,
 };
@@ -140,7 +140,7 @@ impl<S: Semantics, B: Backend + Default> World for Objects<S, B> {
     }
 }
 
-fn item(timelines: &[Timeline], entry: &Entry) -> Item {
+fn item(timelines: &[Timeline], entry: EntryRef<'_>) -> Item {
     let ours = |t: &Timeline| t.id() == entry.fence.timeline_id();
     let timeline = timelines.iter().position(ours).expect("one of ours");
     let seqno = entry.fence.seqno();

@@ -21,7 +21,7 @@ use crate::dynamic::Reservation;
 use crate::object::Resv;
 use crate::snapshot::Snapshot;
 use resv_core::{
-    Backend, Entry, FenceStatus, ParseWordError, ReserveError, Semantics, TimelineId, Usage,
+    Backend, EntryRef, FenceStatus, ParseWordError, ReserveError, Semantics, TimelineId, Usage,
 };
 use std::fmt;
 use std::str::FromStr;
@@ -77,15 +77,18 @@ pub struct Description {
 
 impl Description {
     /// Of any entries.
-    pub fn of<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Description {
-        let describe = |Entry { fence, usage }: &Entry| FenceDescription {
-            usage: *usage,
-            timeline: fence.timeline_name().as_ref().to_owned(),
-            timeline_id: fence.timeline_id(),
-            seqno: fence.seqno(),
-            status: fence.status(),
+    pub fn of<'e>(entries: impl IntoIterator<Item = impl Into<EntryRef<'e>>>) -> Description {
+        let describe = |entry| {
+            let EntryRef { fence, usage } = entry;
+            FenceDescription {
+                usage,
+                timeline: fence.timeline_name().as_ref().to_owned(),
+                timeline_id: fence.timeline_id(),
+                seqno: fence.seqno(),
+                status: fence.status(),
+            }
         };
-        let mut entries: Vec<_> = entries.into_iter().map(describe).collect();
+        let mut entries: Vec<_> = entries.into_iter().map(Into::into).map(describe).collect();
         entries.sort_by_key(|entry| (entry.usage, entry.timeline_id, entry.seqno));
         Description { entries }
     }

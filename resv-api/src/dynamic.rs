@@ -3,8 +3,9 @@
 use crate::kind::{BackendKind, NotCompiledIn};
 use crate::object::Resv;
 use resv_core::{
-    Access, Backend, Counters, Entry, ExclusiveShared, Fence, Garbage, Locked, ReserveError,
-    Semantics, SemanticsKind, TimelineId, Usage, UsageLevels, Waited, WritersReadersOthers,
+    Access, Backend, Counters, Entry, EntryRef, ExclusiveShared, Fence, Garbage, Locked,
+    ReserveError, Semantics, SemanticsKind, TimelineId, Usage, UsageLevels, Waited,
+    WritersReadersOthers,
 };
 use std::time::Duration;
 
@@ -99,13 +100,13 @@ pub trait Reservation: Send + Sync {
     fn counters(&self) -> Counters;
 }
 
-fn collect<'e>(entries: impl Iterator<Item = &'e Entry>) -> Result<Vec<Entry>, ReserveError> {
+fn collect<'e>(entries: impl Iterator<Item = EntryRef<'e>>) -> Result<Vec<Entry>, ReserveError> {
     let mut collected = Vec::new();
     for entry in entries {
         collected
             .try_reserve(1)
             .map_err(|_| ReserveError::new(collected.len() + 1))?;
-        collected.push(entry.clone());
+        collected.push(entry.to_entry());
     }
     Ok(collected)
 }

@@ -149,8 +149,8 @@ pub use transaction::{Guard, Slots};
 pub use wait::{Until, Waitable, WaitedAny, wait_all, wait_any};
 
 pub use resv_core::{
-    Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, ExclusiveShared, Fence,
-    FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, Semantics,
+    Access, AlreadySignaled, Backend, CallbackId, Counters, Entry, EntryRef, ExclusiveShared,
+    Fence, FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, Semantics,
     SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, UsageLevels, UsageSet,
     Visibility, Waited, WritersReadersOthers, backend, checks, fence, lock,
 };

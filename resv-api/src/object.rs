@@ -133,7 +133,8 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// ```
     #[inline]
     pub fn visit<A>(&self, access: Access, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        self.backend.fold(self.semantics.waits_for(access), init, f)
+        self.backend
+            .visit(self.semantics.waits_for(access), init, f)
     }
 
     /// Sleeps until everything that `access` must wait for *now* has signalled: for ever with
@@ -239,7 +240,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
 /// The fences of `snapshot` that are pending now: those that signalled before are not waited for, so
 /// their errors are not the waiter's.
 pub(crate) fn pending<S: Semantics, B: Backend>(snapshot: &Snapshot<S, B>) -> Vec<&Fence> {
-    snapshot.iter().map(|entry| &entry.fence).collect()
+    snapshot.iter().map(|entry| entry.fence).collect()
 }
 
 /// Ends the process as a collection does that cannot grow.

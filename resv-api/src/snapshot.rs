@@ -1,7 +1,7 @@
 //! The fences of one instant, owned.
 
 use crate::wait::{Until, Waitable, wait_all};
-use resv_core::{Access, Backend, Entry, Fence, Semantics, UsageSet, Waited};
+use resv_core::{Access, Backend, EntryRef, EntrySet, Fence, Semantics, UsageSet, Waited};
 use std::fmt;
 
 /// The fences of one instant, for all accesses or narrowed to one.
@@ -33,15 +33,14 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
     }
 
     /// The members, signalled or not.
-    pub(crate) fn members(&self) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = EntryRef<'_>> {
         self.entries
-            .as_ref()
             .iter()
             .filter(|entry| self.usages.contains(entry.usage))
     }
 
     /// The members that are pending now, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+    pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
         self.members().filter(|entry| !entry.fence.is_signaled())
     }
 
@@ -64,7 +63,7 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
 /// All members, signalled or not.
 impl<S: Semantics, B: Backend> Waitable for Snapshot<S, B> {
     fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        self.members().for_each(|entry| visit(&entry.fence));
+        self.members().for_each(|entry| visit(entry.fence));
     }
 }
 

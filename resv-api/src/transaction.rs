@@ -5,8 +5,8 @@
 
 use crate::object::Resv;
 use resv_core::{
-    Access, Backend, Entry, Fence, Key, LockProof, ReserveError, Room, Semantics, TimelineId,
-    Usage, Visibility, checks,
+    Access, Backend, Budget, Entry, EntryRef, Fence, Key, LockProof, ReserveError, Semantics,
+    TimelineId, Usage, Visibility, checks,
 };
 
 /// What was reserved under a lock and not used so far.
@@ -37,7 +37,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     #[inline]
     pub(crate) fn reserve(&mut self, promised: Promised, edits: usize) -> Result<(), ReserveError> {
         let semantics = self.resv.semantics();
-        let room = Room {
+        let room = Budget {
             adds: promised.edits.saturating_add(edits),
             publishes: promised
                 .publishes(semantics)
@@ -128,11 +128,11 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     pub(crate) fn assign<'e>(
         &mut self,
         promised: Promised,
-        entries: impl Iterator<Item = &'e Entry>,
+        entries: impl Iterator<Item = impl Into<EntryRef<'e>>>,
     ) -> Result<(), ReserveError> {
         let semantics = self.resv.semantics();
         let mut wanted = Vec::new();
-        for entry in entries {
+        for entry in entries.map(Into::into) {
             wanted
                 .try_reserve(1)
                 .map_err(|_| ReserveError::new(wanted.len() + 1))?;
@@ -142,7 +142,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             });
         }
         let backend = self.resv.backend();
-        let room = Room {
+        let room = Budget {
             adds: promised.edits + wanted.len(),
             publishes: promised.publishes(semantics) + 1,
         };
@@ -182,9 +182,9 @@ fn fold<S: Semantics, B: Backend, A>(
     resv: &Resv<S, B>,
     held: &LockProof<'_>,
     init: A,
-    f: impl FnMut(A, &Entry) -> A,
+    f: impl FnMut(A, EntryRef<'_>) -> A,
 ) -> A {
-    resv.backend().fold_held(held, init, f)
+    resv.backend().visit_held(held, init, f)
 }
 
 /// The pending entries, unpublished edits included.
@@ -193,7 +193,7 @@ pub(crate) fn entries<S: Semantics, B: Backend>(
     held: &LockProof<'_>,
 ) -> Vec<Entry> {
     fold(resv, held, Vec::new(), |mut entries, entry| {
-        entries.push(entry.clone());
+        entries.push(entry.to_entry());
         entries
     })
 }
@@ -275,7 +275,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     /// Makes the object hold exactly these entries.
     pub(crate) fn assign<'e>(
         &mut self,
-        entries: impl Iterator<Item = &'e Entry>,
+        entries: impl Iterator<Item = impl Into<EntryRef<'e>>>,
     ) -> Result<(), ReserveError> {
         self.editor().assign(Promised::default(), entries)
     }

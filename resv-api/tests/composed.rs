@@ -1,7 +1,7 @@
 //! Composed fences in objects: flattened, never a container (H-18), and lazy ones left asleep.
 
 use resv_api::{
-    Access, Backend, BackendKind, Edit, Entry, ExclusiveShared, Fence, Locked, Resv, Semantics,
+    Access, Backend, BackendKind, Edit, EntryRef, ExclusiveShared, Fence, Locked, Resv, Semantics,
     SemanticsKind, Signaler, Timeline, Until, Usage, UsageLevels, Waited, WaitedAny,
     WritersReadersOthers, new_reservation, wait_all, wait_any,
 };
@@ -29,9 +29,9 @@ fn all(fences: &[&Fence]) -> Fence {
     Fence::all(fences.iter().copied()).expect("not empty")
 }
 
-fn sorted<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Vec<(u64, u64)> {
-    let key = |e: &Entry| (e.fence.timeline_id().as_raw(), e.fence.seqno());
-    let mut keys: Vec<_> = entries.into_iter().map(key).collect();
+fn sorted<'e>(entries: impl IntoIterator<Item = impl Into<EntryRef<'e>>>) -> Vec<(u64, u64)> {
+    let key = |e: EntryRef<'_>| (e.fence.timeline_id().as_raw(), e.fence.seqno());
+    let mut keys: Vec<_> = entries.into_iter().map(Into::into).map(key).collect();
     keys.sort_unstable();
     keys
 }

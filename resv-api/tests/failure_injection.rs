@@ -86,7 +86,13 @@ fn add<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, jobs: &[Signaler
 }
 
 fn seen<S: Semantics, B: Backend + Default>(object: &Resv<S, B>) -> Vec<Key> {
-    sorted(object.snapshot().iter().map(resv_api::Entry::key).collect())
+    sorted(
+        object
+            .snapshot()
+            .iter()
+            .map(resv_api::EntryRef::key)
+            .collect(),
+    )
 }
 
 fn sorted(mut keys: Vec<Key>) -> Vec<Key> {

@@ -310,7 +310,7 @@ fn transactions_that_die_let_the_others_finish<B: Backend + Default>() {
                     // All of it or nothing, as the death came before or after the adds.
                     let there = objects.iter().filter(|object| {
                         let snapshot = object.snapshot();
-                        snapshot.iter().any(|entry| entry.fence == *job.fence())
+                        snapshot.iter().any(|entry| entry.fence == job.fence())
                     });
                     let expected = if point >= 5 { objects.len() } else { 0 };
                     assert_eq!(there.count(), expected, "died at {point}");

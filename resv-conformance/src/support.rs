@@ -2,7 +2,7 @@
 
 use crate::model::At;
 use resv_api::{
-    Access, Backend, Entry, Fence, Guard, Key, Locked, Resv, Semantics, SemanticsKind, Signaler,
+    Access, Backend, EntryRef, Fence, Guard, Key, Locked, Resv, Semantics, SemanticsKind, Signaler,
     Timeline, TimelineId, Usage, UsageSet,
 };
 use resv_core::fence::cell::FenceCell;
@@ -126,10 +126,11 @@ pub(crate) fn held_entries<S: Semantics, B: Backend + Default>(
 
 /// Entries as plain data in a fixed order.
 pub(crate) fn sorted<'e>(
-    entries: impl IntoIterator<Item = &'e Entry>,
+    entries: impl IntoIterator<Item = impl Into<EntryRef<'e>>>,
 ) -> Vec<(TimelineId, u64, Usage)> {
     let mut plain: Vec<_> = entries
         .into_iter()
+        .map(Into::into)
         .map(|e| (e.fence.timeline_id(), e.fence.seqno(), e.usage))
         .collect();
     plain.sort_unstable();
@@ -149,7 +150,7 @@ pub(crate) fn visited<S: Semantics, B: Backend + Default>(
 
 /// The seqnos of all pending entries of a back end, in no particular order.
 pub(crate) fn seqnos<B: Backend + Default>(object: &B) -> Vec<u64> {
-    object.fold(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+    object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
         seqnos.push(key.seqno);
         seqnos
     })

@@ -7,73 +7,118 @@
 //!
 //! # The contract
 //!
-//! * **B1 One instant.** A read ([`snapshot`](Backend::snapshot), [`fold`](Backend::fold),
-//!   [`is_idle`](Backend::is_idle)) answers with the set that was published at one instant between
-//!   its call and its return: across *all* usages together, never half of a transaction. (H-02,
-//!   H-05, H-23)
+//! * **B1 One instant.** A read ([`snapshot`](Backend::snapshot), [`visit`](Backend::visit),
+//!   [`is_idle`](Backend::is_idle)) is about one set: the one that was published at some instant
+//!   between its call and its return, across *all* usages together, never half of a transaction.
+//!   (H-02, H-05, H-23)
 //! * **B2 "Idle" was true.** If [`is_idle`](Backend::is_idle) says so, there was an instant between
 //!   call and return when every matching fence in the object had signalled. An immutable array does
 //!   not give this by itself: by the time that the last fence was tested, a new array may have been
 //!   published, and before that the old one was pending. (H-25, H-09)
 //! * **B3 Reserve, then add.** [`reserve`](Backend::reserve) is where memory is got, and where
 //!   failure is reported, with nothing changed. [`edit`](Backend::edit) and
-//!   [`publish`](Backend::publish) within the reserved [`Room`] neither allocate nor fail. (Section
-//!   2 of the specification: a fence is added after the job has gone to the hardware, when nothing
-//!   can be rolled back any more.)
+//!   [`publish`](Backend::publish) within the reserved [`Budget`] neither allocate nor fail: a fence
+//!   is added after the job has gone to the hardware, when nothing can be rolled back any more. Time
+//!   and memory of a reservation are at most proportional to what is in the object and what is
+//!   asked for.
 //! * **B4 A transaction publishes once.** Edits become visible together, at
 //!   [`publish`](Backend::publish). The holder reads its own edits through
-//!   [`fold_held`](Backend::fold_held). (H-21, H-26)
-//! * **B5 No foreign code inside.** No fence is tested, signalled, called back or dropped, and no
-//!   caller's closure is run, while readers are shut out or an array is half built. Predicates over
-//!   keys are pure and may run. (FreeBSD drm-kmod #9, #116)
+//!   [`visit_held`](Backend::visit_held). (H-21, H-26)
+//! * **B5 No foreign code inside.** While readers are shut out, or a set is half built, no fence is
+//!   signalled, called back or dropped, and no caller's closure runs. Two things may happen there, as
+//!   they run nobody's code: testing a fence, which is one load, and the predicates over keys, which
+//!   are pure. (FreeBSD drm-kmod #9, #116)
 //! * **B6 Readers hold what they see.** A snapshot keeps its fences alive and never changes. No
 //!   borrowed pointer leaves a guard. (H-06, H-20)
 //! * **B7 Progress.** Readers of an array back end never wait for writers. Readers of a seqcount
 //!   back end retry a bounded number of times and then shut the writer out for one read; both count
 //!   what they did ([`Counters`]).
-//! * **B8 Bounded garbage.** Retired memory is freed within a bound that the back end states, also
-//!   under a reader that never pauses; the peak is observable ([`Garbage`]).
+//! * **B8 Bounded garbage.** What is kept beyond the current set, by the object or for the sake of a
+//!   snapshot, has a bound that the back end states: for an array, what one cell of it holds. The
+//!   peak of memory that is retired and not yet freed is observable ([`Garbage`]).
 //! * **B9 Nothing lost.** A pending fence leaves the object only because an edit's predicate named
-//!   its key. Signalled fences may be dropped at any time. No fold shows one that had signalled
+//!   its key. Signalled fences may be dropped at any time. No visit shows one that had signalled
 //!   before the call; a snapshot may still own some.
+//!
+//! # What a visit shows
+//!
+//! A visit takes time, and fences signal meanwhile. So it promises three things:
+//!
+//! 1. It is about one published set, as every read (B1).
+//! 2. What it shows was pending when it was looked at, which is after the call.
+//! 3. What it does not show, of that set and the asked-for usages, had signalled by then.
+//!
+//! It does *not* promise that all that it shows was pending at one instant. Let A and B be pending,
+//! and let A signal and then B: a visit may look at A before and at B after, and show A alone, although
+//! A was never pending without B. That costs no waiter anything: B has signalled. A caller that must
+//! know whether the object was idle asks [`is_idle`](Backend::is_idle) (B2).
 //!
 //! # Writing one
 //!
 //! Implement [`Backend`], then run the suite of `resv-conformance` on it. [`Locked`](crate::Locked)
 //! is the shortest example.
 
-use crate::entry::{Entry, Key};
+use crate::entry::{Entry, EntryRef, Key};
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
 
-/// What a reservation is for. A back end may also count with it what is left of one.
+/// How many edits and publishes a reservation is for, or what is left of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct Budget {
     /// How many entries are going to be added.
     pub adds: usize,
     /// How often edits are going to be published.
     pub publishes: usize,
 }
 
-impl Room {
-    /// Makes this room at least as large as `other`.
-    pub fn widen(&mut self, other: Room) {
+impl Budget {
+    /// Makes this budget at least as large as `other`.
+    pub fn widen(&mut self, other: Budget) {
         self.adds = self.adds.max(other.adds);
         self.publishes = self.publishes.max(other.publishes);
     }
 
-    /// Uses the room for one edit, which adds an entry or does not.
+    /// Takes from the budget what one edit needs, which adds an entry or does not.
     ///
     /// # Panics
     ///
-    /// When there is no room for the add, or none for the publishing of an edit.
-    pub fn use_for_edit(&mut self, adds: bool) {
+    /// When nothing is left for the add, or for the publishing of an edit.
+    pub fn spend_on_edit(&mut self, adds: bool) {
         assert!(self.publishes > 0, "no room is reserved for a publish");
         self.adds = self
             .adds
             .checked_sub(usize::from(adds))
             .expect("no room is reserved for this add");
+    }
+}
+
+/// The entries of one published set, owned by a reader (B6).
+///
+/// The entries need not be contiguous in memory, nor stored as [`Entry`]s, so there is no slice of
+/// them: they are shown one by one.
+pub trait EntrySet: Clone + Send + Sync + 'static {
+    /// The entries, signalled or not, in an order that stays the same.
+    fn iter(&self) -> impl Iterator<Item = EntryRef<'_>>;
+
+    /// How many [`iter`](EntrySet::iter) shows. May look at each of them.
+    fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl EntrySet for Vec<Entry> {
+    fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        self.as_slice().iter().map(EntryRef::from)
+    }
+
+    fn len(&self) -> usize {
+        self.len()
     }
 }
 
@@ -85,19 +130,20 @@ pub trait Backend: Send + Sync + 'static {
     /// The name on command lines and in reports.
     fn name(&self) -> &'static str;
 
-    /// The entries of one instant, owned. Entries that had signalled by then may be missing.
-    type Snapshot: AsRef<[Entry]> + Clone + Send + Sync + 'static;
+    /// The entries of one published set, owned. Entries that had signalled before the snapshot was
+    /// taken may be missing.
+    type Snapshot: EntrySet;
 
     /// The lock whose holder may edit.
     fn object_lock(&self) -> &ObjectLock;
 
-    /// Gets memory for `room`, on top of what is in the object now and of what was reserved and
+    /// Gets memory for `budget`, on top of what is in the object now and of what was reserved and
     /// used under this lock.
     ///
     /// # Errors
     ///
     /// When the memory cannot be had. Nothing has changed then.
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError>;
+    fn reserve(&self, held: &mut LockProof<'_>, budget: Budget) -> Result<(), ReserveError>;
 
     /// Removes every entry whose key `removes` names, then adds `add`. Invisible to readers until
     /// [`publish`](Backend::publish).
@@ -135,9 +181,14 @@ pub trait Backend: Send + Sync + 'static {
     /// whether it got the memory or not; a lock that was taken to look only is released without.
     fn unreserve(&self, held: &mut LockProof<'_>);
 
-    /// Folds the entries as the holder sees them, unpublished edits included, signalled ones left
-    /// out.
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A;
+    /// Shows `f` the pending entries as the holder sees them, unpublished edits included; `f` carries a
+    /// value from one to the next, as in [`Iterator::fold`].
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A;
 
     /// The published entries of one instant, owned.
     ///
@@ -146,15 +197,17 @@ pub trait Backend: Send + Sync + 'static {
     /// When the memory cannot be had. A back end that need not allocate never fails.
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError>;
 
-    /// Folds the keys of the pending entries of one instant whose usage is in `usages`.
+    /// Shows `f` the keys of the pending entries whose usage is in `usages`; `f` carries a value from
+    /// one to the next, as in [`Iterator::fold`].
     ///
-    /// The set is that of one instant between call and return, and no entry of it that was pending
-    /// at that instant is missing. Each key that is shown was pending at some moment during the
-    /// call. `f` runs once for each, after the read is known to be of one instant, and may do
-    /// anything.
-    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A;
+    /// See [above](self#what-a-visit-shows) for what may be missing. `f` runs once for each, with no
+    /// lock held and nobody shut out, and may do anything: edit this object, or panic.
+    fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A;
 
-    /// Whether no entry with a usage in `usages` is pending. Takes no reference and no lock.
+    /// Whether no entry with a usage in `usages` is pending (B2).
+    ///
+    /// The array and the seqcount back end take no lock for it, but for a reader of the latter that has
+    /// retried in vain (B7).
     fn is_idle(&self, usages: UsageSet) -> bool;
 
     /// What readers of this object had to do (B7).
@@ -199,12 +252,12 @@ pub struct ReserveError {
 }
 
 impl ReserveError {
-    /// The error of a request for room for `entries` entries.
+    /// The error of a request for `entries` entries.
     pub fn new(entries: usize) -> Self {
         ReserveError { entries }
     }
 
-    /// How many entries room was asked for.
+    /// How many entries were asked for.
     pub fn entries(&self) -> usize {
         self.entries
     }

@@ -1,4 +1,4 @@
-//! One fence in an object ([`Entry`]) and what a semantics may know about it ([`Key`]).
+//! One fence in an object ([`Entry`], [`EntryRef`]) and what a semantics may know about it ([`Key`]).
 
 use crate::fence::{Fence, TimelineId};
 use crate::usage::Usage;
@@ -17,6 +17,52 @@ impl Entry {
     #[inline]
     pub fn key(&self) -> Key {
         Key::new(&self.fence, self.usage)
+    }
+}
+
+/// An [`Entry`] that an object, a snapshot or its holder owns.
+///
+/// ```
+/// use resv_core::{EntryRef, Timeline, Usage};
+/// let job = Timeline::new("gfx").issue()?;
+/// let entry = EntryRef { fence: job.fence(), usage: Usage::Write };
+/// assert!(!entry.fence.is_signaled());
+/// let owned = entry.to_entry(); // one more reference of the fence
+/// assert_eq!(EntryRef::from(&owned), entry);
+/// # Ok::<(), resv_core::SeqnoError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryRef<'a> {
+    /// The fence.
+    pub fence: &'a Fence,
+    /// The usage, as the semantics of the object classified it.
+    pub usage: Usage,
+}
+
+impl EntryRef<'_> {
+    /// What a semantics may know about this entry.
+    #[inline]
+    pub fn key(self) -> Key {
+        Key::new(self.fence, self.usage)
+    }
+
+    /// An entry with a reference of its own.
+    #[inline]
+    pub fn to_entry(self) -> Entry {
+        Entry {
+            fence: self.fence.clone(),
+            usage: self.usage,
+        }
+    }
+}
+
+impl<'a> From<&'a Entry> for EntryRef<'a> {
+    #[inline]
+    fn from(entry: &'a Entry) -> Self {
+        EntryRef {
+            fence: &entry.fence,
+            usage: entry.usage,
+        }
     }
 }
 

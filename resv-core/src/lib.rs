@@ -73,8 +73,8 @@ pub mod locked;
 pub mod semantics;
 pub mod usage;
 
-pub use backend::{Backend, Counters, Garbage, ReserveError, Room};
-pub use entry::{Entry, Key};
+pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, ReserveError};
+pub use entry::{Entry, EntryRef, Key};
 pub use fence::{
     AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, SeqnoError, Signaler, Timeline,
     TimelineId, Waited,

@@ -6,8 +6,8 @@
 //! Two vectors: what is published, and what the holder of the object's lock has made of it since
 //! the last publish. Fences are dropped and closures run with the mutex released (B5).
 
-use crate::backend::{Backend, ReserveError, Room};
-use crate::entry::{Entry, Key};
+use crate::backend::{Backend, Budget, ReserveError};
+use crate::entry::{Entry, EntryRef, Key};
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use resv_sync::sync::{Mutex, MutexGuard};
@@ -15,13 +15,13 @@ use resv_sync::sync::{Mutex, MutexGuard};
 /// The reference back end. See the [module](self).
 ///
 /// ```
-/// use resv_core::{Backend, Entry, Locked, Room, Timeline, Usage, UsageSet};
+/// use resv_core::{Backend, Entry, Locked, Budget, Timeline, Usage, UsageSet};
 ///
 /// let object = Locked::default();
 /// let job = Timeline::new("gfx").issue()?;
 ///
 /// let mut held = object.object_lock().lock();
-/// object.reserve(&mut held, Room { adds: 1, publishes: 1 })?;
+/// object.reserve(&mut held, Budget { adds: 1, publishes: 1 })?;
 /// let entry = Entry { fence: job.fence().clone(), usage: Usage::Write };
 /// object.edit(&mut held, |_| false, Some(entry));
 /// assert!(object.is_idle(UsageSet::ALL)); // not published yet
@@ -50,7 +50,7 @@ struct State {
     /// Where removed entries wait to be dropped outside the mutex.
     removed: Vec<Entry>,
     /// Entries that may still be added and publishes that may still be made.
-    room: Option<Room>,
+    budget: Option<Budget>,
 }
 
 impl Locked {
@@ -90,7 +90,7 @@ impl Backend for Locked {
         &self.lock
     }
 
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, budget: Budget) -> Result<(), ReserveError> {
         self.check(held);
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -99,7 +99,7 @@ impl Backend for Locked {
         } else {
             state.published.len()
         };
-        let wanted = base.saturating_add(room.adds);
+        let wanted = base.saturating_add(budget.adds);
         let missing = wanted.saturating_sub(state.staged.len());
         // Publishing swaps the two vectors, and removing moves entries to `removed`: with room in
         // each of the three, nothing allocates any more.
@@ -109,8 +109,8 @@ impl Backend for Locked {
             .try_reserve(missing)
             .and_then(|()| state.published.try_reserve(wanted.saturating_sub(have)))
             .and_then(|()| state.removed.try_reserve(wanted))
-            .map_err(|_| ReserveError::new(room.adds))?;
-        state.room.get_or_insert_default().widen(room);
+            .map_err(|_| ReserveError::new(budget.adds))?;
+        state.budget.get_or_insert_default().widen(budget);
         Ok(())
     }
 
@@ -123,8 +123,8 @@ impl Backend for Locked {
         self.check(held);
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let room = state.room.as_mut().expect("an edit needs a reservation");
-        room.use_for_edit(add.is_some());
+        let budget = state.budget.as_mut().expect("an edit needs a reservation");
+        budget.spend_on_edit(add.is_some());
         if !state.is_staged {
             state.is_staged = true;
             let State {
@@ -147,8 +147,8 @@ impl Backend for Locked {
         if !std::mem::take(&mut state.is_staged) {
             return;
         }
-        if let Some(room) = &mut state.room {
-            room.publishes -= 1;
+        if let Some(budget) = &mut state.budget {
+            budget.publishes -= 1;
         }
         std::mem::swap(&mut state.published, &mut state.staged);
         let State {
@@ -160,10 +160,15 @@ impl Backend for Locked {
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
         self.check(held);
-        self.state.lock().room = None;
+        self.state.lock().budget = None;
     }
 
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
         self.check(held);
         let entries: Vec<Entry> = {
             let state = self.state.lock();
@@ -177,6 +182,7 @@ impl Backend for Locked {
         entries
             .iter()
             .filter(|e| !e.fence.is_signaled())
+            .map(EntryRef::from)
             .fold(init, f)
     }
 
@@ -184,8 +190,8 @@ impl Backend for Locked {
         pending(&self.state.lock().published)
     }
 
-    fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
-        // Tested under the mutex: when it is released, everything that is left out has signalled,
+    fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+        // One load each, and no foreign code (B5). Tested under the mutex: when it is released, everything that is left out has signalled,
         // and the set is still the same (H-02).
         let keys: Vec<Key> = {
             let state = self.state.lock();

@@ -1,8 +1,8 @@
 //! How a broken back end is written: [`Fault`] is the reference back end with some steps replaced.
 
 use resv_core::{
-    Backend, Counters, Entry, Garbage, Key, LockProof, Locked, ObjectLock, ReserveError, Room,
-    Usage, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Garbage, Key, LockProof, Locked,
+    ObjectLock, ReserveError, Usage, UsageSet,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ pub trait Fault: Send + Sync {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)
     }
@@ -55,7 +55,7 @@ pub trait Fault: Send + Sync {
         object.unreserve(held);
     }
 
-    /// [`Backend::fold_held`].
+    /// [`Backend::visit_held`].
     fn held(&self, object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
         held_entries(object, held)
     }
@@ -72,7 +72,7 @@ pub trait Fault: Send + Sync {
 
     /// [`Backend::fold`].
     fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
-        object.fold(usages, (), |(), key| show(key));
+        object.visit(usages, (), |(), key| show(key));
     }
 
     /// [`Backend::is_idle`].
@@ -133,10 +133,10 @@ pub struct View {
     late: Option<Arc<Locked>>,
 }
 
-impl AsRef<[Entry]> for View {
-    fn as_ref(&self) -> &[Entry] {
-        self.entries
-            .get_or_init(|| self.late.as_deref().map(now).unwrap_or_default())
+impl EntrySet for View {
+    fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        let late = || self.late.as_deref().map(now).unwrap_or_default();
+        self.entries.get_or_init(late).iter()
     }
 }
 
@@ -190,7 +190,7 @@ impl Backend for Faulty {
         self.fault.object_lock(&self.inner)
     }
 
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
         self.locked(held, |held| self.fault.reserve(&self.inner, held, room))
     }
 
@@ -225,7 +225,12 @@ impl Backend for Faulty {
         self.locked(held, |held| self.fault.unreserve(&self.inner, held));
     }
 
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
         let entries = {
             let own = self.own_lock(held);
             self.fault.held(&self.inner, own.as_ref().unwrap_or(held))
@@ -247,7 +252,7 @@ impl Backend for Faulty {
         })
     }
 
-    fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+    fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
         let mut so_far = Some(init);
         self.fault.visit(&self.inner, usages, &mut |key| {
             so_far = so_far.take().map(|so_far| f(so_far, key));
@@ -309,8 +314,8 @@ pub(crate) fn now(object: &Locked) -> Vec<Entry> {
 
 /// The entries as the holder sees them.
 pub(crate) fn held_entries(object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
-    object.fold_held(held, Vec::new(), |mut all, entry| {
-        all.push(entry.clone());
+    object.visit_held(held, Vec::new(), |mut all, entry| {
+        all.push(entry.to_entry());
         all
     })
 }
@@ -326,7 +331,7 @@ pub(crate) fn readers() -> UsageSet {
 }
 
 /// Room for one edit that was not asked for.
-pub(crate) const ONE: Room = Room {
+pub(crate) const ONE: Budget = Budget {
     adds: 1,
     publishes: 1,
 };

@@ -3,7 +3,8 @@
 use crate::Stable;
 use crate::reclaim::Reclaim;
 use resv_core::{
-    Backend, Counters, Entry, Garbage, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Garbage, Key, LockProof, ObjectLock, ReserveError,
+    UsageSet,
 };
 use std::fmt;
 
@@ -52,7 +53,7 @@ impl<R: Reclaim> Backend for RcuArray<R> {
     }
 
     #[inline]
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
         self.object.reserve(held, room)
     }
 
@@ -82,8 +83,13 @@ impl<R: Reclaim> Backend for RcuArray<R> {
     }
 
     #[inline]
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
-        self.object.fold_held(held, init, f)
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
+        self.object.visit_held(held, init, f)
     }
 
     #[inline]
@@ -92,8 +98,8 @@ impl<R: Reclaim> Backend for RcuArray<R> {
     }
 
     #[inline]
-    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        self.object.fold(usages, init, f)
+    fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
+        self.object.visit(usages, init, f)
     }
 
     #[inline]

@@ -12,7 +12,8 @@ use crate::raw::list::List;
 use crate::reclaim::sealed::PublishedCell;
 use crate::snapshot::{Snapshot, pending_in};
 use resv_core::{
-    Backend, Counters, Entry, Garbage, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Garbage, Key, LockProof, ObjectLock, ReserveError,
+    UsageSet,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +43,7 @@ struct Writer {
 impl Writer {
     /// Gets room so that `room.adds` entries can be added and `room.publishes` publishes made.
     /// Changes nothing when it fails.
-    fn reserve(&mut self, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&mut self, room: Budget) -> Result<(), ReserveError> {
         let error = ReserveError::new(room.adds);
         let adds = self.adds.max(room.adds);
         let entries = match (&self.staged, &self.current) {
@@ -151,7 +152,7 @@ impl<C: PublishedCell> Backend for Counted<C> {
         self.holder.lock()
     }
 
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
         self.holder.get_mut(held).reserve(room)?;
         self.published.prepare(room.publishes);
         Ok(())
@@ -196,8 +197,15 @@ impl<C: PublishedCell> Backend for Counted<C> {
         writer.adds = 0;
     }
 
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
-        pending(self.holder.get(held).entries()).fold(init, f)
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
+        pending(self.holder.get(held).entries())
+            .map(EntryRef::from)
+            .fold(init, f)
     }
 
     #[inline]
@@ -205,7 +213,7 @@ impl<C: PublishedCell> Backend for Counted<C> {
         Ok(Snapshot(self.published.read(|array| array.cloned())))
     }
 
-    fn fold<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+    fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
         let (array, marks) = loop {
             let Some(array) = self.published.read(|array| array.cloned()) else {
                 return init;

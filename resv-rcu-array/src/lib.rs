@@ -30,7 +30,7 @@
 //! # Example
 //!
 //! ```
-//! use resv_core::{Backend, Entry, Room, Timeline, Usage, UsageSet};
+//! use resv_core::{Backend, Entry, EntrySet, Budget, Timeline, Usage, UsageSet};
 //! use resv_rcu_array::RcuArray;
 //!
 //! let object = <RcuArray>::default();
@@ -38,7 +38,7 @@
 //! let entry = |job: &resv_core::Signaler, usage| Entry { fence: job.fence().clone(), usage };
 //!
 //! let mut held = object.object_lock().lock();
-//! object.reserve(&mut held, Room { adds: 2, publishes: 1 })?; // the one place that can fail
+//! object.reserve(&mut held, Budget { adds: 2, publishes: 1 })?; // the one place that can fail
 //! object.edit(&mut held, |_| false, Some(entry(&decode, Usage::Write)));
 //! object.edit(&mut held, |_| false, Some(entry(&scale, Usage::Read)));
 //! assert!(object.is_idle(UsageSet::ALL)); // staged, not published
@@ -50,7 +50,7 @@
 //! decode.signal();
 //! assert!(object.is_idle(UsageSet::of(&[Usage::Write])));
 //! assert!(!object.is_idle(UsageSet::of(&[Usage::Read])));
-//! assert_eq!(snapshot.as_ref().len(), 2); // a snapshot never changes
+//! assert_eq!(snapshot.len(), 2); // a snapshot never changes
 //! # scale.signal();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -104,7 +104,7 @@
 //!
 //! # The contract, point by point
 //!
-//! * **B1 One instant.** A snapshot is the array that one load found. A visit ([`fold`]) also leaves
+//! * **B1 One instant.** A snapshot is the array that one load found. A visit ([`visit`]) also leaves
 //!   out what has signalled, and fences signal while it looks; so it marks what is pending, then
 //!   checks that the array is still published and that all that it marked still is pending. As a
 //!   fence never becomes pending again, the marks were right at the instant of that check.
@@ -146,7 +146,7 @@
 //! | `is_idle`, all signalled | one load, once a reader has marked it |
 //! | `is_idle`, the first is pending | eight loads |
 //! | `snapshot`, and dropping it | one increment and two loads; one decrement; whatever `n` is |
-//! | `fold` | `4n` loads up to 64 entries, as a snapshot beyond |
+//! | `visit` | `4n` loads up to 64 entries, as a snapshot beyond |
 //! | first edit | `n` copies, no count |
 //! | publish | one store, two counts, `n` stores; `n` counts if somebody has the old array |
 //! | `reserve` | nothing if the last array was freed; else a cell of the pool for each publish |
@@ -154,7 +154,7 @@
 //! So a write costs time in proportion to `n`. That is the price of snapshots that cost one count.
 //! Objects that are written much more than read are better off with a back end that edits in place.
 //!
-//! [`fold`]: resv_core::Backend::fold
+//! [`visit`]: resv_core::Backend::visit
 //! [`is_idle`]: resv_core::Backend::is_idle
 //! [`reserve`]: resv_core::Backend::reserve
 //! [`unreserve`]: resv_core::Backend::unreserve

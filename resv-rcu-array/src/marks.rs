@@ -59,7 +59,7 @@ impl Marks {
     }
 
     /// Whether none of the marked ones has signalled since.
-    #[cfg(any(test, feature = "arc-swap"))]
+    #[cfg(any(all(test, not(loom)), feature = "arc-swap"))]
     #[inline]
     pub(crate) fn still_pending(&self, entries: &[Entry]) -> bool {
         self.fold(entries, true, |all, entry| {

@@ -1,6 +1,6 @@
 //! What a reader with a reference has: the entries of one array, whichever memory that is in.
 
-use resv_core::{Entry, UsageSet};
+use resv_core::{Entry, EntryRef, EntrySet, UsageSet};
 use std::fmt;
 use std::ops::Deref;
 
@@ -11,16 +11,27 @@ use std::ops::Deref;
 #[derive(Clone)]
 pub struct Snapshot<A>(pub(crate) Option<A>);
 
-impl<A: Deref<Target = [Entry]>> AsRef<[Entry]> for Snapshot<A> {
+impl<A: Deref<Target = [Entry]>> Snapshot<A> {
     #[inline]
-    fn as_ref(&self) -> &[Entry] {
+    fn entries(&self) -> &[Entry] {
         self.0.as_deref().unwrap_or(&[])
+    }
+}
+
+impl<A: Deref<Target = [Entry]> + Clone + Send + Sync + 'static> EntrySet for Snapshot<A> {
+    #[inline]
+    fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        self.entries().iter().map(EntryRef::from)
+    }
+
+    fn len(&self) -> usize {
+        self.entries().len()
     }
 }
 
 impl<A: Deref<Target = [Entry]>> fmt::Debug for Snapshot<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.as_ref()).finish()
+        f.debug_list().entries(self.entries()).finish()
     }
 }
 

@@ -2,7 +2,9 @@
 //! `tests/stress.rs` and `tests/loom.rs`, memory in `tests/no_alloc.rs` and `tests/alloc_failure.rs`.
 
 use crate::{RcuArray, Reclaim};
-use resv_core::{Backend, Entry, Key, LockProof, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{
+    Backend, Budget, Entry, EntryRef, EntrySet, Key, LockProof, Signaler, Timeline, Usage, UsageSet,
+};
 use std::sync::mpsc;
 
 fn issue(timeline: &Timeline) -> Signaler {
@@ -16,8 +18,8 @@ fn entry(job: &Signaler, usage: Usage) -> Entry {
     }
 }
 
-fn room(adds: usize, publishes: usize) -> Room {
-    Room { adds, publishes }
+fn room(adds: usize, publishes: usize) -> Budget {
+    Budget { adds, publishes }
 }
 
 fn nothing(_: Key) -> bool {
@@ -38,19 +40,19 @@ fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, add: 
     object.unreserve(&mut held);
 }
 
-fn keys(snapshot: &impl AsRef<[Entry]>) -> Vec<Key> {
-    snapshot.as_ref().iter().map(Entry::key).collect()
+fn keys(snapshot: &impl EntrySet) -> Vec<Key> {
+    snapshot.iter().map(EntryRef::key).collect()
 }
 
 fn fold_keys<R: Reclaim>(object: &RcuArray<R>, usages: UsageSet) -> Vec<Key> {
-    object.fold(usages, Vec::new(), |mut keys, key| {
+    object.visit(usages, Vec::new(), |mut keys, key| {
         keys.push(key);
         keys
     })
 }
 
 fn held_keys<R: Reclaim>(object: &RcuArray<R>, held: &LockProof<'_>) -> Vec<Key> {
-    object.fold_held(held, Vec::new(), |mut keys, entry| {
+    object.visit_held(held, Vec::new(), |mut keys, entry| {
         keys.push(entry.key());
         keys
     })
@@ -60,13 +62,7 @@ fn an_empty_object_is_idle_and_has_nothing_to_show<R: Reclaim>() {
     let object = RcuArray::<R>::default();
     assert!(object.is_idle(UsageSet::ALL));
     assert!(fold_keys(&object, UsageSet::ALL).is_empty());
-    assert!(
-        object
-            .snapshot()
-            .expect("no memory needed")
-            .as_ref()
-            .is_empty()
-    );
+    assert!(object.snapshot().expect("no memory needed").is_empty());
     // An edit that changes nothing publishes nothing that anybody could see.
     commit(&object, |_| true, &[]);
     assert!(object.is_idle(UsageSet::ALL));
@@ -116,8 +112,11 @@ fn b6_a_snapshot_never_changes_and_keeps_its_fences<R: Reclaim>() {
     assert_eq!(keys(&snapshot), before);
     drop(snapshot);
     assert_eq!(keys(&second), before);
-    assert!(second.as_ref()[0].fence.is_signaled());
-    assert_eq!(second.as_ref()[0].fence.timeline_id(), line.id());
+    assert!(second.iter().all(|e| e.fence.is_signaled()));
+    assert_eq!(
+        second.iter().next().expect("one").fence.timeline_id(),
+        line.id()
+    );
 }
 
 fn b9_only_what_the_predicate_names_leaves<R: Reclaim>() {
@@ -152,16 +151,10 @@ fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Reclaim>() {
     assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 1);
     assert_eq!(held_keys(&object, &object.object_lock().lock()).len(), 1);
     commit(&object, nothing, &[]);
-    assert_eq!(
-        object.snapshot().expect("no memory needed").as_ref().len(),
-        1
-    );
+    assert_eq!(object.snapshot().expect("no memory needed").len(), 1);
     b.signal();
     commit(&object, nothing, &[]);
-    assert_eq!(
-        object.snapshot().expect("no memory needed").as_ref().len(),
-        0
-    );
+    assert_eq!(object.snapshot().expect("no memory needed").len(), 0);
     assert!(object.is_idle(UsageSet::ALL));
 }
 
@@ -440,7 +433,7 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
         // Goes with this closure, be it by a panic: the visitor does not wait for ever then.
         let leave = leave;
         let visit = scope.spawn(move || {
-            object.fold(UsageSet::ALL, 0, |count, key| {
+            object.visit(UsageSet::ALL, 0, |count, key| {
                 assert_eq!(key.seqno, 1);
                 entered.send(()).expect("the other side waits");
                 wait_leave.recv().expect("the other side sends");
@@ -474,7 +467,7 @@ fn an_edit_published_at_once_is_the_two_steps<R: Reclaim>() {
         let [both, each] = [true, false].map(|both| {
             let object = RcuArray::<R>::default();
             let mut held = object.object_lock().lock();
-            let room = Room {
+            let room = Budget {
                 adds: 5,
                 publishes: 2,
             };
@@ -496,7 +489,7 @@ fn an_edit_published_at_once_is_the_two_steps<R: Reclaim>() {
             }
             object.unreserve(&mut held);
             drop(held);
-            let mut keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+            let mut keys = object.visit(UsageSet::ALL, Vec::new(), |mut keys, key| {
                 keys.push(key);
                 keys
             });

@@ -9,7 +9,7 @@ mod common;
 
 use common::{counted, failing};
 use resv_core::fence::pool_stats;
-use resv_core::{Backend, Entry, Key, LockProof, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Budget, Entry, Key, LockProof, Signaler, Timeline, Usage, UsageSet};
 use resv_rcu_array::{RcuArray, Reclaim};
 use std::sync::Mutex;
 
@@ -24,14 +24,14 @@ fn entry(job: &Signaler) -> Entry {
 }
 
 fn seen_by_holder<R: Reclaim>(object: &RcuArray<R>, held: &LockProof<'_>) -> Vec<Key> {
-    object.fold_held(held, Vec::new(), |mut keys, entry| {
+    object.visit_held(held, Vec::new(), |mut keys, entry| {
         keys.push(entry.key());
         keys
     })
 }
 
 fn seen_by_readers<R: Reclaim>(object: &RcuArray<R>) -> Vec<Key> {
-    object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+    object.visit(UsageSet::ALL, Vec::new(), |mut keys, key| {
         keys.push(key);
         keys
     })
@@ -43,10 +43,10 @@ fn seen_by_readers<R: Reclaim>(object: &RcuArray<R>) -> Vec<Key> {
 struct Scene {
     published: usize,
     /// Reserved before, under the same lock.
-    before: Room,
+    before: Budget,
     /// Of which this many adds were used and not published.
     staged: usize,
-    wanted: Room,
+    wanted: Budget,
 }
 
 #[cfg(feature = "arc-swap")]
@@ -59,7 +59,7 @@ fn fails_cleanly<R: Reclaim>(scene: Scene) -> usize {
     for k in 0.. {
         let object = RcuArray::<R>::default();
         let mut held = object.object_lock().lock();
-        let room = Room {
+        let room = Budget {
             adds: scene.published,
             publishes: 1,
         };
@@ -109,8 +109,8 @@ fn fails_cleanly<R: Reclaim>(scene: Scene) -> usize {
     unreachable!("the loop ends when no allocation fails")
 }
 
-fn room(adds: usize, publishes: usize) -> Room {
-    Room { adds, publishes }
+fn room(adds: usize, publishes: usize) -> Budget {
+    Budget { adds, publishes }
 }
 
 #[cfg(feature = "arc-swap")]

@@ -2,7 +2,7 @@
 #![cfg(not(any(loom, shuttle)))]
 #![cfg(feature = "arc-swap")]
 
-use resv_core::{Backend, Entry, Garbage, Room, Signaler, Timeline, Usage};
+use resv_core::{Backend, Budget, Entry, Garbage, Signaler, Timeline, Usage};
 use resv_rcu_array::{RcuArray, Reclaim};
 
 /// Replaces the array so often; an object has one to retire from the second time on.
@@ -10,7 +10,7 @@ fn replace<R: Reclaim>(object: &RcuArray<R>, job: &Signaler, times: usize) {
     for _ in 0..times {
         let mut held = object.object_lock().lock();
         let (adds, publishes) = (1, 1);
-        let room = Room { adds, publishes };
+        let room = Budget { adds, publishes };
         object.reserve(&mut held, room).expect("memory");
         let (fence, usage) = (job.fence().clone(), Usage::Read);
         object.edit(&mut held, |_| true, Some(Entry { fence, usage }));

@@ -7,7 +7,7 @@
 mod common;
 
 use common::counted;
-use resv_core::{Backend, Entry, Room, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Budget, Entry, EntrySet, Timeline, Usage, UsageSet};
 use resv_rcu_array::{RcuArray, Reclaim};
 use std::sync::Mutex;
 
@@ -30,7 +30,7 @@ fn no_edit_and_no_publish_allocates<R: Reclaim>(objects: usize, adds: usize, eac
         let mut held: Vec<_> = objects.iter().map(|o| o.object_lock().lock()).collect();
         let publishes = if each { adds } else { 1 };
         for (object, held) in objects.iter().zip(&mut held) {
-            let room = Room { adds, publishes };
+            let room = Budget { adds, publishes };
             object.reserve(held, room).expect("memory");
         }
         for (object, held) in objects.iter().zip(&mut held) {
@@ -56,12 +56,8 @@ fn no_edit_and_no_publish_allocates<R: Reclaim>(objects: usize, adds: usize, eac
         for object in &objects {
             let (seen, allocated, _) = counted(|| {
                 let snapshot = object.snapshot().expect("no memory needed");
-                let count = object.fold(UsageSet::ALL, 0, |count, _| count + 1);
-                (
-                    snapshot.as_ref().len(),
-                    count,
-                    object.is_idle(UsageSet::ALL),
-                )
+                let count = object.visit(UsageSet::ALL, 0, |count, _| count + 1);
+                (snapshot.len(), count, object.is_idle(UsageSet::ALL))
             });
             assert_eq!(seen, (adds, adds, adds == 0));
             assert_eq!(allocated, 0, "reads, round {round}");
@@ -71,7 +67,7 @@ fn no_edit_and_no_publish_allocates<R: Reclaim>(objects: usize, adds: usize, eac
             drop(jobs);
             for object in &objects {
                 let mut held = object.object_lock().lock();
-                let room = Room {
+                let room = Budget {
                     adds: 0,
                     publishes: 1,
                 };

@@ -2,7 +2,9 @@
 //! reader may find nothing), B1 (a set is one that was published), B8 (garbage stays bounded).
 #![cfg(not(loom))]
 
-use resv_core::{Backend, Entry, Key, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{
+    Backend, Budget, Entry, EntryRef, EntrySet, Key, Signaler, Timeline, Usage, UsageSet,
+};
 use resv_rcu_array::{RcuArray, Reclaim};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -47,7 +49,7 @@ impl<R: Reclaim> AlwaysPending<R> {
 impl<R: Reclaim> Writer<'_, R> {
     fn commit(&self, removes: impl Fn(Key) -> bool, job: &Signaler, usage: Usage) {
         let mut held = self.object.object_lock().lock();
-        let room = Room {
+        let room = Budget {
             adds: 1,
             publishes: 1,
         };
@@ -144,13 +146,13 @@ fn h02_no_reader_ever_finds_nothing_pending<R: Reclaim>() {
     let lied = race::<R>(STEPS, |object| {
         assert!(!object.is_idle(UsageSet::ALL), "is_idle lied");
         assert!(object.is_idle(UsageSet::of(&[Usage::Kernel, Usage::Bookkeep])));
-        let keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+        let keys = object.visit(UsageSet::ALL, Vec::new(), |mut keys, key| {
             keys.push(key);
             keys
         });
         assert!(!keys.is_empty(), "a visit showed nothing");
         let snapshot = object.snapshot().expect("no memory needed");
-        let keys: Vec<Key> = snapshot.as_ref().iter().map(Entry::key).collect();
+        let keys: Vec<Key> = snapshot.iter().map(EntryRef::key).collect();
         assert!(was_published(&keys), "never published: {keys:?}");
         false
     });
@@ -162,7 +164,7 @@ fn h02_no_reader_ever_finds_nothing_pending<R: Reclaim>() {
 fn naive_is_idle<R: Reclaim>(object: &RcuArray<R>, between: impl FnOnce()) -> bool {
     let snapshot = object.snapshot().expect("no memory needed");
     between();
-    snapshot.as_ref().iter().all(|e| e.fence.is_signaled())
+    snapshot.iter().all(|e| e.fence.is_signaled())
 }
 
 fn h25_without_the_second_look_idle_is_a_lie<R: Reclaim>() {
@@ -187,7 +189,7 @@ fn h25_the_race_catches_a_test_without_the_second_look<R: Reclaim>() {
 /// The race goes on until a visit was disturbed, which [`Backend::counters`] tells.
 fn b7_what_is_started_again_is_counted<R: Reclaim>() {
     let counted = race::<R>(100 * STEPS, |object| {
-        object.fold(UsageSet::ALL, (), |(), _| ());
+        object.visit(UsageSet::ALL, (), |(), _| ());
         assert_eq!(object.counters().fallbacks, 0);
         object.counters().retries > 0
     });

@@ -66,14 +66,14 @@
 //! [`Backend`](resv_core::Backend):
 //!
 //! ```
-//! use resv_core::{Backend, Entry, Room, Timeline, Usage, UsageSet};
+//! use resv_core::{Backend, Entry, Budget, Timeline, Usage, UsageSet};
 //! use resv_seqcount::Seqcount;
 //!
 //! let object = Seqcount::default();
 //! let job = Timeline::new("gfx").issue()?;
 //!
 //! let mut held = object.object_lock().lock();
-//! object.reserve(&mut held, Room { adds: 1, publishes: 1 })?;
+//! object.reserve(&mut held, Budget { adds: 1, publishes: 1 })?;
 //! let entry = Entry { fence: job.fence().clone(), usage: Usage::Write };
 //! object.edit(&mut held, |_| false, Some(entry));
 //! object.publish(&mut held);

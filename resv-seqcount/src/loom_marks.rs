@@ -7,7 +7,7 @@ use crate::object::SeqcountWith;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
-use resv_core::{Backend, Room, Timeline, UsageSet};
+use resv_core::{Backend, Budget, Timeline, UsageSet};
 
 /// Marks are set on whatever word there is now.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ fn a_close_brings_what_was_before_the_signal<P: Protocol>() {
             let object = Arc::clone(&object);
             thread::spawn(move || {
                 let mut held = object.object_lock().lock();
-                let room = Room {
+                let room = Budget {
                     adds: 0,
                     publishes: 1,
                 };

@@ -9,7 +9,7 @@ use crate::object::SeqcountWith;
 use loom::sync::Arc;
 use loom::sync::atomic::Ordering;
 use loom::thread;
-use resv_core::{Backend, Entry, Fence, Key, Room, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Budget, Entry, Fence, Key, Timeline, Usage, UsageSet};
 
 /// Readers do not look at the counter again.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) fn transact<P: Protocol>(
     add: &[&Fence],
 ) {
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: add.len(),
         publishes: 1,
     };
@@ -74,7 +74,7 @@ fn a_transaction_is_not_torn<P: Protocol>() {
                 jobs
             })
         };
-        let seqnos = object.fold(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+        let seqnos = object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
             seqnos.push(key.seqno);
             seqnos
         });
@@ -180,7 +180,7 @@ fn h_01_a_recycled_key_is_not_mistaken() {
                 (foreign.issue().expect("seqno"), new)
             })
         };
-        let keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+        let keys = object.visit(UsageSet::ALL, Vec::new(), |mut keys, key| {
             keys.push(key.timeline);
             keys
         });
@@ -215,7 +215,7 @@ fn b9_growth_loses_nothing() {
                 jobs
             })
         };
-        let seen = object.fold(UsageSet::ALL, 0, |n, _| n + 1);
+        let seen = object.visit(UsageSet::ALL, 0, |n, _| n + 1);
         assert!(seen == 1 || seen == 2, "{seen} of 1 or 2");
         drop(writer.join().expect("the writer ends"));
     });

@@ -5,8 +5,8 @@ use crate::garbage;
 use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try_with_capacity};
 use crate::writer::{OneChange, Writer};
 use resv_core::{
-    Backend, Counters, Entry, Fence, Garbage, Key, LockProof, ObjectLock, ReserveError, Room,
-    UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock,
+    ReserveError, UsageSet,
 };
 use resv_sync::sync::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
@@ -43,7 +43,7 @@ struct Side {
     fallbacks: AtomicU64,
 }
 
-/// How many keys a fold keeps on the stack.
+/// How many keys a visit keeps on the stack.
 #[cfg(not(any(loom, shuttle)))]
 const KEYS: usize = 64;
 /// Few, so that more are in reach of random schedules.
@@ -164,7 +164,7 @@ impl<P: Protocol> SeqcountWith<P> {
         }
     }
 
-    /// [`fold`](Backend::fold) for whom the marks of `first` do not answer.
+    /// [`visit`](Backend::visit) where the marks of `first` do not answer.
     #[inline(never)]
     fn fold_unmarked<A>(
         &self,
@@ -334,7 +334,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
     }
 
     #[inline]
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
         let side = match self.side_held(held) {
             Some(side) => side,
             None => {
@@ -395,7 +395,12 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         }
     }
 
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
         match self.side_held(held) {
             None => init,
             Some(side) => {
@@ -418,7 +423,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
     }
 
     #[inline]
-    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
+    fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         let word = self.word();
         if word.says_idle(usages) {
             return init;

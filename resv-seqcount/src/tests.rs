@@ -5,7 +5,7 @@ use crate::counter::{ATTEMPTS, Protocol, Sound};
 use crate::object::{Seqcount, SeqcountWith};
 use crate::raw::Slot;
 use resv_core::{
-    Backend, Entry, Fence, Key, LockProof, Room, Signaler, Timeline, TimelineId, Usage, UsageSet,
+    Backend, Budget, Entry, Fence, Key, LockProof, Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +22,7 @@ fn edit<P: Protocol>(
     removes: impl FnMut(Key) -> bool,
     add: &[(&Fence, Usage)],
 ) {
-    let room = Room {
+    let room = Budget {
         adds: add.len(),
         publishes: 1,
     };
@@ -144,8 +144,8 @@ fn b8_outgrown_tables_have_fewer_slots_than_the_current_one() {
         add(&object, job.fence());
     }
     // 4, 8, 16, 32, 64, 128 slots: five tables are outgrown.
-    assert!(Seqcount::default().garbage().peak >= before.live + 5);
-    assert_eq!(object.fold(UsageSet::ALL, 0, |n, _| n + 1), 100);
+    assert!(object.garbage().peak >= before.live + 5);
+    assert_eq!(object.visit(UsageSet::ALL, 0, |n, _| n + 1), 100);
     drop(object);
 }
 
@@ -159,7 +159,7 @@ fn signalled_fences_make_room_before_a_table_grows() {
         job.signal();
     }
     let held = object.object_lock().lock();
-    let entries = object.fold_held(&held, 0, |n, _| n + 1);
+    let entries = object.visit_held(&held, 0, |n, _| n + 1);
     assert_eq!(entries, 0);
     drop(held);
     assert_eq!(object.capacity(), 4);
@@ -179,7 +179,7 @@ fn removed_fences_go_at_once() {
         let mut held = object.object_lock().lock();
         edit(&object, &mut held, |key| !keep.contains(&key.seqno), &[]);
         drop(held);
-        let mut left = object.fold(UsageSet::ALL, Vec::new(), |mut left, key| {
+        let mut left = object.visit(UsageSet::ALL, Vec::new(), |mut left, key| {
             left.push(key.seqno);
             left
         });
@@ -235,7 +235,7 @@ fn h_02_no_reader_ever_sees_the_pair_torn() {
                     reads += 1;
                     let something = match (reader + reads) % 3 {
                         0 => !object.is_idle(UsageSet::ALL),
-                        1 => object.fold(UsageSet::ALL, false, |_, key| {
+                        1 => object.visit(UsageSet::ALL, false, |_, key| {
                             assert!(ours.contains(&key.timeline), "a foreign fence");
                             true
                         }),
@@ -263,7 +263,7 @@ fn h_02_no_reader_ever_sees_the_pair_torn() {
 fn the_proof_of_another_lock_is_refused() {
     let (a, b) = (Seqcount::default(), Seqcount::default());
     let mut held = b.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: 1,
         publishes: 1,
     };
@@ -336,7 +336,7 @@ fn a_visit_shows_what_is_pending_and_asked_for() {
     let mut jobs = jobs.into_iter();
     jobs.by_ref().take(2).for_each(Signaler::signal);
     let seqnos = |usages: &[Usage]| {
-        object.fold(UsageSet::of(usages), Vec::new(), |mut seqnos, key| {
+        object.visit(UsageSet::of(usages), Vec::new(), |mut seqnos, key| {
             seqnos.push((key.seqno, key.usage));
             seqnos
         })
@@ -364,7 +364,7 @@ fn b4_a_staged_entry_can_be_removed_again() {
     let jobs: Vec<Signaler> = (0..5).map(|_| issue(&gfx)).collect();
     add(&object, jobs[0].fence());
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: 4,
         publishes: 1,
     };
@@ -375,7 +375,7 @@ fn b4_a_staged_entry_can_be_removed_again() {
         object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
     }
     object.edit(&mut held, |key| [1, 3, 4].contains(&key.seqno), None);
-    let left = object.fold_held(&held, Vec::new(), |mut left, entry| {
+    let left = object.visit_held(&held, Vec::new(), |mut left, entry| {
         left.push(entry.fence.seqno());
         left
     });
@@ -403,7 +403,7 @@ fn b4_a_table_that_grows_under_staged_edits_keeps_them() {
         fence: job.fence().clone(),
         usage: Usage::Write,
     };
-    let room = Room {
+    let room = Budget {
         adds: 1,
         publishes: 1,
     };
@@ -415,7 +415,7 @@ fn b4_a_table_that_grows_under_staged_edits_keeps_them() {
     // The first and every third after it go, one replaces them.
     object.edit(&mut held, |key| key.seqno % 3 == 1, Some(entry(&jobs[100])));
     for job in &jobs[101..] {
-        let room = Room {
+        let room = Budget {
             adds: 1,
             publishes: 2,
         };
@@ -426,14 +426,14 @@ fn b4_a_table_that_grows_under_staged_edits_keeps_them() {
         seqnos.push(seqno);
         seqnos
     };
-    let mut staged = object.fold_held(&held, Vec::new(), |all, entry| {
+    let mut staged = object.visit_held(&held, Vec::new(), |all, entry| {
         fold(all, entry.fence.seqno())
     });
-    assert_eq!(object.fold(UsageSet::ALL, 0, |n, _| n + 1), 100);
+    assert_eq!(object.visit(UsageSet::ALL, 0, |n, _| n + 1), 100);
     object.publish(&mut held);
     object.unreserve(&mut held);
     drop(held);
-    let mut published = object.fold(UsageSet::ALL, Vec::new(), |all, key| fold(all, key.seqno));
+    let mut published = object.visit(UsageSet::ALL, Vec::new(), |all, key| fold(all, key.seqno));
     let expected: Vec<u64> = (1..=200).filter(|s| *s > 100 || s % 3 != 1).collect();
     staged.sort_unstable();
     published.sort_unstable();
@@ -459,7 +459,7 @@ fn an_edit_published_at_once_is_the_two_steps() {
         let [both, each] = [true, false].map(|both| {
             let object = Seqcount::default();
             let mut held = object.object_lock().lock();
-            let room = Room {
+            let room = Budget {
                 adds: used + 2,
                 publishes: 2,
             };
@@ -483,7 +483,7 @@ fn an_edit_published_at_once_is_the_two_steps() {
             }
             object.unreserve(&mut held);
             drop(held);
-            let mut keys = object.fold(UsageSet::ALL, Vec::new(), |mut keys, key| {
+            let mut keys = object.visit(UsageSet::ALL, Vec::new(), |mut keys, key| {
                 keys.push(key);
                 keys
             });

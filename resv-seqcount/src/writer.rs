@@ -13,7 +13,7 @@
 
 use crate::counter::{Present, Protocol};
 use crate::raw::{Content, Slot, Table};
-use resv_core::{Entry, Fence, Key, ReserveError, Room};
+use resv_core::{Budget, Entry, EntryRef, Fence, Key, ReserveError};
 use std::mem::ManuallyDrop;
 
 /// The state of the holder of the object's lock.
@@ -27,7 +27,7 @@ pub(crate) struct Writer {
     /// What the staged edits add, or, if none are staged, fences on their way out. Each owns a
     /// reference. There is memory for as many as the table has slots.
     list: Vec<Content>,
-    room: Option<Room>,
+    room: Option<Budget>,
 }
 
 /// Slots in a word.
@@ -183,7 +183,7 @@ impl Writer {
 
     /// Permits what room was got for.
     #[inline]
-    pub(crate) fn admit(&mut self, room: Room) {
+    pub(crate) fn admit(&mut self, room: Budget) {
         self.room.get_or_insert_default().widen(room);
     }
 
@@ -207,7 +207,7 @@ impl Writer {
         add: Option<Entry>,
     ) {
         let room = self.room.as_mut().expect("an edit needs a reservation");
-        room.use_for_edit(add.is_some());
+        room.spend_on_edit(add.is_some());
         if !self.list.is_empty() {
             self.edit_list(&mut removes);
         }
@@ -300,7 +300,7 @@ impl Writer {
                 if !self.is_staged && self.list.is_empty() && used.len() <= WORD =>
             {
                 let room = self.room.as_mut().expect("an edit needs a reservation");
-                room.use_for_edit(true);
+                room.spend_on_edit(true);
                 let (goes, mut leaves) = edit_word(0, Present::default(), used, &mut removes);
                 leaves.insert(usage);
                 let content = (fence.into_cell(), usage);
@@ -391,7 +391,7 @@ impl Writer {
         &self,
         table: Option<Table<'_>>,
         init: A,
-        mut f: impl FnMut(A, &Entry) -> A,
+        mut f: impl FnMut(A, EntryRef<'_>) -> A,
     ) -> A {
         let used = table.map_or(&[][..], Table::used_held);
         let stay = used
@@ -406,8 +406,8 @@ impl Writer {
         pending.fold(init, |acc, (cell, usage)| {
             // The slot, or the list, owns a reference as long as the lock is held, which is borrowed
             // here; it is neither taken over nor dropped.
-            let fence = Fence::from_cell(cell);
-            f(acc, &ManuallyDrop::new(Entry { fence, usage }))
+            let fence = &ManuallyDrop::new(Fence::from_cell(cell));
+            f(acc, EntryRef { fence, usage })
         })
     }
 }

@@ -2,13 +2,13 @@
 #![cfg(not(any(loom, shuttle)))]
 
 use resv_core::fence::pool_stats;
-use resv_core::{Backend, Entry, Garbage, LockProof, Room, Signaler, Timeline, Usage};
+use resv_core::{Backend, Budget, Entry, Garbage, LockProof, Signaler, Timeline, Usage};
 use resv_seqcount::Seqcount;
 
 fn stage(object: &Seqcount, held: &mut LockProof<'_>, job: &Signaler) {
     let (adds, publishes) = (1, 1);
     object
-        .reserve(held, Room { adds, publishes })
+        .reserve(held, Budget { adds, publishes })
         .expect("memory");
     let (fence, usage) = (job.fence().clone(), Usage::Read);
     object.edit(held, |_| false, Some(Entry { fence, usage }));

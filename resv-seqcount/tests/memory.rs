@@ -5,11 +5,11 @@
 mod common;
 
 use common::{balance, failing};
-use resv_core::{Backend, Entry, Room, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Budget, Entry, Signaler, Timeline, Usage, UsageSet};
 use resv_seqcount::Seqcount;
 
-fn room(adds: usize) -> Room {
-    Room { adds, publishes: 1 }
+fn room(adds: usize) -> Budget {
+    Budget { adds, publishes: 1 }
 }
 
 fn jobs(count: usize) -> Vec<Signaler> {
@@ -64,7 +64,7 @@ fn b3_every_allocation_of_a_reservation_may_fail() {
             } else {
                 result.expect("no allocation failed");
             }
-            let count = object.fold(UsageSet::ALL, 0, |n, _| n + 1);
+            let count = object.visit(UsageSet::ALL, 0, |n, _| n + 1);
             assert_eq!(count, published);
             object.reserve(&mut held, room(200)).expect("memory");
         }
@@ -79,7 +79,7 @@ fn a_visit_allocates_nothing() {
     for count in [1, 4, 64] {
         let object = Seqcount::default();
         add(&object, &jobs[..count]);
-        let visit = || object.fold(UsageSet::ALL, 0, |n, _| n + 1);
+        let visit = || object.visit(UsageSet::ALL, 0, |n, _| n + 1);
         assert_eq!(failing(0, visit), (count, false));
         let test = || object.is_idle(UsageSet::of(&[Usage::Read]));
         assert_eq!(failing(0, test), (false, false));

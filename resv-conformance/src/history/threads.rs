@@ -3,9 +3,10 @@
 use super::Plan;
 use super::clocks::Clocks;
 use resv_api::{
-    Access, Backend, Entry, Fence, Key, Resv, Semantics, Signaler, Timeline, TimelineId, Usage,
+    Access, Backend, Entry, EntryRef, Fence, Key, Resv, Semantics, Signaler, Timeline, TimelineId,
+    Usage,
 };
-use resv_core::Room;
+use resv_core::{Budget, EntrySet};
 use std::collections::HashMap;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -265,7 +266,7 @@ impl<S: Semantics, B: Backend + Default> Writer<'_, S, B> {
     fn transact(&mut self, edits: Vec<(Option<TimelineId>, Fence, Usage)>, inside: Vec<Signaler>) {
         let backend = self.object.backend();
         let mut held = backend.object_lock().lock();
-        let room = Room {
+        let room = Budget {
             adds: edits.len(),
             publishes: 1,
         };
@@ -351,7 +352,7 @@ impl<S: Semantics, B: Backend + Default> Reader<'_, S, B> {
             Question::Snapshot => {
                 let snapshot = self.object.backend().snapshot();
                 let snapshot = snapshot.expect("memory for a few entries");
-                Answer::Keys(snapshot.as_ref().iter().map(Entry::key).collect())
+                Answer::Keys(snapshot.iter().map(EntryRef::key).collect())
             }
             Question::Visit(access) => {
                 Answer::Keys(self.object.visit(access, Vec::new(), |mut keys, key| {

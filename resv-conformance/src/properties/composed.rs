@@ -168,7 +168,7 @@ pub fn f_09_an_object_is_idle_with_the_last_leaf<S: Semantics, B: Backend + Defa
 /// order the same leaves, and merging it again changes nothing.
 pub fn f_10_a_merge_of_what_an_object_holds<S: Semantics, B: Backend + Default>() {
     let object = Resv::<S, B>::default();
-    assert!(merge(object.snapshot().iter().map(|e| &e.fence)).is_signaled());
+    assert!(merge(object.snapshot().iter().map(|e| e.fence)).is_signaled());
     let gfx = Timeline::new("gfx");
     let (a, b, c) = (job(&gfx), job(&gfx), lone_job());
     for (job, usage) in [(&a, Usage::Bookkeep), (&b, Usage::Read), (&c, Usage::Read)] {
@@ -264,7 +264,7 @@ fn ask_everything<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, lazy:
     assert_eq!(sorted(&guards[0].entries()).len(), 1);
     drop(guards);
     // An export (section 6.2) is a snapshot made one fence: no wait either.
-    assert_eq!(merge(copy.snapshot().iter().map(|e| &e.fence)), *lazy);
+    assert_eq!(merge(copy.snapshot().iter().map(|e| e.fence)), *lazy);
     assert!(!format!("{object:?}").is_empty());
 }
 

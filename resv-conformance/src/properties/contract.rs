@@ -11,7 +11,7 @@ use crate::support::{
 use resv_api::{
     Access, Backend, Entry, Fence, Resv, Semantics, Timeline, Usage, UsageSet, Visibility,
 };
-use resv_core::{LockProof, Room};
+use resv_core::{Budget, EntryRef, EntrySet, LockProof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -34,7 +34,7 @@ fn transaction<B: Backend + Default>(
     edit: impl FnOnce(&mut LockProof<'_>),
 ) {
     let mut held = object.object_lock().lock();
-    let room = Room { adds, publishes: 1 };
+    let room = Budget { adds, publishes: 1 };
     object.reserve(&mut held, room).expect("memory");
     edit(&mut held);
     object.publish(&mut held);
@@ -72,7 +72,7 @@ pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend + Default>() {
         || jobs.push(exchange()),
         || {
             let snapshot = object.snapshot().expect("memory");
-            let seqnos: Vec<u64> = snapshot.as_ref().iter().map(|e| e.fence.seqno()).collect();
+            let seqnos: Vec<u64> = snapshot.iter().map(|e| e.fence.seqno()).collect();
             pair(&seqnos, "snapshot");
             pair(&seqnos_of(&object), "fold");
         },
@@ -135,7 +135,7 @@ pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend 
         },
         || {
             let snapshot = object.backend().snapshot().expect("memory");
-            let shown = snapshot.as_ref();
+            let shown = &snapshot;
             assert!(shown.iter().all(|e| e.fence.timeline_id() == timeline.id()));
             let seqnos: Vec<u64> = shown.iter().map(|e| e.fence.seqno()).collect();
             std::thread::yield_now();
@@ -215,7 +215,7 @@ pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend + De
     transaction(&object, 1, |held| {
         object.edit(held, |_| false, Some(entry(jobs[1].fence(), Usage::Read)));
     });
-    assert_eq!(object.snapshot().unwrap().as_ref().len(), 1);
+    assert_eq!(object.snapshot().unwrap().len(), 1);
 }
 
 /// B3: the proof must be for the lock of this very object.
@@ -223,7 +223,7 @@ pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend + Defa
     let (object, other) = (B::default(), B::default());
     let wrong = catch_unwind(AssertUnwindSafe(|| {
         let mut held = other.object_lock().lock();
-        let room = Room {
+        let room = Budget {
             adds: 1,
             publishes: 1,
         };
@@ -244,7 +244,7 @@ pub fn b4_edits_become_visible_together<S: Semantics, B: Backend + Default>() {
     });
     let seen = || seqnos_of(&object).iter().sum::<u64>();
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: 3,
         publishes: 1,
     };
@@ -255,11 +255,11 @@ pub fn b4_edits_become_visible_together<S: Semantics, B: Backend + Default>() {
         let new = entry(job.fence(), Usage::Read);
         object.edit(&mut held, |old| i == 2 && old.seqno == 1, Some(new));
         mine += job.fence().seqno() - u64::from(i == 2);
-        let read = object.fold_held(&held, 0, |sum, entry| sum + entry.fence.seqno());
+        let read = object.visit_held(&held, 0, |sum, entry| sum + entry.fence.seqno());
         assert_eq!(read, mine, "the holder reads its own edits");
         assert_eq!(seen(), 1, "nobody else does");
         assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
-        assert_eq!(object.snapshot().unwrap().as_ref().len(), 1);
+        assert_eq!(object.snapshot().unwrap().len(), 1);
     }
     object.publish(&mut held);
     assert_eq!(seen(), 2 + 3 + 4);
@@ -428,17 +428,16 @@ pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend + Default>() {
             add(&object, &lone_job(), Usage::Bookkeep);
         }
         object.lock().copy_from(&Resv::<S, B>::default()).unwrap();
-        assert_eq!(snapshot.as_ref(), cloned.as_ref());
+        assert!(snapshot.iter().eq(cloned.iter()));
         snapshot
     };
-    assert_eq!(
-        snapshot.as_ref(),
-        [entry(old.fence(), S::default().class(Usage::Write))]
-    );
+    let only = entry(old.fence(), S::default().class(Usage::Write));
+    assert!(snapshot.iter().eq([EntryRef::from(&only)]));
     old.signal();
     let strangers: Vec<_> = (0..50).map(|_| lone_job()).collect();
-    assert_eq!(snapshot.as_ref().len(), 1);
-    assert_eq!(snapshot.as_ref()[0].fence.timeline_id(), timeline.id());
+    assert_eq!(snapshot.len(), 1);
+    let shown = snapshot.iter().next().expect("there is one");
+    assert_eq!(shown.fence.timeline_id(), timeline.id());
     assert!(watched.is_alive());
     drop((snapshot, strangers));
     assert_freed::<S, B>(&[watched], "the object and its snapshot are gone");

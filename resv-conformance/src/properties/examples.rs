@@ -11,7 +11,7 @@
 use crate::notation;
 use crate::support::{job, kind};
 use resv_api::{Backend, Resv, Semantics, SemanticsKind, Timeline, Usage};
-use resv_core::{Entry, Room};
+use resv_core::{Budget, Entry};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Plays `sequence` and expects the answers of the semantics that `S` claims to be.
@@ -150,7 +150,7 @@ pub fn e13_a_reservation_ends_with_the_lock<S: Semantics, B: Backend + Default>(
         usage: Usage::Read,
     };
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: 2,
         publishes: 2,
     };

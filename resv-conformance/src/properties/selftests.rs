@@ -91,7 +91,7 @@ pub fn t5_get_fences<S: Semantics, B: Backend + Default>() {
         let snapshot = object.snapshot();
         let shown: Vec<_> = snapshot.iter().collect();
         assert_eq!(shown.len(), 1, "{usage}");
-        assert_eq!(shown[0].fence, *job.fence());
+        assert_eq!(shown[0].fence, job.fence());
         assert_eq!(shown[0].usage, S::default().class(usage));
     }
 }

@@ -12,7 +12,7 @@
 use super::Fault;
 use super::ledger::{Ledger, sorted};
 use resv_api::{Access, Entry, Resv};
-use resv_core::{Backend, Semantics};
+use resv_core::{Backend, EntryRef, Semantics};
 use resv_sync::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -118,7 +118,7 @@ impl<S: Semantics, B: Backend + Default> World<S, B> {
         ledger.compare(&guard.entries()).map_err(fault)?;
         drop(guard);
         let snapshot = object.resv.snapshot();
-        let published: Vec<Entry> = snapshot.iter().cloned().collect();
+        let published: Vec<Entry> = snapshot.iter().map(EntryRef::to_entry).collect();
         ledger
             .compare(&published)
             .map_err(|what| fault(format!("unlocked: {what}")))?;
@@ -126,7 +126,7 @@ impl<S: Semantics, B: Backend + Default> World<S, B> {
             let mut wanted = ledger.pending();
             wanted.retain(|key| S::default().waits_for(access).contains(key.usage));
             let waits = object.resv.waits_for(access);
-            let told = sorted(waits.iter().map(Entry::key));
+            let told = sorted(waits.iter().map(EntryRef::key));
             let visited = object.resv.visit(access, Vec::new(), |mut keys, key| {
                 keys.push(key);
                 keys

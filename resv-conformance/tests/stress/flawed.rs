@@ -1,6 +1,8 @@
 //! A back end that does one thing wrong now and then, as the process is told.
 
-use resv_core::{Backend, Entry, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet};
+use resv_core::{
+    Backend, Budget, Entry, EntryRef, Key, LockProof, ObjectLock, ReserveError, UsageSet,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -98,7 +100,7 @@ impl Backend for Flawed {
         }
     }
 
-    fn reserve(&self, _: &mut LockProof<'_>, _: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, _: &mut LockProof<'_>, _: Budget) -> Result<(), ReserveError> {
         Ok(())
     }
 
@@ -134,15 +136,15 @@ impl Backend for Flawed {
 
     fn unreserve(&self, _: &mut LockProof<'_>) {}
 
-    fn fold_held<A>(&self, _: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
-        self.pending().iter().fold(init, f)
+    fn visit_held<A>(&self, _: &LockProof<'_>, init: A, f: impl FnMut(A, EntryRef<'_>) -> A) -> A {
+        self.pending().iter().map(EntryRef::from).fold(init, f)
     }
 
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
         Ok(self.pending())
     }
 
-    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
+    fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         let pending = self.pending();
         let wanted = pending.iter().filter(|entry| usages.contains(entry.usage));
         wanted.map(Entry::key).fold(init, f)

@@ -97,7 +97,7 @@ impl Fault for LookingEnables {
 
     fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
         self.is_idle(object, usages);
-        object.fold(usages, (), |(), key| show(key));
+        object.visit(usages, (), |(), key| show(key));
     }
 }
 

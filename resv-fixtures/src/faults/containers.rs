@@ -4,7 +4,7 @@
 use crate::fault::{Fault, Gap, ONE, lock, now, readers, writers};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Key, LockProof, Locked, ReserveError, Room, Usage, UsageSet,
+    Backend, Budget, Entry, Key, LockProof, Locked, ReserveError, Usage, UsageSet,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -246,12 +246,12 @@ impl Fault for PrunesPending {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)?;
         let pending = now(object).len();
         if pending < self.added.load(Ordering::Relaxed) {
-            let widened = Room {
+            let widened = Budget {
                 publishes: room.publishes.saturating_add(1),
                 ..room
             };
@@ -409,7 +409,7 @@ impl Fault for EmptyArrayIsPublished {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         self.edited.store(
             room.adds > 0 && self.edited.load(Ordering::Relaxed),
@@ -518,10 +518,10 @@ impl Fault for SetPublishesAtOnce {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(room.adds);
-        object.reserve(held, Room { publishes, ..room })
+        object.reserve(held, Budget { publishes, ..room })
     }
 
     fn edit(
@@ -558,9 +558,9 @@ impl Fault for ReserveForgetsStaged {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
-        let widened = Room {
+        let widened = Budget {
             publishes: room.publishes.saturating_add(1),
             ..room
         };

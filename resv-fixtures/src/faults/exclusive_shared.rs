@@ -3,7 +3,7 @@
 use crate::fault::{Fault, Gap, now, readers, writers};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Room, Usage, UsageSet,
+    Backend, Budget, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -257,7 +257,7 @@ impl Fault for SharedHideTheExclusive {
 
     fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
         if !object.is_idle(self.seen(usages)) {
-            object.fold(usages, (), |(), key| show(key));
+            object.visit(usages, (), |(), key| show(key));
         }
     }
 
@@ -291,7 +291,7 @@ impl Fault for FailureLeaksTheExclusive {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let first = now(object).into_iter().next();
         object

@@ -142,7 +142,7 @@ impl Fault for ReadersWaitForTheHolder {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: resv_core::Room,
+        room: resv_core::Budget,
     ) -> Result<(), ReserveError> {
         *lock(&self.holder) = Some(std::thread::current().id());
         object.reserve(held, room)

@@ -4,7 +4,7 @@
 use crate::fault::{Fault, ONE, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Key, LockProof, Locked, ObjectLock, ReserveError, Room, UsageLevels,
+    Backend, Budget, Entry, Key, LockProof, Locked, ObjectLock, ReserveError, UsageLevels,
     WritersReadersOthers,
 };
 use std::cell::Cell;
@@ -124,7 +124,7 @@ impl Fault for ReservingEndsLocking {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         held.done();
         object.reserve(held, room)
@@ -170,7 +170,7 @@ impl<const IN_A_PANIC: bool> Fault for GivingUpTakesAnEntry<IN_A_PANIC> {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         self.reservations.fetch_add(1, Ordering::Relaxed);
         object.reserve(held, room)

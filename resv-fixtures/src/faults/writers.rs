@@ -3,7 +3,7 @@
 use crate::fault::{Fault, ONE, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Garbage, Key, LockProof, Locked, ReserveError, Room, UsageLevels,
+    Backend, Budget, Entry, Garbage, Key, LockProof, Locked, ReserveError, UsageLevels,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -107,7 +107,7 @@ impl Fault for FailureEmpties {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let reserved = object.reserve(held, room);
         if reserved.is_err() {
@@ -127,14 +127,14 @@ impl Fault for PromisesAnything {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let adds = if room.adds > usize::MAX / 4 {
             1
         } else {
             room.adds
         };
-        object.reserve(held, Room { adds, ..room })
+        object.reserve(held, Budget { adds, ..room })
     }
 }
 
@@ -164,7 +164,7 @@ impl Fault for AnyLockWillDo {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         if held.is_for(object.object_lock()) {
             object.reserve(held, room)
@@ -183,10 +183,10 @@ impl Fault for PublishesEarly {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(room.adds).saturating_add(1);
-        object.reserve(held, Room { publishes, ..room })
+        object.reserve(held, Budget { publishes, ..room })
     }
 
     fn edit(
@@ -216,7 +216,7 @@ impl Fault for PanicPublishesNothing {
 /// B4.
 #[derive(Default)]
 pub struct SlotsOutliveTheLock {
-    kept: Mutex<Option<Room>>,
+    kept: Mutex<Option<Budget>>,
 }
 
 impl Fault for SlotsOutliveTheLock {
@@ -224,7 +224,7 @@ impl Fault for SlotsOutliveTheLock {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)?;
         *lock(&self.kept) = Some(room);
@@ -284,10 +284,10 @@ impl Fault for LosesOnGrowth {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(1);
-        object.reserve(held, Room { publishes, ..room })?;
+        object.reserve(held, Budget { publishes, ..room })?;
         let count = now(object).len();
         if count >= 4 && count.is_power_of_two() {
             let mut first = true;

@@ -49,7 +49,7 @@ fn issue(timeline: &Timeline) -> Signaler {
 
 fn set<C: PublishedCell>(object: &Counted<C>, fences: &[Fence]) {
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: fences.len(),
         publishes: 1,
     };
@@ -64,7 +64,7 @@ fn set<C: PublishedCell>(object: &Counted<C>, fences: &[Fence]) {
 }
 
 fn seqnos<C: PublishedCell>(object: &Counted<C>) -> Vec<u64> {
-    object.fold(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+    object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
         seqnos.push(key.seqno);
         seqnos
     })

@@ -5,7 +5,7 @@ use crate::marks::Marks;
 use crate::raw::stable::{ArrayCell, ArrayRef, Head, Keys, Life, Object, Protocol};
 use crate::snapshot::{Snapshot, pending_in};
 use resv_core::{
-    Backend, Counters, Entry, Key, LockProof, ObjectLock, ReserveError, Room, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Key, LockProof, ObjectLock, ReserveError, UsageSet,
 };
 use resv_sync::hint::spin_loop;
 use std::marker::PhantomData;
@@ -129,7 +129,7 @@ impl<P: Protocol> StableObject<P> {
         }
     }
 
-    /// [`fold`](Backend::fold) where the marks do not say that there is nothing to show.
+    /// [`visit`](Backend::visit) where the marks do not say that there is nothing to show.
     #[inline(never)]
     fn fold_unmarked<A>(
         &self,
@@ -151,7 +151,7 @@ impl<P: Protocol> StableObject<P> {
         init
     }
 
-    /// [`fold`](Backend::fold) with a reference, for arrays that are not small.
+    /// [`visit`](Backend::visit) with a reference, for arrays that are not small.
     #[inline(never)]
     fn fold_owned<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
         loop {
@@ -219,7 +219,7 @@ impl<P: Protocol> Backend for StableObject<P> {
     }
 
     #[inline]
-    fn reserve(&self, held: &mut LockProof<'_>, room: Room) -> Result<(), ReserveError> {
+    fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
         writer::reserve(self.raw.holder(held), room)
     }
 
@@ -246,12 +246,19 @@ impl<P: Protocol> Backend for StableObject<P> {
         writer::unreserve(self.raw.holder(held));
     }
 
-    fn fold_held<A>(&self, held: &LockProof<'_>, init: A, f: impl FnMut(A, &Entry) -> A) -> A {
+    fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
         let entries = match self.raw.spares(held).staged() {
             Some(staged) => staged,
             None => self.raw.current(held),
         };
-        pending_in(entries, UsageSet::ALL).fold(init, f)
+        pending_in(entries, UsageSet::ALL)
+            .map(EntryRef::from)
+            .fold(init, f)
     }
 
     #[inline]
@@ -260,7 +267,7 @@ impl<P: Protocol> Backend for StableObject<P> {
     }
 
     #[inline]
-    fn fold<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
+    fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         let head = self.raw.head();
         if head.marks(usages) {
             return init;

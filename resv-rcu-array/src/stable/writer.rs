@@ -6,12 +6,12 @@
 //! not go to the pool.
 
 use crate::raw::stable::{Builder, Holder, Object, Protocol, Role, Spares};
-use resv_core::{Entry, Key, LockProof, ReserveError, Room};
+use resv_core::{Budget, Entry, Key, LockProof, ReserveError};
 
 /// Gets room so that `room.adds` entries can be added and `room.publishes` publishes made. Changes
 /// nothing when it fails.
 #[inline]
-pub(super) fn reserve(holder: Holder<'_>, room: Room) -> Result<(), ReserveError> {
+pub(super) fn reserve(holder: Holder<'_>, room: Budget) -> Result<(), ReserveError> {
     // The common case: one publish of a small edit, and the memory of the array before last.
     if room.publishes == 1
         && let Some(first) = holder.spares.first_mut()
@@ -29,7 +29,7 @@ pub(super) fn reserve(holder: Holder<'_>, room: Room) -> Result<(), ReserveError
 
 /// The same, whatever there is and is wanted.
 #[inline(never)]
-fn reserve_more(holder: Holder<'_>, room: Room) -> Result<(), ReserveError> {
+fn reserve_more(holder: Holder<'_>, room: Budget) -> Result<(), ReserveError> {
     let Holder {
         current,
         spares,

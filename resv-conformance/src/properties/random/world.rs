@@ -4,7 +4,7 @@ use super::script::{OBJECTS, Step, TIMELINES};
 use crate::model::{At, Item, Model, Rules};
 use crate::support::{at_of, visited};
 use resv_api::{
-    Access, Backend, Entry, Fence, FenceError, Key, Resv, Semantics, Signaler, Timeline, Usage,
+    Access, Backend, EntryRef, Fence, FenceError, Key, Resv, Semantics, Signaler, Timeline, Usage,
     Visibility,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,8 +108,11 @@ impl<S: Semantics, B: Backend + Default> World<S, B> {
         Ok(())
     }
 
-    pub(super) fn items<'e>(&self, entries: impl Iterator<Item = &'e Entry>) -> Vec<Item> {
-        self.items_of(entries.map(Entry::key))
+    pub(super) fn items<'e>(
+        &self,
+        entries: impl Iterator<Item = impl Into<EntryRef<'e>>>,
+    ) -> Vec<Item> {
+        self.items_of(entries.map(|entry| entry.into().key()))
     }
 
     fn items_of(&self, keys: impl IntoIterator<Item = Key>) -> Vec<Item> {

@@ -4,7 +4,7 @@ use super::{held_by, lose_first};
 use crate::fault::{Fault, ONE, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, Key, LockProof, Locked, ReserveError, Room, Usage, UsageLevels, UsageSet,
+    Backend, Budget, Entry, Key, LockProof, Locked, ReserveError, Usage, UsageLevels, UsageSet,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -128,7 +128,7 @@ impl Fault for ReservingNothingUndoes {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         object.reserve(held, room)?;
         let published = now(object);
@@ -213,7 +213,7 @@ impl Fault for NestedVisitHangs {
         let me = Some(std::thread::current().id());
         let before = std::mem::replace(&mut *lock(&self.visitor), me);
         assert_ne!(before, me, "this thread waits for itself");
-        object.fold(usages, (), |(), key| show(key));
+        object.visit(usages, (), |(), key| show(key));
         *lock(&self.visitor) = None;
     }
 }
@@ -248,7 +248,7 @@ impl Fault for LosesTheTwoHundredth {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         if now(object).len() == 199 {
             lose_first(object, held, room)?;
@@ -268,7 +268,7 @@ impl Fault for OtherThreadLosesAnEntry {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         let me = Some(std::thread::current().id());
         let before = std::mem::replace(&mut *lock(&self.editor), me);

@@ -4,7 +4,7 @@ use super::{held_by, lose_first};
 use crate::fault::{Fault, ONE, held_entries, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
-    Backend, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Room, Usage,
+    Backend, Budget, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Usage,
     UsageLevels, UsageSet, WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -96,7 +96,7 @@ impl Fault for BusyOnceLocked {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         self.reserved.store(true, Ordering::Relaxed);
         self.is_busy.store(false, Ordering::Relaxed);
@@ -193,7 +193,7 @@ impl Fault for LosesInLargeReservations {
         &self,
         object: &Locked,
         held: &mut LockProof<'_>,
-        room: Room,
+        room: Budget,
     ) -> Result<(), ReserveError> {
         if (64..1000).contains(&room.adds) && now(object).len() >= 64 {
             lose_first(object, held, room)?;

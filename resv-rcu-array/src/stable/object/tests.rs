@@ -14,7 +14,7 @@ fn issue(timeline: &Timeline) -> Signaler {
 /// Replaces everything in the object.
 fn set(object: &Object, entries: &[(&Signaler, Usage)]) {
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: entries.len(),
         publishes: 1,
     };
@@ -225,7 +225,7 @@ fn the_memory_of_the_array_before_is_kept_for_the_next() {
     drop(snapshot);
     // Of many that were reserved, one is kept.
     let mut held = object.object_lock().lock();
-    let room = Room {
+    let room = Budget {
         adds: 1,
         publishes: 5,
     };
@@ -243,7 +243,7 @@ fn b3_a_reservation_gets_what_is_missing_and_no_more() {
     let mut held = object.object_lock().lock();
     let reserve = |held: &mut LockProof<'_>, adds, publishes| {
         object
-            .reserve(held, Room { adds, publishes })
+            .reserve(held, Budget { adds, publishes })
             .expect("memory");
         let spares = object.raw.spares(held);
         let staged = spares
