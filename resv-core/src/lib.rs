@@ -76,8 +76,8 @@ pub mod usage;
 pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, ReserveError};
 pub use entry::{Entry, EntryRef, Key};
 pub use fence::{
-    AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, SeqnoError, Signaler, Timeline,
-    TimelineId, Waited,
+    AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, Owner, SeqnoError, Signaler, Tag,
+    Timeline, TimelineId, Waited,
 };
 pub use lock::{LockProof, ObjectLock};
 pub use locked::Locked;

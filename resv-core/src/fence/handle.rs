@@ -4,6 +4,7 @@ use super::cell::FenceCell;
 use super::extra::Extra;
 use super::pool;
 use super::status::FenceStatus;
+use super::tag::Tag;
 use super::timeline::{Line, TimelineId};
 use super::trace;
 use resv_sync::callbacks::Notify;
@@ -93,6 +94,12 @@ impl Fence {
     pub fn timeline_name(&self) -> Arc<str> {
         let cold = self.cell.cold().lock();
         Arc::clone(cold.line().name())
+    }
+
+    /// The tag of the timeline. A composed fence has none of its own: ask its
+    /// [leaves](Fence::leaves). Takes a short lock.
+    pub fn tag(&self) -> Tag {
+        self.cell.cold().lock().line().tag()
     }
 
     /// Whether the fence has signalled, with success or an error: one acquire load.

@@ -73,6 +73,9 @@ mod point;
 mod pool;
 mod settle;
 mod status;
+mod tag;
+#[cfg(all(test, not(loom)))]
+mod tag_tests;
 mod timeline;
 pub mod trace;
 mod wait;
@@ -81,6 +84,7 @@ pub use compose::{Leaves, merge, unwrap};
 pub use handle::{AlreadySignaled, CallbackId, Fence};
 pub use pool::{PoolStats, pool_stats, registrations};
 pub use status::{FenceError, FenceStatus, Waited};
+pub use tag::{Owner, Tag};
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
 
 #[cfg(all(test, not(loom)))]

@@ -189,7 +189,7 @@ impl Timeline {
             return Fence::signaled();
         }
         // Made before the lock is taken, so that no signaller waits for the allocator.
-        let own = Line::new(&format!("{}@{seqno}", self.name()));
+        let own = Line::tagged(&format!("{}@{seqno}", self.name()), self.tag());
         let point = Signaler::new(&own, 1, None);
         checks::pointed(own.id(), self, seqno);
         self.reach()

@@ -4,6 +4,7 @@ use super::extra::Extra;
 use super::handle::Fence;
 use super::point::Reach;
 use super::status::FenceError;
+use super::tag::Tag;
 use super::trace;
 use crate::checks;
 use std::fmt;
@@ -55,15 +56,21 @@ impl Drop for Issuer {
 pub(super) struct Line {
     id: TimelineId,
     name: Arc<str>,
+    tag: Tag,
     reach: &'static Reach,
 }
 
 impl Line {
     pub(super) fn new(name: &str) -> Arc<Line> {
+        Self::tagged(name, Tag::default())
+    }
+
+    pub(super) fn tagged(name: &str, tag: Tag) -> Arc<Line> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Arc::new(Line {
             id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
             name: name.into(),
+            tag,
             reach: Reach::take(),
         })
     }
@@ -74,6 +81,10 @@ impl Line {
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(super) fn tag(&self) -> Tag {
+        self.tag
     }
 
     /// How far the timeline has come, and who waits for it to come further.
@@ -94,9 +105,14 @@ impl Timeline {
 
     /// A new timeline. The name is for people; the identity is [`id`](Timeline::id).
     pub fn new(name: &str) -> Timeline {
+        Self::tagged(name, Tag::default())
+    }
+
+    /// A new timeline whose fences carry `tag`: on whose behalf their jobs run, and on which device.
+    pub fn tagged(name: &str, tag: Tag) -> Timeline {
         Timeline {
             issuer: Arc::new(Issuer {
-                line: Line::new(name),
+                line: Line::tagged(name, tag),
                 last: AtomicU64::new(0),
             }),
         }
@@ -110,6 +126,11 @@ impl Timeline {
     /// The name.
     pub fn name(&self) -> &str {
         &self.line().name
+    }
+
+    /// The tag; the default one of a timeline that was made without.
+    pub fn tag(&self) -> Tag {
+        self.line().tag
     }
 
     /// The greatest seqno issued so far; 0 if none.
