@@ -246,6 +246,8 @@ fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<usize> {
             break;
         }
     }
+    // Inside a callback: what is to signal these fences may be what comes after it.
+    resv_core::fence::run_before_sleep();
     event.wait(deadline)
 }
 

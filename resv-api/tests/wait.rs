@@ -288,3 +288,18 @@ fn adders_are_not_delayed_by_a_waiter() {
         first.signal();
     });
 }
+
+/// The thread runs a callback at a time, so a wait in one must run what comes after it first.
+#[test]
+fn a_wait_inside_a_callback_ends_by_what_that_callback_brought_about() {
+    let (first, second, last) = (job("a"), job("b"), job("c"));
+    let waits_for = last.fence().clone();
+    let signals_last = second.fence().on_signal(move |_| last.signal());
+    assert!(signals_last.is_ok());
+    let waits = first.fence().on_signal(move |_| {
+        second.signal();
+        assert_eq!(wait_all(&[waits_for], WATCHDOG), Waited::Signaled);
+    });
+    assert!(waits.is_ok());
+    first.signal();
+}

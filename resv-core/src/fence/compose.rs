@@ -28,10 +28,10 @@
 //! has signalled, keeps the latest fence of each timeline, which stands for the earlier ones, and
 //! composes only if more than one is left. Merging what was merged changes nothing (F-10).
 
+use super::completion::spread;
 use super::extra::{Composition, Extra, Mode, Watcher};
 use super::handle::Fence;
 use super::pool;
-use super::settle::spread;
 use super::status::{FenceError, FenceStatus};
 use super::timeline::Line;
 use super::trace;
@@ -189,9 +189,9 @@ fn watch_all(parent: &Fence, children: &[Fence]) {
     let own = Watcher::new(parent.cell(), parent.timeline_id());
     for child in children {
         if let Err(status) = child.watch(own)
-            && let Some(settled) = parent.clone().child_signaled(status)
+            && let Some(completion) = parent.clone().child_signaled(status)
         {
-            spread(settled);
+            spread(completion);
         }
         if parent.is_signaled() {
             break;

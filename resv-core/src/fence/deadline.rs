@@ -4,6 +4,7 @@
 //! it: a deadline that passes changes no fence.
 
 use super::handle::Fence;
+use super::task::{self, Task};
 use super::timeline::Signaler;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,7 +36,7 @@ impl Fence {
                 extra.on_deadline.clone()
             };
             if let Some(hook) = hook {
-                hook(deadline);
+                task::run(Task::Deadline(hook, deadline));
             }
         }
     }
@@ -67,7 +68,8 @@ impl Signaler {
 
     /// Has `hook` called with every deadline that is sooner than all before it, on the thread that
     /// sets it and with no lock held; at once, if there is a deadline already. Takes the place of an
-    /// earlier hook. Two threads that set deadlines may call it at the same time, in any order.
+    /// earlier hook. Two threads that set deadlines may call it at the same time, in any order. Inside a
+    /// callback or another hook it is called when that has returned.
     pub fn on_deadline(&self, hook: impl Fn(Instant) + Send + Sync + 'static) {
         let hook: super::extra::DeadlineHook = Arc::new(hook);
         let (deadline, _earlier) = {
@@ -79,7 +81,7 @@ impl Signaler {
             (extra.deadline, extra.on_deadline.replace(Arc::clone(&hook)))
         };
         if let Some(deadline) = deadline {
-            hook(deadline);
+            task::run(Task::Deadline(hook, deadline));
         }
     }
 }

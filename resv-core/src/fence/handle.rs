@@ -5,6 +5,7 @@ use super::extra::Extra;
 use super::pool;
 use super::status::FenceStatus;
 use super::tag::Tag;
+use super::task::{self, Task};
 use super::timeline::{Line, TimelineId};
 use super::trace;
 use resv_sync::callbacks::Notify;
@@ -136,11 +137,17 @@ impl Fence {
     /// lock.
     ///
     /// The callback may do anything, including signalling other fences, dropping the last handle of
-    /// this one, or editing an object. A callback that panics does not keep the others from
-    /// running; its panic goes on in the signaller afterwards.
+    /// this one, or editing an object. A fence that it signals has signalled when `signal` returns, but
+    /// its callbacks run after this one has returned, in the order in which the fences signalled: callbacks
+    /// never run inside each other, so a chain of them may have any length. A wait of this library inside
+    /// a callback runs them first ([`run_before_sleep`](super::run_before_sleep)).
+    ///
+    /// A callback that panics does not keep the others from running, of this fence or of those that it
+    /// signals. The first panic goes on in the `signal` that is at the bottom of the stack afterwards;
+    /// later ones are dropped.
     ///
     /// This is where a wait starts: a [lazy](super::Timeline::issue_lazy) fence is asked for its work,
-    /// after the callback has been registered and with no lock held.
+    /// after the callback has been registered and with no lock held; inside a callback, after it.
     ///
     /// # Errors
     ///
@@ -178,7 +185,7 @@ impl Fence {
                 extra.is_some_and(|extra| extra.on_registered(self))
             };
             if start {
-                self.start();
+                task::run(Task::Start(self.clone()));
             }
         }
         Ok(CallbackId(id))

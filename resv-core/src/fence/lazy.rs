@@ -8,16 +8,18 @@
 
 use super::extra::Extra;
 use super::handle::Fence;
-use super::settle::Panics;
+use super::run_queue::Panics;
 use super::timeline::{SeqnoError, Signaler, Timeline};
 use super::trace;
 
 impl Timeline {
     /// Issues the next fence, as [`issue`](Timeline::issue) does, with a hook that asks for its work.
     ///
-    /// The hook is called at most once, by the first who starts to wait for the fence or for one
-    /// composed of it, on that thread, with no lock of this library held. It may signal the fence
-    /// itself, through a [`Signaler`] that it shares with the issuer. It is dropped uncalled if the
+    /// The hook is called at most once, on the thread that is the first to wait for the fence or for one
+    /// composed of it, with no lock of this library held. It may signal the fence
+    /// itself, through a [`Signaler`] that it shares with the issuer, and it may wait for other lazy
+    /// fences: if that is done with a callback, their hooks are called when this one has returned, so
+    /// hooks that ask each other need no stack. It is dropped uncalled if the
     /// fence signals first. A hook that panics does so in the waiter, whose callback stays
     /// registered.
     ///
@@ -56,12 +58,12 @@ impl Timeline {
 }
 
 impl Fence {
-    /// Somebody has started to wait: calls the hooks of this fence and of what it is composed of.
+    /// Somebody has started to wait: calls the hooks of this fence and of what it is composed of, all of
+    /// them whatever panics.
     ///
     /// A list, not a recursion. Children whose parent has signalled meanwhile are left alone: one
     /// child of an `any` is enough.
-    pub(super) fn start(&self) {
-        let mut panics = Panics::default();
+    pub(super) fn start_now(&self, panics: &mut Panics) {
         let mut todo = vec![(self.clone(), None::<Fence>)];
         while let Some((fence, parent)) = todo.pop() {
             if fence.is_signaled() || parent.is_some_and(|parent| parent.is_signaled()) {
@@ -82,6 +84,5 @@ impl Fence {
                 panics.catch(hook);
             }
         }
-        panics.resume();
     }
 }

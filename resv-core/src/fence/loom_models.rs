@@ -2,9 +2,9 @@
 //! code, each with a variant that loom must reject. `scripts/loom` runs them.
 
 use super::cell::FenceCell;
+use super::completion::spread;
 use super::compose::pending_parent;
 use super::extra::{Composition, Mode, Watcher};
-use super::settle::spread;
 use super::timeline::Line;
 use super::*;
 use loom::sync::Arc;
@@ -100,8 +100,8 @@ fn f_07_a_revived_cell_is_a_whole_fence() {
 /// Watches `child` without a mark, so without knowing whether its signaller will look.
 fn watch_unmarked(child: &Fence, parent: &Fence) {
     if child.is_signaled() {
-        let settled = parent.clone().child_signaled(child.status());
-        settled.into_iter().for_each(spread);
+        let completion = parent.clone().child_signaled(child.status());
+        completion.into_iter().for_each(spread);
         return;
     }
     let watcher = Watcher::new(parent.cell(), parent.timeline_id());
@@ -164,8 +164,8 @@ fn count_in_two_steps(parent: &Fence) {
         c.pending = pending;
         pending
     });
-    let settled = parent.clone().child_signaled(FenceStatus::Signaled);
-    settled.into_iter().for_each(spread);
+    let completion = parent.clone().child_signaled(FenceStatus::Signaled);
+    completion.into_iter().for_each(spread);
 }
 
 /// Two threads signal the two children of an `all`: its callback runs exactly once, and then both

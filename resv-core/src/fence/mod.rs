@@ -17,6 +17,9 @@
 //! * Callbacks run exactly once, in the order in which they were registered, on the signalling
 //!   thread, with no lock of this library held (F-02). Registering on a signalled fence hands the
 //!   callback back instead of running it.
+//! * Callbacks never run inside each other: those of a fence that a callback signals wait until that
+//!   callback has returned, in the order of the signals. So chains of any length need no stack. The
+//!   state changes at once.
 //! * [`Fence::is_signaled`] is one acquire load. Waiting takes no object's lock.
 //! * Fences of one timeline must signal in the order of their seqnos. Everything that lets a later
 //!   fence stand for an earlier one rests on it. It is the signaller's duty; a signaller that breaks
@@ -64,6 +67,7 @@
 //! ```
 
 pub mod cell;
+mod completion;
 mod compose;
 mod deadline;
 mod extra;
@@ -71,11 +75,12 @@ mod handle;
 mod lazy;
 mod point;
 mod pool;
-mod settle;
+mod run_queue;
 mod status;
 mod tag;
 #[cfg(all(test, not(loom)))]
 mod tag_tests;
+mod task;
 mod timeline;
 pub mod trace;
 mod wait;
@@ -85,8 +90,11 @@ pub use handle::{AlreadySignaled, CallbackId, Fence};
 pub use pool::{PoolStats, pool_stats, registrations};
 pub use status::{FenceError, FenceStatus, Waited};
 pub use tag::{Owner, Tag};
+pub use task::run_before_sleep;
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
 
+#[cfg(all(test, not(loom)))]
+mod chain_tests;
 #[cfg(all(test, not(loom)))]
 mod compose_tests;
 #[cfg(all(test, loom))]

@@ -100,7 +100,9 @@ pub fn undisturbed(emit: impl FnOnce()) {
         return;
     }
     // The panic hook has told of it; there is nobody here who could do more.
-    let _panic = catch_unwind(AssertUnwindSafe(emit));
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(emit)) {
+        super::run_queue::discard(panic);
+    }
     IN_SUBSCRIBER.set(false);
 }
 

@@ -10,6 +10,7 @@
 
 use super::handle::Fence;
 use super::status::{FenceStatus, Waited};
+use super::task;
 use super::trace;
 use crate::checks;
 use resv_sync::thread::{current, park_until};
@@ -48,6 +49,8 @@ impl Fence {
         let _traced = trace::wait(self);
         let thread = current();
         if let Ok(callback) = self.on_signal(move |_| thread.unpark()) {
+            // Inside a callback: what is to signal this fence may be what comes after it.
+            task::run_before_sleep();
             // The fence signals before it calls back, so who has been called back sees it.
             while !self.is_signaled() {
                 if !park_until(deadline) {
