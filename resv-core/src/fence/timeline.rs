@@ -174,7 +174,7 @@ impl Timeline {
         let last = self
             .issuer
             .last
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
                 (last < Self::MAX_SEQNO).then_some(last + 1)
             })
             .map_err(|_| SeqnoError::Exhausted)?;
