@@ -33,7 +33,7 @@
 //!   cell is reused after its last reference was dropped, so after it was removed from every object.
 //!   A reader who reads any of the new values therefore sees that removal in step 3.
 
-use super::extra::Extra;
+use super::extra::{Extra, Mode};
 use super::status::FenceStatus;
 use super::timeline::{Line, TimelineId};
 use super::trace::Asked;
@@ -43,7 +43,11 @@ use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 // Only the owners of a reference read `composed`, and it is written before there is one; `next_callback`
 // makes names. Neither takes part in a protocol.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64 as Counter};
+use std::sync::atomic::{AtomicU8, AtomicU64 as Counter};
+
+const PLAIN: u8 = 0;
+const ALL: u8 = 1;
+const ANY: u8 = 2;
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
 ///
@@ -55,7 +59,8 @@ pub struct FenceCell {
     timeline: AtomicU64,
     seqno: AtomicU64,
     outcome: Callbacks,
-    composed: AtomicBool,
+    /// [`PLAIN`], [`ALL`] or [`ANY`].
+    composed: AtomicU8,
     asked: Asked,
     /// Never reset, so that an id is never valid for a later fence in the same cell.
     next_callback: Counter,
@@ -95,7 +100,7 @@ impl FenceCell {
             timeline: AtomicU64::new(0),
             seqno: AtomicU64::new(0),
             outcome: Callbacks::closed(0),
-            composed: AtomicBool::new(false),
+            composed: AtomicU8::new(PLAIN),
             asked: Asked::default(),
             next_callback: Counter::new(0),
             cold: Mutex::new(Cold::default()),
@@ -110,7 +115,12 @@ impl FenceCell {
         pending: bool,
         extra: Option<Box<Extra>>,
     ) {
-        let composed = extra.as_ref().is_some_and(|e| e.composition.is_some());
+        let composition = extra.as_ref().and_then(|e| e.composition.as_ref());
+        let composed = match composition.map(|c| c.mode) {
+            None => PLAIN,
+            Some(Mode::All) => ALL,
+            Some(Mode::Any) => ANY,
+        };
         // Relaxed: handing over the reference orders it.
         self.composed.store(composed, Ordering::Relaxed);
         self.asked.reset();
@@ -148,7 +158,12 @@ impl FenceCell {
     /// Whether the fence was made of others; for the owner of a reference.
     #[inline]
     pub(super) fn is_composed(&self) -> bool {
-        self.composed.load(Ordering::Relaxed)
+        self.composed.load(Ordering::Relaxed) != PLAIN
+    }
+
+    /// Whether the fence was made of others of which all have to signal; for the owner of a reference.
+    pub(super) fn is_all(&self) -> bool {
+        self.composed.load(Ordering::Relaxed) == ALL
     }
 
     /// Whether somebody has asked for its signal, for [`trace`](super::trace).

@@ -11,6 +11,7 @@
 //!    that its fence completes.
 //! 3. What they owned is dropped: the children of compositions, hooks that were never called.
 
+use super::extra::{Child, Composition, Counted, Watcher};
 use super::handle::Fence;
 use super::point::Reach;
 use super::status::{FenceError, FenceStatus, outcome};
@@ -62,27 +63,62 @@ impl Fence {
         }
     }
 
+    /// Runs `f` on the composition of this composed fence; `None` if it has signalled.
+    pub(super) fn in_composition<R>(&self, f: impl FnOnce(&mut Composition) -> R) -> Option<R> {
+        let mut cold = self.cell().cold().lock();
+        cold.extra.as_mut()?.composition.as_mut().map(f)
+    }
+
+    /// These are the children of this composed fence. If that completes it, it becomes signalled and the
+    /// caller [spreads](spread) it.
+    pub(super) fn make_whole(&self, children: Vec<Child>) -> Option<Completion> {
+        match self.clone().count(|c| c.make_whole(children))? {
+            News::Signaled(completion) => Some(completion),
+            News::WillFail(..) => None,
+        }
+    }
+
     /// One child of this composed fence has signalled, with `status`. If that completes this one,
     /// it becomes signalled and the caller [spreads](spread) it.
-    pub(super) fn child_signaled(self, status: FenceStatus) -> Option<Completion> {
+    pub(super) fn child_signaled(self, status: FenceStatus) -> Option<News> {
+        self.count(|c| c.count(status))
+    }
+
+    /// A child of this composed fence, a composition itself, will signal with `error`.
+    fn child_will_fail(self, error: FenceError) -> Option<News> {
+        self.count(|c| match c.will_fail(error) {
+            true => Counted::WillFail(error),
+            false => Counted::Nothing,
+        })
+    }
+
+    fn count(self, f: impl FnOnce(&mut Composition) -> Counted) -> Option<News> {
         let (callbacks, awaited, extra, error) = {
             let mut cold = self.cell().cold().lock();
             // Nothing there: it has signalled already, as `any` does before its last child.
-            let composition = cold.extra.as_mut()?.composition.as_mut()?;
-            let error = composition.count(status)?;
-            let reach = cold.line().reach();
-            let (callbacks, awaited) = self.close(reach, error);
-            // Under the same lock as the count: no later child finds anything to count.
-            (callbacks, awaited, cold.extra.take(), error)
+            let extra = cold.extra.as_mut()?;
+            match f(extra.composition.as_mut()?) {
+                Counted::Nothing => return None,
+                Counted::WillFail(error) => {
+                    let parents = extra.watchers.iter().copied().collect();
+                    return Some(News::WillFail(error, parents));
+                }
+                Counted::Completes(error) => {
+                    let reach = cold.line().reach();
+                    let (callbacks, awaited) = self.close(reach, error);
+                    // Under the same lock as the count: no later child finds anything to count.
+                    (callbacks, awaited, cold.extra.take(), error)
+                }
+            }
         };
         trace::signaled(&self);
-        Some(Completion {
+        Some(News::Signaled(Completion {
             status: FenceStatus::of(Some(outcome(error))),
             callbacks,
             extra,
             awaited,
             fence: self,
-        })
+        }))
     }
 
     /// Becomes signalled. Returns the callbacks, and the reach if somebody waits for a point of it.
@@ -99,18 +135,32 @@ impl Fence {
     }
 }
 
+/// What happened to a fence, for those that are composed of it.
+pub(super) enum News {
+    /// It has signalled.
+    Signaled(Completion),
+    /// It is pending and will signal with this error: it is an `all` with a leaf that failed. These are
+    /// composed of it.
+    WillFail(FenceError, Vec<Watcher>),
+}
+
 /// Signals everything that `first` completes, and runs the callbacks of all of them.
 pub(super) fn spread(first: Completion) {
-    let mut todo = VecDeque::from([first]);
+    let mut todo = VecDeque::from([News::Signaled(first)]);
     let mut done = Vec::new();
-    while let Some(mut completion) = todo.pop_front() {
+    while let Some(news) = todo.pop_front() {
+        let mut completion = match news {
+            News::Signaled(completion) => completion,
+            News::WillFail(error, parents) => {
+                let parents = parents.into_iter().filter_map(Watcher::upgrade);
+                todo.extend(parents.filter_map(|parent| parent.child_will_fail(error)));
+                continue;
+            }
+        };
         if let Some(extra) = &mut completion.extra {
-            let parents = std::mem::take(&mut extra.watchers);
-            todo.extend(
-                parents
-                    .into_iter()
-                    .filter_map(|parent| parent.upgrade()?.child_signaled(completion.status)),
-            );
+            let watchers = std::mem::take(&mut extra.watchers);
+            let parents = watchers.iter().filter_map(|parent| parent.upgrade());
+            todo.extend(parents.filter_map(|parent| parent.child_signaled(completion.status)));
         }
         for point in completion
             .awaited
@@ -121,16 +171,14 @@ pub(super) fn spread(first: Completion) {
             let (fence, reach) = point.into_parts();
             let next = fence.reached(reach);
             trace::signaled(&next.fence);
-            todo.push_back(next);
+            todo.push_back(News::Signaled(next));
         }
         done.push(completion);
     }
     // `any` leaves children behind that have not signalled.
     for extra in done.iter().rev().filter_map(|c| c.extra.as_ref()) {
         if let Some(composition) = &extra.composition {
-            for child in composition.children.iter().rev() {
-                child.unwatch(composition.own);
-            }
+            composition.children.iter().for_each(Child::unwatch);
         }
     }
     task::run(Task::Completions(done));

@@ -13,14 +13,14 @@
 //!   (stronger than F-09). Watching is not waiting: [lazy](super::Timeline::issue_lazy) children are
 //!   asked for their work only when somebody waits for the composed fence.
 //! * There is no composed fence of nothing (H-13): it would have signalled before anything happened.
-//! * `all` signals with the error of the child that was the first to fail, when all have signalled;
+//! * `all` signals with the error of the leaf that was the first to fail, when all have signalled;
 //!   `any` with what its first child signalled with.
-//! * A child of the same kind is taken apart first, so `all` never has a child that is an `all`
-//!   (H-18). `any` within `all` cannot be taken apart and is a child like any other; nothing here
-//!   recurses, so nesting may have any depth.
+//! * Compositions share what they have in common: an `all` within an `all` is one child, and is gone
+//!   through by [`Fence::leaves`] only. So a chain of n compositions, each of the one before and one more
+//!   fence, takes memory for 2 n children. Nothing here recurses, so nesting may have any depth (H-18).
 //! * The children are let go when the composed fence signals. When it is dropped unsignalled, its
-//!   watchers are taken off them, and nothing of it is left behind. If it has callbacks, it stays
-//!   until they have run.
+//!   watchers are taken off them, each in constant time, and nothing of it is left behind. If it has
+//!   callbacks, it stays until they have run.
 //!
 //! # Merging
 //!
@@ -29,13 +29,13 @@
 //! composes only if more than one is left. Merging what was merged changes nothing (F-10).
 
 use super::completion::spread;
-use super::extra::{Composition, Extra, Mode, Watcher};
+use super::extra::{Child, Composition, Extra, Mode, Watcher};
 use super::handle::Fence;
-use super::pool;
 use super::status::{FenceError, FenceStatus};
-use super::timeline::Line;
-use super::trace;
+use super::timeline::{Line, TimelineId};
+use super::watchers::Place;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 impl Fence {
     /// A fence that signals when all of `fences` have signalled. `None` if there are none.
@@ -72,22 +72,28 @@ impl Fence {
         compose(Mode::Any, fences)
     }
 
-    /// The fences that are to be waited for in place of this one: the children of a pending
-    /// [`all`](Fence::all), in order, some of which may have signalled; of any other fence, an
-    /// [`any`](Fence::any) included, the fence itself.
+    /// The fences that are to be waited for in place of this one: what a pending
+    /// [`all`](Fence::all) was made of, in order, some of which may have signalled; of any other fence, an
+    /// [`any`](Fence::any) included, the fence itself. An `all` within an `all` is gone through in its
+    /// place, the first time that it occurs.
     ///
-    /// Allocates nothing. If the fence signals meanwhile, the rest, signalled too, is left out.
+    /// Allocates only for an `all` within an `all`. What signals meanwhile may be left out.
     pub fn leaves(&self) -> Leaves<'_> {
         Leaves {
             fence: self,
             next: 0,
+            inner: Vec::new(),
+            seen: BTreeSet::new(),
         }
     }
 
     /// The children, and whether one of them is enough; `None` if there are none or it has signalled.
     #[cfg(all(feature = "checks", not(loom)))]
     pub(crate) fn parts(&self) -> Option<(bool, Vec<Fence>)> {
-        self.composition(|c| (c.mode == Mode::Any, c.children.clone()))
+        self.composition(|c| {
+            let children = c.children.iter().map(|child| child.fence.clone());
+            (c.mode == Mode::Any, children.collect())
+        })
     }
 
     /// Runs `f` on the composition of this fence; `None` if there is none or it has signalled.
@@ -99,8 +105,9 @@ impl Fence {
         cold.extra.as_ref()?.composition.as_ref().map(f)
     }
 
-    /// Has this fence count down `parent` when it signals; if it has signalled, says how.
-    fn watch(&self, parent: Watcher) -> Result<(), FenceStatus> {
+    /// Has this fence count for `parent` when it signals; if it has signalled, says how. With the place of
+    /// the watcher comes the error with which this fence will signal, if that is known.
+    fn watch(&self, parent: Watcher) -> Result<(Place, Option<FenceError>), FenceStatus> {
         let mut cold = self.cell().cold().lock();
         // Marked with the lock held: either it has signalled, or the signaller finds the mark, waits
         // for the lock, and finds the watcher.
@@ -108,120 +115,97 @@ impl Fence {
             return Err(self.status());
         }
         let extra = cold.extra.get_or_insert_default();
-        extra.watchers.push(parent);
-        Ok(())
+        let composition = extra.composition.as_ref();
+        let error = composition.and_then(Composition::known_error);
+        Ok((extra.watchers.push(parent), error))
     }
 
-    /// Takes back one [`watch`](Fence::watch) for `parent`, if there is one. Looks from the end:
-    /// parents mostly go in the reverse order of their making.
-    pub(super) fn unwatch(&self, parent: Watcher) {
+    /// Takes back a [`watch`](Fence::watch).
+    pub(super) fn unwatch(&self, place: Place) {
         if self.is_signaled() {
             return;
         }
-        if let Some(extra) = &mut self.cell().cold().lock().extra
-            && let Some(at) = extra.watchers.iter().rposition(|have| *have == parent)
-        {
-            extra.watchers.remove(at);
+        if let Some(extra) = &mut self.cell().cold().lock().extra {
+            extra.watchers.take(place);
         }
     }
 }
 
 fn compose<'a>(mode: Mode, fences: impl IntoIterator<Item = &'a Fence>) -> Option<Fence> {
-    let mut children = Vec::new();
-    let mut error = None;
+    let mut fences = fences.into_iter().peekable();
+    fences.peek()?;
+    let parent = without_children(mode);
+    let own = Watcher::of(&parent);
+    let mut children = Vec::with_capacity(fences.size_hint().0);
     for fence in fences {
-        flatten(mode, fence, &mut children, &mut error);
+        let place = match fence.watch(own) {
+            Ok((place, error)) => {
+                if let Some(error) = error {
+                    parent.in_composition(|c| c.will_fail(error));
+                }
+                Some(place)
+            }
+            Err(status) => {
+                parent.in_composition(|c| c.count(status));
+                None
+            }
+        };
+        children.push(Child {
+            fence: fence.clone(),
+            place,
+        });
     }
-    if children.is_empty() {
-        return None;
+    if let Some(completion) = parent.make_whole(children) {
+        spread(completion);
     }
-    let parent = pending_parent(mode, children.clone(), error);
-    watch_all(&parent, &children);
     Some(parent)
 }
 
-/// Appends `fence`, or its children if it is pending and of the same kind.
-fn flatten(mode: Mode, fence: &Fence, children: &mut Vec<Fence>, error: &mut Option<FenceError>) {
-    let same_kind = fence
-        .composition(|inner| {
-            (inner.mode == mode).then(|| {
-                children.extend_from_slice(&inner.children);
-                *error = error.or(inner.error);
-            })
-        })
-        .flatten();
-    if same_kind.is_none() {
-        children.push(fence.clone());
-    }
-}
-
-/// A composed fence that watches nobody yet.
-pub(super) fn pending_parent(mode: Mode, children: Vec<Fence>, error: Option<FenceError>) -> Fence {
+/// A composed fence that has no children yet, and does not signal before it [has](Fence::make_whole).
+pub(super) fn without_children(mode: Mode) -> Fence {
     let name = match mode {
         Mode::All => "all",
         Mode::Any => "any",
     };
-    let pending = match mode {
-        Mode::All => children.len(),
-        Mode::Any => 1,
-    };
-    let (line, cell) = (Line::new(name), pool::take());
-    let composition = Composition {
-        mode,
-        children,
-        pending,
-        error,
-        started: false,
-        own: Watcher::new(cell, line.id()),
-    };
     let extra = Extra {
-        composition: Some(composition),
+        composition: Some(Composition::new(mode)),
         ..Extra::default()
     };
-    cell.occupy(line, 1, true, Some(Box::new(extra)));
-    let fence = Fence::from_cell(cell);
-    trace::init(&fence);
-    fence
-}
-
-/// Has `parent` watch `children`. It may signal meanwhile, and be signalled by the time of return.
-fn watch_all(parent: &Fence, children: &[Fence]) {
-    let own = Watcher::new(parent.cell(), parent.timeline_id());
-    for child in children {
-        if let Err(status) = child.watch(own)
-            && let Some(completion) = parent.clone().child_signaled(status)
-        {
-            spread(completion);
-        }
-        if parent.is_signaled() {
-            break;
-        }
-    }
-    if parent.is_signaled() {
-        // Whoever completed it may have been here before the last watcher was.
-        for child in children {
-            child.unwatch(own);
-        }
-    }
+    Fence::new(Line::new(name), 1, true, Some(Box::new(extra)))
 }
 
 /// The fences to be waited for in place of one: see [`Fence::leaves`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Leaves<'a> {
     fence: &'a Fence,
+    /// The next child of `fence` to look at.
     next: usize,
+    /// The compositions that the walk is in, below `fence`, and the next child of each.
+    inner: Vec<(Fence, usize)>,
+    /// Those that it has been in.
+    seen: BTreeSet<TimelineId>,
 }
 
 impl Leaves<'_> {
-    /// How many are left at present: at least as many as will come.
+    /// How many are left at present: at least as many as will come. Looks at each.
     pub fn count_left(&self) -> usize {
-        self.look(|children| children.len().saturating_sub(self.next))
-            .unwrap_or(usize::from(self.next == 0))
+        self.clone().count()
     }
 
-    fn look<R>(&self, f: impl FnOnce(&[Fence]) -> R) -> Option<R> {
-        self.fence
-            .composition(|c| (c.mode == Mode::All).then(|| f(&c.children)))
+    /// The next child of the innermost composition. `Some(None)`: there is none. `None`: it has signalled,
+    /// or is none.
+    fn next_child(&mut self) -> Option<Option<Fence>> {
+        let (fence, next) = match self.inner.last_mut() {
+            Some((fence, next)) => (&*fence, next),
+            None => (self.fence, &mut self.next),
+        };
+        let at = *next;
+        *next += 1;
+        fence
+            .composition(|c| {
+                let child = || c.children.get(at).map(|child| child.fence.clone());
+                (c.mode == Mode::All).then(child)
+            })
             .flatten()
     }
 }
@@ -230,22 +214,27 @@ impl Iterator for Leaves<'_> {
     type Item = Fence;
 
     fn next(&mut self) -> Option<Fence> {
-        let at = self.next;
-        let leaf = match self.look(|children| children.get(at).cloned()) {
-            Some(child) => child,
-            None => (at == 0).then(|| self.fence.clone()),
-        };
-        self.next += usize::from(leaf.is_some());
-        leaf
+        loop {
+            match self.next_child() {
+                Some(Some(child)) if !child.cell().is_all() => return Some(child),
+                Some(Some(child)) => {
+                    // One that has signalled has no leaves any more.
+                    if !child.is_signaled() && self.seen.insert(child.timeline_id()) {
+                        self.inner.push((child, 0));
+                    }
+                }
+                Some(None) | None if self.inner.pop().is_some() => {}
+                // A fence that is no composition, or none any more, is its own leaf.
+                None if self.next == 1 => return Some(self.fence.clone()),
+                Some(None) | None => return None,
+            }
+        }
     }
 }
 
-/// The [leaves](Fence::leaves) of `fence`, all as of one instant.
+/// The [leaves](Fence::leaves) of `fence`.
 pub fn unwrap(fence: &Fence) -> Vec<Fence> {
-    let children = fence
-        .composition(|c| (c.mode == Mode::All).then(|| c.children.clone()))
-        .flatten();
-    children.unwrap_or_else(|| vec![fence.clone()])
+    fence.leaves().collect()
 }
 
 /// One fence that has signalled when all of `fences` have: made of the pending leaves among them, of

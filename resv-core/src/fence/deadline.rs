@@ -31,7 +31,8 @@ impl Fence {
                 }
                 extra.deadline = Some(deadline);
                 if let Some(composition) = &extra.composition {
-                    todo.extend(composition.children.iter().rev().cloned());
+                    let children = composition.children.iter().rev();
+                    todo.extend(children.map(|child| child.fence.clone()));
                 }
                 extra.on_deadline.clone()
             };

@@ -15,6 +15,7 @@ use super::cell::FenceCell;
 use super::handle::Fence;
 use super::status::{FenceError, FenceStatus};
 use super::timeline::TimelineId;
+use super::watchers::{Place, Watchers};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ pub(super) type DeadlineHook = Arc<dyn Fn(Instant) + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Extra {
     /// The composed fences that have this one as a child, once for each time they have it.
-    pub(super) watchers: Vec<Watcher>,
+    pub(super) watchers: Watchers<Watcher>,
     /// The children, of a fence that is composed.
     pub(super) composition: Option<Composition>,
     /// The hook of a lazy fence that nobody has waited for yet.
@@ -58,8 +59,8 @@ impl Extra {
     pub(super) fn release_child(&mut self) -> Option<Fence> {
         let composition = self.composition.as_mut()?;
         let child = composition.children.pop()?;
-        child.unwatch(composition.own);
-        Some(child)
+        child.unwatch();
+        Some(child.fence)
     }
 }
 
@@ -73,17 +74,13 @@ pub(super) struct Watcher {
     timeline: TimelineId,
 }
 
-/// The timeline says it all.
-impl PartialEq for Watcher {
-    fn eq(&self, other: &Watcher) -> bool {
-        self.timeline == other.timeline
-    }
-}
-
 impl Watcher {
-    /// The fence that is in `cell` as long as it has `timeline`.
-    pub(super) fn new(cell: &'static FenceCell, timeline: TimelineId) -> Watcher {
-        Watcher { cell, timeline }
+    /// The composed fence `parent`, for as long as it exists.
+    pub(super) fn of(parent: &Fence) -> Watcher {
+        Watcher {
+            cell: parent.cell(),
+            timeline: parent.timeline_id(),
+        }
     }
 
     /// The fence, if it is still there. Never with a lock held: what is in the cell by now may be
@@ -100,28 +97,109 @@ pub(super) enum Mode {
     Any,
 }
 
+/// One child of a composed fence, and where the composition is in the list of those that watch it.
+pub(super) struct Child {
+    pub(super) fence: Fence,
+    /// `None` if it had signalled when it was to be watched.
+    pub(super) place: Option<Place>,
+}
+
+impl Child {
+    /// Takes the composition off the child, if that has not signalled.
+    pub(super) fn unwatch(&self) {
+        if let Some(place) = self.place {
+            self.fence.unwatch(place);
+        }
+    }
+}
+
 /// The children of a composed fence, and what has become of them.
 pub(super) struct Composition {
     pub(super) mode: Mode,
-    /// In the order in which they were given; never of the same mode themselves (H-18).
-    pub(super) children: Vec<Fence>,
-    /// How many children have yet to signal before the fence does.
-    pub(super) pending: usize,
-    /// The error of the child that was the first to fail.
+    /// In the order in which they were given. Empty until the composition is
+    /// [whole](Composition::make_whole).
+    pub(super) children: Vec<Child>,
+    /// How many children have signalled; of an `any` at most one counts.
+    pub(super) signaled: usize,
+    /// How many have to. `None` until the composition is whole: nothing completes it before.
+    needed: Option<usize>,
+    /// The error of the leaf that was the first to fail; of an `any`, of the child that signalled first.
     pub(super) error: Option<FenceError>,
     /// Whether the children have been asked for their work.
     pub(super) started: bool,
-    /// The fence that this is the composition of.
-    pub(super) own: Watcher,
+}
+
+/// What the signal of a child means for a composition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Nothing yet.
+    Nothing,
+    /// It is still pending, and it is news that it will signal with this error.
+    WillFail(FenceError),
+    /// The fence signals now, with this error if any.
+    Completes(Option<FenceError>),
 }
 
 impl Composition {
-    /// A child has signalled. Returns with what error, if any, the fence signals now, if it does.
-    pub(super) fn count(&mut self, status: FenceStatus) -> Option<Option<FenceError>> {
-        if let FenceStatus::Error(error) = status {
-            self.error.get_or_insert(error);
+    /// A composition that has no children yet, and does not signal before it has got them.
+    pub(super) fn new(mode: Mode) -> Composition {
+        Composition {
+            mode,
+            children: Vec::new(),
+            signaled: 0,
+            needed: None,
+            error: None,
+            started: false,
         }
-        self.pending = self.pending.saturating_sub(1);
-        (self.pending == 0).then_some(self.error)
+    }
+
+    /// A child has signalled.
+    pub(super) fn count(&mut self, status: FenceStatus) -> Counted {
+        if self.mode == Mode::Any && self.signaled > 0 {
+            return Counted::Nothing;
+        }
+        self.signaled += 1;
+        let news = match status {
+            FenceStatus::Error(error) if self.error.is_none() => {
+                self.error = Some(error);
+                (self.mode == Mode::All).then_some(error)
+            }
+            _ => None,
+        };
+        self.outcome(news)
+    }
+
+    /// A child that is pending will fail. Returns whether that is news.
+    pub(super) fn will_fail(&mut self, error: FenceError) -> bool {
+        let is_news = self.mode == Mode::All && self.error.is_none();
+        if is_news {
+            self.error = Some(error);
+        }
+        is_news
+    }
+
+    /// These are the children, and each of them is watched or has been counted.
+    pub(super) fn make_whole(&mut self, children: Vec<Child>) -> Counted {
+        self.needed = Some(match self.mode {
+            Mode::All => children.len(),
+            Mode::Any => 1,
+        });
+        self.children = children;
+        self.outcome(None)
+    }
+
+    /// The error with which a pending `all` will signal, as far as that is known.
+    pub(super) fn known_error(&self) -> Option<FenceError> {
+        self.error.filter(|_| self.mode == Mode::All)
+    }
+
+    fn outcome(&self, news: Option<FenceError>) -> Counted {
+        match news {
+            _ if self.needed.is_some_and(|needed| self.signaled >= needed) => {
+                Counted::Completes(self.error)
+            }
+            Some(error) => Counted::WillFail(error),
+            None => Counted::Nothing,
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Fence {
                     && !std::mem::replace(&mut composition.started, true)
                 {
                     let children = composition.children.iter().rev();
-                    todo.extend(children.map(|child| (child.clone(), Some(fence.clone()))));
+                    todo.extend(children.map(|child| (child.fence.clone(), Some(fence.clone()))));
                 }
             }
             if let Some(hook) = hook {

@@ -2,9 +2,9 @@
 //! code, each with a variant that loom must reject. `scripts/loom` runs them.
 
 use super::cell::FenceCell;
-use super::completion::spread;
-use super::compose::pending_parent;
-use super::extra::{Composition, Mode, Watcher};
+use super::completion::{News, spread};
+use super::compose::without_children;
+use super::extra::{Child, Mode, Watcher};
 use super::timeline::Line;
 use super::*;
 use loom::sync::Arc;
@@ -100,14 +100,21 @@ fn f_07_a_revived_cell_is_a_whole_fence() {
 /// Watches `child` without a mark, so without knowing whether its signaller will look.
 fn watch_unmarked(child: &Fence, parent: &Fence) {
     if child.is_signaled() {
-        let completion = parent.clone().child_signaled(child.status());
-        completion.into_iter().for_each(spread);
+        parent.in_composition(|c| c.count(child.status()));
         return;
     }
-    let watcher = Watcher::new(parent.cell(), parent.timeline_id());
     let mut cold = child.cell().cold().lock();
     let extra = cold.extra.get_or_insert_default();
-    extra.watchers.push(watcher);
+    extra.watchers.push(Watcher::of(parent));
+}
+
+/// As children of which it is not known where they are watched.
+fn unwatched(fences: &[Fence]) -> Vec<Child> {
+    let child = |fence: &Fence| Child {
+        fence: fence.clone(),
+        place: None,
+    };
+    fences.iter().map(child).collect()
 }
 
 /// Composing races with two threads that signal the children: once both have, the composition has
@@ -120,10 +127,13 @@ fn composing_misses_no_child(sound: bool) {
         let both = if sound {
             Fence::all(&fences).expect("not empty")
         } else {
-            let both = pending_parent(Mode::All, fences.to_vec(), None);
+            let both = without_children(Mode::All);
             for child in &fences {
                 watch_unmarked(child, &both);
             }
+            both.make_whole(unwatched(&fences))
+                .into_iter()
+                .for_each(spread);
             both
         };
         for signaller in signallers {
@@ -152,20 +162,14 @@ fn h_12_known_bad_watching_unmarked() {
 
 /// Counts a child in two critical sections where there has to be one.
 fn count_in_two_steps(parent: &Fence) {
-    let read = |f: &dyn Fn(&mut Composition) -> usize| {
-        let mut cold = parent.cell().cold().lock();
-        let extra = cold.extra.as_mut()?;
-        extra.composition.as_mut().map(f)
-    };
-    let Some(pending) = read(&|c| c.pending) else {
+    let Some(signaled) = parent.in_composition(|c| c.signaled) else {
         return;
     };
-    read(&|c| {
-        c.pending = pending;
-        pending
-    });
-    let completion = parent.clone().child_signaled(FenceStatus::Signaled);
-    completion.into_iter().for_each(spread);
+    parent.in_composition(|c| c.signaled = signaled);
+    let news = parent.clone().child_signaled(FenceStatus::Signaled);
+    if let Some(News::Signaled(completion)) = news {
+        spread(completion);
+    }
 }
 
 /// Two threads signal the two children of an `all`: its callback runs exactly once, and then both
@@ -177,7 +181,9 @@ fn all_signals_once_after_both(sound: bool) {
         let both = if sound {
             Fence::all(&fences).expect("not empty")
         } else {
-            pending_parent(Mode::All, fences.to_vec(), None)
+            let both = without_children(Mode::All);
+            assert!(both.make_whole(unwatched(&fences)).is_none());
+            both
         };
         let (runs, work) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (count, done) = (Arc::clone(&runs), Arc::clone(&work));

@@ -84,6 +84,7 @@ mod task;
 mod timeline;
 pub mod trace;
 mod wait;
+mod watchers;
 
 pub use compose::{Leaves, merge, unwrap};
 pub use handle::{AlreadySignaled, CallbackId, Fence};

@@ -8,6 +8,7 @@ thread_local! {
     // Constants without destructors: using them never allocates.
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
     static FREED: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
     /// Allocations until one fails; negative: none does.
     static UNTIL_FAILURE: Cell<isize> = const { Cell::new(-1) };
 }
@@ -30,12 +31,14 @@ unsafe impl GlobalAlloc for Counting {
             UNTIL_FAILURE.set(left - 1);
         }
         ALLOCATED.set(ALLOCATED.get() + 1);
+        BYTES.set(BYTES.get() + layout.size().cast_signed());
         // SAFETY: the caller's promise is the same one.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         FREED.set(FREED.get() + 1);
+        BYTES.set(BYTES.get() - layout.size().cast_signed());
         // SAFETY: the caller's promise is the same one.
         unsafe { System.dealloc(memory, layout) }
     }
@@ -47,6 +50,12 @@ pub(crate) fn counted<T>(f: impl FnOnce() -> T) -> (T, usize, usize) {
     let (allocated, freed) = (ALLOCATED.get(), FREED.get());
     let result = f();
     (result, ALLOCATED.get() - allocated, FREED.get() - freed)
+}
+
+/// Bytes that this thread has allocated and not freed.
+#[allow(dead_code, reason = "each test file uses a part")]
+pub(crate) fn bytes() -> isize {
+    BYTES.get()
 }
 
 /// Allocations of this thread that it has not freed.

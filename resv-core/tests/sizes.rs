@@ -1,0 +1,113 @@
+//! What fences of fences cost at the sizes that programs reach: allocations, and bytes while they are
+//! there and after they have gone. Nothing here is timed.
+#![cfg(not(loom))]
+
+#[path = "../../resv-rcu-array/tests/common/mod.rs"]
+mod common;
+
+use common::{bytes, counted};
+use resv_core::fence::unwrap;
+use resv_core::{Fence, Signaler, Timeline};
+
+fn jobs(count: usize) -> Vec<Signaler> {
+    (0..count)
+        .map(|_| Timeline::new("t").issue().expect("a seqno is left"))
+        .collect()
+}
+
+/// Bytes that `make` has allocated and its result keeps, cells of the pool included.
+fn size_of_made<T>(make: impl FnOnce() -> T) -> (isize, T) {
+    let before = bytes();
+    let made = make();
+    (bytes() - before, made)
+}
+
+/// Linux' own chain test has 4,096 links. Each level used to be flattened anew: 239 MB.
+#[test]
+fn a_chain_of_compositions_shares_its_links() {
+    let chain = |jobs: &[Signaler]| {
+        let mut links = vec![jobs[0].fence().clone()];
+        for job in &jobs[1..] {
+            let last = links.last().expect("not empty");
+            links.push(Fence::all([last, job.fence()]).expect("not empty"));
+        }
+        links
+    };
+    let jobs = jobs(4096);
+    let fences: Vec<_> = jobs.iter().map(|job| job.fence().clone()).collect();
+    let (size, links) = size_of_made(|| chain(&jobs));
+    assert!(size < 4096 * 1024, "{size} bytes");
+    let leaves = unwrap(links.last().expect("not empty"));
+    assert_eq!(leaves, fences);
+    // In order, in reverse, and the middle first: link n signals when the first n + 1 have.
+    for (n, job) in jobs.into_iter().enumerate() {
+        assert!(!links[n].is_signaled());
+        job.signal();
+        assert!(links[n].is_signaled());
+    }
+    let (left, ()) = size_of_made(|| drop(links));
+    assert!(left <= 0, "{left} bytes");
+}
+
+/// Compositions of a fence leave it in any order, each in constant time; it keeps nothing of them.
+#[test]
+fn a_shared_fence_is_left_in_any_order() {
+    const MANY: usize = 80_000;
+    let shared = jobs(1).pop().expect("one");
+    let other = jobs(1).pop().expect("one");
+    let before = bytes();
+    for order in 0..3 {
+        let mut made: Vec<_> = (0..MANY)
+            .map(|_| Fence::all([shared.fence(), other.fence()]).expect("not empty"))
+            .collect();
+        match order {
+            0 => {} // the oldest first
+            1 => made.reverse(),
+            _ => {
+                let mut random = 0x2545_F491_4F6C_DD1D_u64;
+                for n in (1..made.len()).rev() {
+                    random ^= random << 13;
+                    random ^= random >> 7;
+                    random ^= random << 17;
+                    made.swap(n, (random % (n as u64 + 1)) as usize);
+                }
+            }
+        }
+        made.into_iter().for_each(drop);
+    }
+    // Cells of the pool stay, for the next fences: once for all three rounds.
+    let cells = bytes() - before;
+    let limit = isize::try_from(MANY * 300).expect("small");
+    assert!(cells < limit, "{cells} bytes are kept");
+}
+
+#[test]
+fn a_composition_of_ten_thousand_is_two_allocations_a_leaf() {
+    let jobs = jobs(10_000);
+    // Cells are made in chunks; there are enough for one more.
+    drop(Fence::all(jobs.iter().take(1).map(Signaler::fence)));
+    let before = bytes();
+    let (all, allocations, _) = counted(|| Fence::all(jobs.iter().map(Signaler::fence)));
+    let size = bytes() - before;
+    assert!(allocations <= 2 * 10_000 + 20, "{allocations} allocations");
+    assert!(size < 4_000_000, "{size} bytes");
+    drop(all);
+    drop(jobs);
+    let left = bytes() - before;
+    assert!(left <= 0, "{left} bytes");
+}
+
+/// Each level has the one below twice: 2^64 ways to a leaf, each of which is met once.
+#[test]
+fn a_composition_that_is_met_twice_is_gone_through_once() {
+    let jobs = jobs(2);
+    let mut top = Fence::all(jobs.iter().map(Signaler::fence)).expect("not empty");
+    for _ in 0..64 {
+        top = Fence::all([&top, &top]).expect("not empty");
+    }
+    let fences: Vec<_> = jobs.iter().map(|job| job.fence().clone()).collect();
+    assert_eq!(unwrap(&top), fences);
+    assert_eq!(top.leaves().count_left(), 2);
+    jobs.into_iter().for_each(Signaler::signal);
+    assert!(top.is_signaled());
+}
