@@ -2,7 +2,7 @@
 
 use fixtures::{Flaw, Flawed};
 use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
-use resv_api::seqcount::{Protocol, Seqcount, SeqcountWith};
+use resv_api::seqcount::Seqcount;
 use resv_conformance::history::{Plan, Violation, run};
 use resv_conformance::scenario::{Runner, Scenario};
 use resv_core::{
@@ -106,32 +106,6 @@ fn h_26_an_unpublished_category_is_rejected() {
 #[test]
 fn a_stale_snapshot_is_rejected() {
     rejected::<UsageLevels, Flawed<{ Flaw::STALE_SNAPSHOT }>>(ANYTHING);
-}
-
-/// The real protocol without its second look at the counter.
-#[derive(Debug, Default)]
-struct SkipsValidation;
-
-impl Protocol for SkipsValidation {
-    const VALIDATES: bool = false;
-}
-
-/// The real protocol with a write section for each entry.
-#[derive(Debug, Default)]
-struct ManySections;
-
-impl Protocol for ManySections {
-    const ONE_SECTION: bool = false;
-}
-
-#[test]
-fn b4_a_section_for_each_entry_is_rejected() {
-    rejected::<UsageLevels, SeqcountWith<ManySections>>(ANYTHING);
-}
-
-#[test]
-fn h_25_a_seqcount_read_that_is_not_validated_is_rejected() {
-    rejected::<UsageLevels, SeqcountWith<SkipsValidation>>(ALWAYS_PENDING);
 }
 
 /// What a violation shows as a script can be run; the script's answers are the right ones, and what

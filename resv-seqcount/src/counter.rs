@@ -108,34 +108,50 @@ const MARKS: u64 = UsageSet::ALL.bits() as u64;
 /// The bit that says that a section is open. Adding it twice is the next version.
 const ODD: u64 = MARKS + 1;
 
-/// The parts of the protocol that a defective variant leaves out, so that tests can show that
-/// leaving them out is caught. The product is [`Sound`].
-pub trait Protocol: Send + Sync + 'static {
-    /// Readers look at the word again after reading.
-    const VALIDATES: bool = true;
-    /// How the slots and the length are stored (b).
-    const DATA_STORE: Ordering = Ordering::Release;
-    /// A publish is one write section, and not one for each entry.
-    const ONE_SECTION: bool = true;
-    /// How a section is opened (d).
-    const OPEN_STORE: Ordering = Ordering::Release;
-    /// How a section is closed (a, c).
-    const CLOSE_STORE: Ordering = Ordering::Release;
-    /// How the word is loaded first (a, c).
-    const FIRST_LOAD: Ordering = Ordering::Acquire;
-    /// How marks are set (c).
-    const MARK_STORE: Ordering = Ordering::Release;
-    /// Marks are set on the word that was noted only, and not on any.
-    const MARKS_WHAT_IT_SAW: bool = true;
-    /// A section begins without the marks that there were.
-    const CLEARS_MARKS: bool = true;
+resv_sync::known_bad! {
+    /// What an object does wrong in a test or model, which is to notice.
+    pub(crate) enum Defect, seam Seam {
+        /// Readers do not look at the word again after reading.
+        SkipsValidation,
+        /// Slots and lengths are stored without an order (b).
+        UnorderedStores,
+        /// Each entry is published in a write section of its own.
+        ManySections,
+        /// Idle bits are set on whatever word there is by then.
+        MarksAnyWord,
+        /// The same, by a reader that has not looked at the word again after its scan.
+        MarksUnvalidated,
+        /// A section begins with the idle bits that there were.
+        KeepsMarks,
+        /// Idle bits are set without an order (c).
+        UnorderedMarks,
+        /// Sections are closed without an order (a, c). Opened too: under loom the close is a
+        /// read-modify-write and continues the release sequence of the open, which a store does not.
+        UnorderedClose,
+        /// The word is loaded first without an order (a, c).
+        UnorderedLoad,
+        /// Sections are opened without an order (d).
+        UnorderedOpen,
+    }
 }
 
-/// The protocol as documented.
-#[derive(Debug, Default)]
-pub struct Sound;
+impl Seam {
+    /// Relaxed with one of these defects; else the ordering that the protocol asks for.
+    #[inline(always)]
+    fn order(self, order: Ordering, defects: &[Defect]) -> Ordering {
+        if defects.iter().any(|&defect| self.has(defect)) {
+            Ordering::Relaxed
+        } else {
+            order
+        }
+    }
 
-impl Protocol for Sound {}
+    /// How slots and the length are stored (b).
+    #[inline(always)]
+    pub(crate) fn data_store(self) -> Ordering {
+        self.order(Ordering::Release, &[Defect::UnorderedStores])
+    }
+}
 
 /// The usages of which a set has entries.
 #[derive(Clone, Copy, Debug, Default)]
@@ -181,51 +197,49 @@ impl Word {
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     word: AtomicU64,
+    pub(crate) seam: Seam,
 }
 
 /// An open write section; dropping it closes the section.
-pub(crate) struct Section<'a, P: Protocol> {
+pub(crate) struct Section<'a> {
     counter: &'a Counter,
     odd: u64,
     leaves: Present,
     _lock: MutexGuard<'a, ()>,
-    protocol: std::marker::PhantomData<P>,
 }
 
 impl Counter {
     /// Opens a write section that `leaves` entries of these usages. The caller holds the object's
     /// lock, so there is one writer at most.
     #[inline]
-    pub(crate) fn open<'a, P: Protocol>(
-        &'a self,
-        lock: &'a Mutex<()>,
-        leaves: Present,
-    ) -> Section<'a, P> {
+    pub(crate) fn open<'a>(&'a self, lock: &'a Mutex<()>, leaves: Present) -> Section<'a> {
         let lock = lock.lock();
         // Nobody else changes anything but marks.
         let mut even = self.word.load_own();
-        if P::CLEARS_MARKS {
+        if !self.seam.has(Defect::KeepsMarks) {
             even |= MARKS;
         }
         let odd = even + ODD;
         // Release: pairs with the Acquire load in `see_the_first_section` (d). The Release of each data store
         // orders it before that store (b).
-        self.word.store_over(odd, P::OPEN_STORE);
+        let unordered = [Defect::UnorderedOpen, Defect::UnorderedClose];
+        let order = self.seam.order(Ordering::Release, &unordered);
+        self.word.store_over(odd, order);
         Section {
             counter: self,
             odd,
             leaves,
             _lock: lock,
-            protocol: std::marker::PhantomData,
         }
     }
 
     /// The word before a read.
     #[inline]
-    pub(crate) fn load<P: Protocol>(&self) -> Word {
+    pub(crate) fn load(&self) -> Word {
         // Acquire: pairs with the Release store that closes a section (a) and with the Release
         // compare-and-swap that sets a mark (c).
-        Word(self.word.load(P::FIRST_LOAD))
+        let order = (self.seam).order(Ordering::Acquire, &[Defect::UnorderedLoad]);
+        Word(self.word.load(order))
     }
 
     /// Whether a read that began at `noted` can begin: no section was open.
@@ -239,26 +253,27 @@ impl Counter {
 
     /// Whether all that was read since `noted` is of one instant.
     #[inline]
-    pub(crate) fn is_current<P: Protocol>(&self, noted: Word) -> bool {
+    pub(crate) fn is_current(&self, noted: Word) -> bool {
+        let skips = [Defect::SkipsValidation, Defect::MarksUnvalidated];
         // Relaxed: the Acquire of each data load orders it after that load (b).
-        !P::VALIDATES || self.word.load(Ordering::Relaxed) ^ noted.0 <= MARKS
+        skips.iter().any(|&defect| self.seam.has(defect))
+            || self.word.load(Ordering::Relaxed) ^ noted.0 <= MARKS
     }
 
     /// Marks `usages` if the word is still the one that was noted. The caller has found everything
     /// of the noted set with a usage in `usages` signalled.
-    pub(crate) fn mark<P: Protocol>(&self, noted: Word, usages: UsageSet) {
+    pub(crate) fn mark(&self, noted: Word, usages: UsageSet) {
         let marks = u64::from(usages.bits());
-        if P::MARKS_WHAT_IT_SAW {
+        let order = (self.seam).order(Ordering::Release, &[Defect::UnorderedMarks]);
+        let any_word = [Defect::MarksAnyWord, Defect::MarksUnvalidated];
+        if !any_word.iter().any(|&defect| self.seam.has(defect)) {
             // Release: pairs with the Acquire load in `load` (c). Relaxed if it fails: nothing is
             // concluded from what is there instead.
-            let _ = self.word.compare_exchange(
-                noted.0,
-                noted.0 & !marks,
-                P::MARK_STORE,
-                Ordering::Relaxed,
-            );
+            let _ = self
+                .word
+                .compare_exchange(noted.0, noted.0 & !marks, order, Ordering::Relaxed);
         } else {
-            self.word.fetch_and(!marks, P::MARK_STORE);
+            self.word.fetch_and(!marks, order);
         }
     }
 
@@ -272,12 +287,13 @@ impl Counter {
     }
 }
 
-impl<P: Protocol> Drop for Section<'_, P> {
+impl Drop for Section<'_> {
     #[inline]
     fn drop(&mut self) {
         // Release: pairs with the Acquire loads in `load` (a, c) and `see_the_first_section` (d).
         let even = (self.odd + ODD) & !(MARKS & !self.leaves.bits());
-        self.counter.word.store_over(even, P::CLOSE_STORE);
+        let order = (self.counter.seam).order(Ordering::Release, &[Defect::UnorderedClose]);
+        self.counter.word.store_over(even, order);
     }
 }
 
@@ -290,19 +306,19 @@ mod tests {
     fn b1_a_read_counts_only_if_no_section_was_open_or_came_between() {
         let (counter, lock) = (Counter::default(), Mutex::default());
         for _ in 0..3 {
-            let before = counter.load::<Sound>();
+            let before = counter.load();
             assert!(counter.may_read(before));
-            assert!(counter.is_current::<Sound>(before));
-            let section = counter.open::<Sound>(&lock, Present::ALL);
-            assert!(!counter.is_current::<Sound>(before), "a section is open");
-            let inside = counter.load::<Sound>();
+            assert!(counter.is_current(before));
+            let section = counter.open(&lock, Present::ALL);
+            assert!(!counter.is_current(before), "a section is open");
+            let inside = counter.load();
             assert!(!counter.may_read(inside), "a section is open");
             drop(section);
-            assert!(!counter.is_current::<Sound>(before), "a section was open");
-            assert!(!counter.is_current::<Sound>(inside), "it has closed");
-            let after = counter.load::<Sound>();
+            assert!(!counter.is_current(before), "a section was open");
+            assert!(!counter.is_current(inside), "it has closed");
+            let after = counter.load();
             assert!(counter.may_read(after));
-            assert!(counter.is_current::<Sound>(after));
+            assert!(counter.is_current(after));
         }
     }
 
@@ -317,27 +333,21 @@ mod tests {
         let mut leaves = Present::default();
         leaves.insert(Usage::Read);
         leaves.insert(Usage::Write);
-        drop(counter.open::<Sound>(&lock, leaves));
-        let noted = counter.load::<Sound>();
+        drop(counter.open(&lock, leaves));
+        let noted = counter.load();
         assert!(noted.says_idle(UsageSet::of(&[Usage::Kernel, Usage::Bookkeep])));
         assert!(!noted.says_idle(read));
 
-        counter.mark::<Sound>(noted, read);
-        assert!(counter.load::<Sound>().says_idle(read));
-        assert!(!counter.load::<Sound>().says_idle(write));
-        assert!(counter.is_current::<Sound>(noted), "only marks have come");
+        counter.mark(noted, read);
+        assert!(counter.load().says_idle(read));
+        assert!(!counter.load().says_idle(write));
+        assert!(counter.is_current(noted), "only marks have come");
 
-        let section = counter.open::<Sound>(&lock, leaves);
-        assert!(
-            !counter.load::<Sound>().says_idle(read),
-            "a section begins without"
-        );
+        let section = counter.open(&lock, leaves);
+        assert!(!counter.load().says_idle(read), "a section begins without");
         drop(section);
-        assert!(!counter.load::<Sound>().says_idle(read));
-        counter.mark::<Sound>(noted, write);
-        assert!(
-            !counter.load::<Sound>().says_idle(read),
-            "marked an older set"
-        );
+        assert!(!counter.load().says_idle(read));
+        counter.mark(noted, write);
+        assert!(!counter.load().says_idle(read), "marked an older set");
     }
 }

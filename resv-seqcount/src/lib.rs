@@ -92,10 +92,10 @@ mod counter;
 mod garbage;
 mod object;
 mod raw;
+mod slot;
 mod writer;
 
-pub use counter::{Protocol, Sound};
-pub use object::{Seqcount, SeqcountWith};
+pub use object::Seqcount;
 
 #[cfg(all(test, loom))]
 mod loom_marks;

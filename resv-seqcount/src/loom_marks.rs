@@ -1,73 +1,21 @@
 //! loom models of the marks in the sequence word, and of what readers fall back to; each with
 //! variants that loom must reject.
 
-use crate::counter::{Protocol, Sound};
+use crate::counter::{Defect, Seam};
 use crate::loom_models::transact;
-use crate::object::SeqcountWith;
+use crate::object::Seqcount;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use resv_core::{Backend, Budget, Timeline, UsageSet};
 
-/// Marks are set on whatever word there is now.
-#[derive(Debug)]
-struct MarksAnyWord;
-impl Protocol for MarksAnyWord {
-    const MARKS_WHAT_IT_SAW: bool = false;
-}
-
-/// The same, by a reader that has not looked at the word again after its scan.
-#[derive(Debug)]
-struct MarksUnvalidated;
-impl Protocol for MarksUnvalidated {
-    const VALIDATES: bool = false;
-    const MARKS_WHAT_IT_SAW: bool = false;
-}
-
-/// The writer keeps the marks that it finds.
-#[derive(Debug)]
-struct KeepsMarks;
-impl Protocol for KeepsMarks {
-    const CLEARS_MARKS: bool = false;
-}
-
-/// Marks are set without an order.
-#[derive(Debug)]
-struct UnorderedMarks;
-impl Protocol for UnorderedMarks {
-    const MARK_STORE: Ordering = Ordering::Relaxed;
-}
-
-/// Sections are closed without an order. Opened too: under loom the close is a read-modify-write and
-/// continues the release sequence of the open, which a store does not.
-#[derive(Debug)]
-struct UnorderedClose;
-impl Protocol for UnorderedClose {
-    const OPEN_STORE: Ordering = Ordering::Relaxed;
-    const CLOSE_STORE: Ordering = Ordering::Relaxed;
-}
-
-/// The fast path loads without an order.
-#[derive(Debug)]
-struct UnorderedLoad;
-impl Protocol for UnorderedLoad {
-    const FIRST_LOAD: Ordering = Ordering::Relaxed;
-}
-
-/// Sections are opened without an order.
-#[derive(Debug)]
-struct UnorderedOpen;
-impl Protocol for UnorderedOpen {
-    const OPEN_STORE: Ordering = Ordering::Relaxed;
-}
-
 /// {E}, which has signalled; a reader finds that out and marks while S is added. Afterwards the
 /// object is not idle.
-fn a_mark_is_never_on_a_newer_set<P: Protocol>() {
-    loom::model(|| {
+fn a_mark_is_never_on_a_newer_set(seam: Seam) {
+    loom::model(move || {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
         let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         transact(&object, |_| false, &[e.fence()]);
         e.signal();
         let marker = {
@@ -86,34 +34,34 @@ fn a_mark_is_never_on_a_newer_set<P: Protocol>() {
 
 #[test]
 fn b2_a_mark_is_never_on_a_newer_set() {
-    a_mark_is_never_on_a_newer_set::<Sound>();
+    a_mark_is_never_on_a_newer_set(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "idle")]
 fn b2_known_bad_marks_any_word() {
-    a_mark_is_never_on_a_newer_set::<MarksAnyWord>();
+    a_mark_is_never_on_a_newer_set(Seam::planted(Defect::MarksAnyWord));
 }
 
 #[test]
 #[should_panic(expected = "idle")]
 fn b2_known_bad_marks_an_unvalidated_scan() {
-    a_mark_is_never_on_a_newer_set::<MarksUnvalidated>();
+    a_mark_is_never_on_a_newer_set(Seam::planted(Defect::MarksUnvalidated));
 }
 
 #[test]
 #[should_panic(expected = "idle")]
 fn b2_known_bad_writer_keeps_marks() {
-    a_mark_is_never_on_a_newer_set::<KeepsMarks>();
+    a_mark_is_never_on_a_newer_set(Seam::planted(Defect::KeepsMarks));
 }
 
 /// {E}, then S is added, then E signals: something is pending at every instant, for whoever is
 /// answered by the mark of another, too.
-fn idle_by_a_mark_was_true<P: Protocol>() {
-    loom::model(|| {
+fn idle_by_a_mark_was_true(seam: Seam) {
+    loom::model(move || {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
         let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         transact(&object, |_| false, &[e.fence()]);
         let marker = {
             let object = Arc::clone(&object);
@@ -130,20 +78,17 @@ fn idle_by_a_mark_was_true<P: Protocol>() {
 
 #[test]
 fn b2_idle_by_a_mark_was_true() {
-    idle_by_a_mark_was_true::<Sound>();
+    idle_by_a_mark_was_true(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "idle")]
 fn b2_known_bad_idle_by_the_mark_of_an_unvalidated_scan() {
-    idle_by_a_mark_was_true::<MarksUnvalidated>();
+    idle_by_a_mark_was_true(Seam::planted(Defect::MarksUnvalidated));
 }
 
 /// A thread that is told "idle" by the marks, not by a scan of its own, and then looks for the result.
-fn reader_of_marks<P: Protocol>(
-    object: &Arc<SeqcountWith<P>>,
-    result: &Arc<AtomicUsize>,
-) -> thread::JoinHandle<bool> {
+fn reader_of_marks(object: &Arc<Seqcount>, result: &Arc<AtomicUsize>) -> thread::JoinHandle<bool> {
     let (object, result) = (Arc::clone(object), Arc::clone(result));
     thread::spawn(move || {
         !object.word().says_idle(UsageSet::ALL) || result.load(Ordering::Relaxed) == 1
@@ -152,11 +97,11 @@ fn reader_of_marks<P: Protocol>(
 
 /// A job writes its result and signals E. Somebody looks and marks; a second reader, who is told
 /// "idle" by the mark, sees the result.
-fn a_mark_brings_what_was_before_the_signal<P: Protocol>() {
-    loom::model(|| {
+fn a_mark_brings_what_was_before_the_signal(seam: Seam) {
+    loom::model(move || {
         let gfx = Timeline::new("gfx");
         let e = gfx.issue().expect("seqno");
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         let result = Arc::new(AtomicUsize::new(0));
         transact(&object, |_| false, &[e.fence()]);
         let marker = {
@@ -175,28 +120,28 @@ fn a_mark_brings_what_was_before_the_signal<P: Protocol>() {
 
 #[test]
 fn f_05_a_mark_brings_what_was_before_the_signal() {
-    a_mark_brings_what_was_before_the_signal::<Sound>();
+    a_mark_brings_what_was_before_the_signal(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "unseen")]
 fn f_05_known_bad_unordered_marks() {
-    a_mark_brings_what_was_before_the_signal::<UnorderedMarks>();
+    a_mark_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedMarks));
 }
 
 #[test]
 #[should_panic(expected = "unseen")]
 fn f_05_known_bad_unordered_load() {
-    a_mark_brings_what_was_before_the_signal::<UnorderedLoad>();
+    a_mark_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedLoad));
 }
 
 /// The same, if it is a writer that finds E signalled, drops it, and closes with the marks of an
 /// empty set.
-fn a_close_brings_what_was_before_the_signal<P: Protocol>() {
-    loom::model(|| {
+fn a_close_brings_what_was_before_the_signal(seam: Seam) {
+    loom::model(move || {
         let gfx = Timeline::new("gfx");
         let e = gfx.issue().expect("seqno");
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         let result = Arc::new(AtomicUsize::new(0));
         transact(&object, |_| false, &[e.fence()]);
         let writer = {
@@ -225,22 +170,22 @@ fn a_close_brings_what_was_before_the_signal<P: Protocol>() {
 
 #[test]
 fn f_05_a_close_brings_what_was_before_the_signal() {
-    a_close_brings_what_was_before_the_signal::<Sound>();
+    a_close_brings_what_was_before_the_signal(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "unseen")]
 fn f_05_known_bad_unordered_close() {
-    a_close_brings_what_was_before_the_signal::<UnorderedClose>();
+    a_close_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedClose));
 }
 
 /// An object gets its side, its table and its first fence under a reader, who falls back to the side
 /// when it is overtaken (after one attempt here).
-fn the_side_is_there_for_who_falls_back<P: Protocol>() {
-    loom::model(|| {
+fn the_side_is_there_for_who_falls_back(seam: Seam) {
+    loom::model(move || {
         let gfx = Timeline::new("gfx");
         let job = gfx.issue().expect("seqno");
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         let writer = {
             let object = Arc::clone(&object);
             thread::spawn(move || {
@@ -257,11 +202,11 @@ fn the_side_is_there_for_who_falls_back<P: Protocol>() {
 
 #[test]
 fn b7_the_side_is_there_for_who_falls_back() {
-    the_side_is_there_for_who_falls_back::<Sound>();
+    the_side_is_there_for_who_falls_back(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "the side is there")]
 fn b7_known_bad_unordered_open() {
-    the_side_is_there_for_who_falls_back::<UnorderedOpen>();
+    the_side_is_there_for_who_falls_back(Seam::planted(Defect::UnorderedOpen));
 }

@@ -4,39 +4,13 @@
 //! `scripts/loom` runs them. What loom does not see: it explores the C11 model without load
 //! buffering, and executions with at most as many preemptions as the script allows.
 
-use crate::counter::{Protocol, Sound};
-use crate::object::SeqcountWith;
+use crate::counter::{Defect, Seam};
+use crate::object::Seqcount;
 use loom::sync::Arc;
-use loom::sync::atomic::Ordering;
 use loom::thread;
 use resv_core::{Backend, Budget, Entry, Fence, Key, Timeline, Usage, UsageSet};
 
-/// Readers do not look at the counter again.
-#[derive(Debug)]
-struct SkipsValidation;
-impl Protocol for SkipsValidation {
-    const VALIDATES: bool = false;
-}
-
-/// Slots are stored without an order.
-#[derive(Debug)]
-struct UnorderedStores;
-impl Protocol for UnorderedStores {
-    const DATA_STORE: Ordering = Ordering::Relaxed;
-}
-
-/// Each entry is published in a section of its own.
-#[derive(Debug)]
-struct ManySections;
-impl Protocol for ManySections {
-    const ONE_SECTION: bool = false;
-}
-
-pub(crate) fn transact<P: Protocol>(
-    object: &SeqcountWith<P>,
-    mut removes: impl FnMut(Key) -> bool,
-    add: &[&Fence],
-) {
+pub(crate) fn transact(object: &Seqcount, mut removes: impl FnMut(Key) -> bool, add: &[&Fence]) {
     let mut held = object.object_lock().lock();
     let room = Budget {
         adds: add.len(),
@@ -60,11 +34,11 @@ pub(crate) fn transact<P: Protocol>(
 }
 
 /// A transaction replaces {A1, B1} by {A2, B2}; a reader sees the one or the other.
-fn a_transaction_is_not_torn<P: Protocol>() {
-    loom::model(|| {
+fn a_transaction_is_not_torn(seam: Seam) {
+    loom::model(move || {
         let (a, b) = (Timeline::new("a"), Timeline::new("b"));
         let jobs = [a.issue(), b.issue(), a.issue(), b.issue()].map(|job| job.expect("seqno"));
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         transact(&object, |_| false, &[jobs[0].fence(), jobs[1].fence()]);
         let writer = {
             let object = Arc::clone(&object);
@@ -85,33 +59,33 @@ fn a_transaction_is_not_torn<P: Protocol>() {
 
 #[test]
 fn b1_a_transaction_is_not_torn() {
-    a_transaction_is_not_torn::<Sound>();
+    a_transaction_is_not_torn(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "torn")]
 fn b1_known_bad_skips_validation() {
-    a_transaction_is_not_torn::<SkipsValidation>();
+    a_transaction_is_not_torn(Seam::planted(Defect::SkipsValidation));
 }
 
 #[test]
 #[should_panic(expected = "torn")]
 fn b1_known_bad_unordered_stores() {
-    a_transaction_is_not_torn::<UnorderedStores>();
+    a_transaction_is_not_torn(Seam::planted(Defect::UnorderedStores));
 }
 
 #[test]
 #[should_panic(expected = "torn")]
 fn b1_known_bad_many_sections() {
-    a_transaction_is_not_torn::<ManySections>();
+    a_transaction_is_not_torn(Seam::planted(Defect::ManySections));
 }
 
 /// {E}, then S is added, then E signals: something is pending at every instant.
-fn idle_was_true<P: Protocol>() {
-    loom::model(|| {
+fn idle_was_true(seam: Seam) {
+    loom::model(move || {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
         let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         transact(&object, |_| false, &[e.fence()]);
         let writer = {
             let object = Arc::clone(&object);
@@ -128,22 +102,22 @@ fn idle_was_true<P: Protocol>() {
 
 #[test]
 fn b2_idle_was_true() {
-    idle_was_true::<Sound>();
+    idle_was_true(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "idle")]
 fn b2_known_bad_skips_validation() {
-    idle_was_true::<SkipsValidation>();
+    idle_was_true(Seam::planted(Defect::SkipsValidation));
 }
 
 /// The writer replaces the only fence, drops it, and the cell becomes a foreign fence at once. A
 /// snapshot never holds the stranger.
-fn a_recycled_cell_is_not_mistaken<P: Protocol>() {
-    loom::model(|| {
+fn a_recycled_cell_is_not_mistaken(seam: Seam) {
+    loom::model(move || {
         let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
         let ours = gfx.id();
-        let object = Arc::new(SeqcountWith::<P>::default());
+        let object = Arc::new(Seqcount::with(seam));
         let old = gfx.issue().expect("seqno");
         transact(&object, |_| false, &[old.fence()]);
         let writer = {
@@ -169,7 +143,7 @@ fn h_01_a_recycled_key_is_not_mistaken() {
     loom::model(|| {
         let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
         let ours = gfx.id();
-        let object = Arc::new(SeqcountWith::<Sound>::default());
+        let object = Arc::new(Seqcount::default());
         let (old, new) = (gfx.issue().expect("seqno"), gfx.issue().expect("seqno"));
         transact(&object, |_| false, &[old.fence()]);
         let writer = {
@@ -191,13 +165,13 @@ fn h_01_a_recycled_key_is_not_mistaken() {
 
 #[test]
 fn h_01_a_recycled_cell_is_not_mistaken() {
-    a_recycled_cell_is_not_mistaken::<Sound>();
+    a_recycled_cell_is_not_mistaken(Seam::SOUND);
 }
 
 #[test]
 #[should_panic]
 fn h_01_known_bad_skips_validation() {
-    a_recycled_cell_is_not_mistaken::<SkipsValidation>();
+    a_recycled_cell_is_not_mistaken(Seam::planted(Defect::SkipsValidation));
 }
 
 /// The second fence makes the table grow under a reader, who does not lose the first.
@@ -206,7 +180,7 @@ fn b9_growth_loses_nothing() {
     loom::model(|| {
         let gfx = Timeline::new("gfx");
         let jobs = [gfx.issue(), gfx.issue()].map(|job| job.expect("seqno"));
-        let object = Arc::new(SeqcountWith::<Sound>::default());
+        let object = Arc::new(Seqcount::default());
         transact(&object, |_| false, &[jobs[0].fence()]);
         let writer = {
             let object = Arc::clone(&object);

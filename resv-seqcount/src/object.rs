@@ -1,43 +1,40 @@
 //! The back end: what readers do, and what the holder of the object's lock does.
 
-use crate::counter::{ATTEMPTS, Counter, Present, Protocol, Sound, Word};
+use crate::counter::{ATTEMPTS, Counter, Defect, Present, Word};
 use crate::garbage;
-use crate::raw::{Content, HolderCell, Keys, NewTable, OnceBox, Slot, Tables, try_with_capacity};
+use crate::raw::{NewTable, OnceBox, Tables, WriterCell, try_with_capacity};
+use crate::slot::{Content, Slot};
 use crate::writer::{OneChange, Writer};
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock,
     ReserveError, UsageSet,
 };
+use resv_sync::keys::Keys;
 use resv_sync::sync::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The legacy back end. See the [crate](crate) for how it works.
-pub type Seqcount = SeqcountWith<Sound>;
-
-/// [`Seqcount`] with its protocol as a parameter, so that tests can leave parts of it out.
-#[derive(Debug)]
-pub struct SeqcountWith<P: Protocol> {
+#[derive(Debug, Default)]
+pub struct Seqcount {
     lock: ObjectLock,
     /// In the object itself: who asks about an idle object looks at nothing else.
     counter: Counter,
     tables: Tables,
     side: OnceBox<Side>,
-    protocol: PhantomData<P>,
 }
 
 // An empty object is small and owns no memory. (The lock is larger with `resv-core`'s checks.)
-#[cfg(all(target_pointer_width = "64", not(any(loom, shuttle))))]
+#[cfg(all(target_pointer_width = "64", not(any(test, loom, shuttle))))]
 const _: () = assert!(size_of::<Seqcount>() == size_of::<ObjectLock>() + 24);
 
 /// What an object that never had a reservation does without, and what readers touch only when they
 /// were overtaken.
 #[derive(Debug, Default)]
 struct Side {
-    /// LockProof around each write section, and by readers that shut writers out.
+    /// Held around each write section, and by readers that shut writers out.
     section: Mutex<()>,
-    writer: HolderCell<Writer>,
+    writer: WriterCell,
     // Statistics of the slow paths; no protocol reads them.
     retries: AtomicU64,
     fallbacks: AtomicU64,
@@ -53,19 +50,29 @@ const KEYS: usize = 1;
 #[cfg(loom)]
 const KEYS: usize = 2;
 
-impl<P: Protocol> Default for SeqcountWith<P> {
-    fn default() -> Self {
-        SeqcountWith {
-            lock: ObjectLock::default(),
-            counter: Counter::default(),
-            tables: Tables::new(),
-            side: OnceBox::default(),
-            protocol: PhantomData,
-        }
+impl Seqcount {
+    /// Known-bad: readers do not look at the word again.
+    #[cfg(shuttle)]
+    #[doc(hidden)]
+    pub fn that_skips_validation() -> Seqcount {
+        Seqcount::with(crate::counter::Seam::planted(Defect::SkipsValidation))
     }
-}
 
-impl<P: Protocol> SeqcountWith<P> {
+    /// Known-bad: each entry is published in a section of its own.
+    #[cfg(shuttle)]
+    #[doc(hidden)]
+    pub fn that_opens_many_sections() -> Seqcount {
+        Seqcount::with(crate::counter::Seam::planted(Defect::ManySections))
+    }
+
+    /// An object that does something wrong.
+    #[cfg(any(test, shuttle))]
+    pub(crate) fn with(seam: crate::counter::Seam) -> Seqcount {
+        let mut object = Seqcount::default();
+        object.counter.seam = seam;
+        object
+    }
+
     /// How many slots the object has.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn capacity(&self) -> usize {
@@ -74,7 +81,7 @@ impl<P: Protocol> SeqcountWith<P> {
 
     #[inline]
     pub(crate) fn word(&self) -> Word {
-        self.counter.load::<P>()
+        self.counter.load()
     }
 
     /// Reads with `attempt` until what it read is of one instant; says also at which word it was.
@@ -93,7 +100,7 @@ impl<P: Protocol> SeqcountWith<P> {
     ) -> (T, Word) {
         if self.counter.may_read(first) {
             let answer = attempt(state, self.tables.used());
-            if self.counter.is_current::<P>(first) {
+            if self.counter.is_current(first) {
                 return (answer, first);
             }
             discard(state);
@@ -120,7 +127,7 @@ impl<P: Protocol> SeqcountWith<P> {
                 continue;
             }
             let answer = attempt(state, self.tables.used());
-            if self.counter.is_current::<P>(word) {
+            if self.counter.is_current(word) {
                 return (answer, word);
             }
             discard(state);
@@ -173,7 +180,7 @@ impl<P: Protocol> SeqcountWith<P> {
         init: A,
         f: impl FnMut(A, Key) -> A,
     ) -> A {
-        let mut keys = Keys::<KEYS>::new();
+        let mut keys = Keys::<Key, KEYS>::new();
         // What was collected by an attempt that was overtaken is written over.
         let (fits, _) = self.read(
             first,
@@ -199,9 +206,9 @@ impl<P: Protocol> SeqcountWith<P> {
         // The first attempt of `read`, by itself: with no call in it, it saves no registers.
         if self.counter.may_read(first) {
             let is_busy = has_pending(self.tables.used(), usages);
-            if self.counter.is_current::<P>(first) {
+            if self.counter.is_current(first) {
                 if !is_busy {
-                    self.counter.mark::<P>(first, usages);
+                    self.counter.mark(first, usages);
                 }
                 return !is_busy;
             }
@@ -215,7 +222,7 @@ impl<P: Protocol> SeqcountWith<P> {
         let attempt = &mut |(): &mut (), slots: &[Slot]| has_pending(slots, usages);
         let (is_busy, word) = self.read_again(&mut (), attempt, &|()| ());
         if !is_busy {
-            self.counter.mark::<P>(word, usages);
+            self.counter.mark(word, usages);
         }
         !is_busy
     }
@@ -233,7 +240,7 @@ impl<P: Protocol> SeqcountWith<P> {
     /// Publishes what is staged.
     #[inline(never)]
     fn publish_staged(&self, side: &Side, writer: &mut Writer, leaves: Present) {
-        if P::ONE_SECTION
+        if !self.counter.seam.has(Defect::ManySections)
             && let Some(table) = self.tables.current_held()
             && let Some(change) = writer.take_one_change(table)
         {
@@ -247,8 +254,8 @@ impl<P: Protocol> SeqcountWith<P> {
     #[inline]
     fn publish_one(&self, side: &Side, change: &OneChange<'_>) {
         let old = change.old();
-        let section = self.counter.open::<P>(&side.section, change.leaves);
-        change.apply::<P>();
+        let section = self.counter.open(&side.section, change.leaves);
+        change.apply(self.counter.seam);
         drop(section);
         // Outside of the section (B5).
         if let Some((cell, _)) = old {
@@ -259,10 +266,11 @@ impl<P: Protocol> SeqcountWith<P> {
     /// Publishes what is more than one change.
     #[inline(never)]
     fn publish_many(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+        let seam = self.counter.seam;
         let table = self.tables.current_held();
-        let mut section = Some(self.counter.open::<P>(&side.section, leaves));
-        writer.apply::<P>(table, || {
-            if !P::ONE_SECTION {
+        let mut section = Some(self.counter.open(&side.section, leaves));
+        writer.apply(table, seam, || {
+            if seam.has(Defect::ManySections) {
                 // The known-bad variant: readers may come in between two entries.
                 drop(section.take());
                 // Long enough for them on a machine that does a lot else, too.
@@ -282,11 +290,11 @@ impl<P: Protocol> SeqcountWith<P> {
         let table = self.tables.current_held();
         let capacity = writer.prepare(table, adds)?;
         let new = NewTable::with_capacity(capacity).map_err(|_| ReserveError::new(adds))?;
-        let present = writer.fill::<P>(new.table(), table);
+        let present = writer.fill(new.table(), table, self.counter.seam);
         if table.is_some() {
             garbage::retire();
         }
-        let section = self.counter.open::<P>(&side.section, present);
+        let section = self.counter.open(&side.section, present);
         self.tables.push(new);
         drop(section);
         // Signalled fences that the new table left behind, dropped with no section open (B5).
@@ -322,7 +330,7 @@ fn pending_keys(slots: &[Slot], usages: UsageSet) -> impl Iterator<Item = Key> {
     contents.filter_map(move |content| pending_key(content, usages))
 }
 
-impl<P: Protocol> Backend for SeqcountWith<P> {
+impl Backend for Seqcount {
     type Snapshot = Vec<Entry>;
 
     fn name(&self) -> &'static str {
@@ -376,7 +384,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
         let side = self.side_held(held).expect("an edit needs a reservation");
         let writer = side.writer.get_mut(&self.lock, held);
         match self.tables.current_held() {
-            Some(table) if P::ONE_SECTION => {
+            Some(table) if !self.counter.seam.has(Defect::ManySections) => {
                 if let Some(change) = writer.edit_once(table, removes, add) {
                     return self.publish_one(side, &change);
                 }
@@ -455,7 +463,7 @@ impl<P: Protocol> Backend for SeqcountWith<P> {
     }
 }
 
-impl<P: Protocol> Drop for SeqcountWith<P> {
+impl Drop for Seqcount {
     fn drop(&mut self) {
         garbage::free(self.tables.retired());
         for slot in self.tables.used() {

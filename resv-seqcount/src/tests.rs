@@ -1,23 +1,16 @@
 //! The back end by itself. The contract as a whole is the business of the conformance suite; here
 //! are the cases that need a look inside, each with the defect that it catches.
 
-use crate::counter::{ATTEMPTS, Protocol, Sound};
-use crate::object::{Seqcount, SeqcountWith};
-use crate::raw::Slot;
+use crate::counter::{ATTEMPTS, Defect, Seam};
+use crate::object::Seqcount;
+use crate::slot::Slot;
 use resv_core::{
     Backend, Budget, Entry, Fence, Key, LockProof, Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Readers that do not look at the counter again.
-#[derive(Debug)]
-struct SkipsValidation;
-impl Protocol for SkipsValidation {
-    const VALIDATES: bool = false;
-}
-
-fn edit<P: Protocol>(
-    object: &SeqcountWith<P>,
+fn edit(
+    object: &Seqcount,
     held: &mut LockProof<'_>,
     removes: impl FnMut(Key) -> bool,
     add: &[(&Fence, Usage)],
@@ -36,12 +29,12 @@ fn edit<P: Protocol>(
     object.unreserve(held);
 }
 
-fn set<P: Protocol>(object: &SeqcountWith<P>, fence: &Fence) {
+fn set(object: &Seqcount, fence: &Fence) {
     let mut held = object.object_lock().lock();
     edit(object, &mut held, |_| true, &[(fence, Usage::Write)]);
 }
 
-fn add<P: Protocol>(object: &SeqcountWith<P>, fence: &Fence) {
+fn add(object: &Seqcount, fence: &Fence) {
     let mut held = object.object_lock().lock();
     edit(object, &mut held, |_| false, &[(fence, Usage::Read)]);
 }
@@ -52,9 +45,9 @@ fn issue(timeline: &Timeline) -> Signaler {
 
 /// A reader that is overtaken after it has looked at the only slot: {E1}, then S1 is added and E1
 /// signals. Something was pending at every instant.
-fn overtaken_reader_sees_something<P: Protocol>() -> bool {
+fn overtaken_reader_sees_something(seam: Seam) -> bool {
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
-    let object = SeqcountWith::<P>::default();
+    let object = Seqcount::with(seam);
     let (e1, s1) = (issue(&gfx), issue(&dma));
     set(&object, e1.fence());
     let mut writer = Some(e1);
@@ -72,15 +65,17 @@ fn overtaken_reader_sees_something<P: Protocol>() -> bool {
 
 #[test]
 fn h_25_an_idle_answer_is_validated() {
-    assert!(overtaken_reader_sees_something::<Sound>());
-    assert!(!overtaken_reader_sees_something::<SkipsValidation>());
+    assert!(overtaken_reader_sees_something(Seam::SOUND));
+    assert!(!overtaken_reader_sees_something(Seam::planted(
+        Defect::SkipsValidation
+    )));
 }
 
 /// A reader that is overtaken between finding a cell and reading it, while the cell becomes the
 /// fence of somebody else.
-fn overtaken_reader_sees_its_own_timeline<P: Protocol>() -> bool {
+fn overtaken_reader_sees_its_own_timeline(seam: Seam) -> bool {
     let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
-    let object = SeqcountWith::<P>::default();
+    let object = Seqcount::with(seam);
     let (a, b) = (issue(&gfx), issue(&gfx));
     set(&object, a.fence());
     let mut writer = Some(a);
@@ -107,8 +102,10 @@ fn overtaken_reader_sees_its_own_timeline<P: Protocol>() -> bool {
 
 #[test]
 fn h_01_a_recycled_fence_is_never_taken_for_the_old_one() {
-    assert!(overtaken_reader_sees_its_own_timeline::<Sound>());
-    assert!(!overtaken_reader_sees_its_own_timeline::<SkipsValidation>());
+    assert!(overtaken_reader_sees_its_own_timeline(Seam::SOUND));
+    assert!(!overtaken_reader_sees_its_own_timeline(Seam::planted(
+        Defect::SkipsValidation
+    )));
 }
 
 #[test]

@@ -11,8 +11,9 @@
 //! Everything that could be foreign happens here, outside the section (B5): the state of fences is
 //! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
-use crate::counter::{Present, Protocol};
-use crate::raw::{Content, Slot, Table};
+use crate::counter::{Present, Seam};
+use crate::raw::Table;
+use crate::slot::{Content, Slot};
 use resv_core::{Budget, Entry, EntryRef, Fence, Key, ReserveError};
 use std::mem::ManuallyDrop;
 
@@ -114,10 +115,10 @@ impl<'t> OneChange<'t> {
 
     /// Makes the change in a write section.
     #[inline]
-    pub(crate) fn apply<P: Protocol>(&self) {
-        self.slot.store::<P>(Some(self.content));
+    pub(crate) fn apply(&self, seam: Seam) {
+        self.slot.store(Some(self.content), seam.data_store());
         if let Some(len) = self.len {
-            self.table.set_len::<P>(len);
+            self.table.set_len(len, seam.data_store());
         }
     }
 }
@@ -162,7 +163,8 @@ impl Writer {
 
     /// Moves the references of `old` to `new`, and says what is in there. Unless edits are staged,
     /// signalled fences are left out and go to [`drop_removed`](Writer::drop_removed).
-    pub(crate) fn fill<P: Protocol>(&mut self, new: Table<'_>, old: Option<Table<'_>>) -> Present {
+    pub(crate) fn fill(&mut self, new: Table<'_>, old: Option<Table<'_>>, seam: Seam) -> Present {
+        let order = seam.data_store();
         let mut len = 0;
         let mut present = Present::default();
         for slot in old.map_or(&[][..], Table::used_held) {
@@ -170,14 +172,14 @@ impl Writer {
                 continue;
             };
             if self.is_staged || content.0.is_pending() {
-                new.all()[len].store::<P>(Some(content));
+                new.all()[len].store(Some(content), order);
                 present.insert(content.1);
                 len += 1;
             } else {
                 self.list.push(content);
             }
         }
-        new.set_len::<P>(len);
+        new.set_len(len, order);
         present
     }
 
@@ -324,11 +326,13 @@ impl Writer {
 
     /// Applies the staged edits; the caller has opened a write section. `between` is called between
     /// two changes.
-    pub(crate) fn apply<P: Protocol>(
+    pub(crate) fn apply(
         &mut self,
         table: Option<Table<'_>>,
+        seam: Seam,
         mut between: impl FnMut(),
     ) {
+        let order = seam.data_store();
         self.applied();
         // An object without a table has had no room for an add, and has nothing to remove.
         let Some(table) = table else { return };
@@ -341,12 +345,12 @@ impl Writer {
             let slot = &slots[at];
             let old = slot.load_held();
             if gone < comes {
-                slot.store::<P>(Some(self.list[gone]));
+                slot.store(Some(self.list[gone]), order);
             } else {
                 len -= 1;
-                slot.store::<P>(slots[len].load_held());
-                slots[len].store::<P>(None);
-                table.set_len::<P>(len);
+                slot.store(slots[len].load_held(), order);
+                slots[len].store(None, order);
+                table.set_len(len, order);
             }
             if let Some(old) = old {
                 match self.list.get_mut(gone) {
@@ -358,9 +362,9 @@ impl Writer {
             between();
         }
         for at in gone..comes {
-            slots[len].store::<P>(Some(self.list[at]));
+            slots[len].store(Some(self.list[at]), order);
             len += 1;
-            table.set_len::<P>(len);
+            table.set_len(len, order);
             between();
         }
         // The slots own those references now.

@@ -14,6 +14,10 @@
 //! | [`sync`], [`thread`], [`cell`], [`hint`] | the facade: the names of `std`, what a model can explore |
 //! | [`process_wide!`], [`thread_wide!`] | statics, which each execution of a model has anew |
 //! | [`callbacks`] | the outcome of a fence and the callbacks that wait for it, in one word |
+//! | [`holder`] | state that only the holder of an object's lock can reach |
+//! | [`slot`] | a reference for ever and a tag, in one word |
+//! | [`keys`] | a few values on the stack |
+//! | [`known_bad!`] | how a test plants a defect in the code that it tests |
 //!
 //! # Example
 //!
@@ -32,6 +36,10 @@
 
 pub mod callbacks;
 mod facade;
+pub mod holder;
+pub mod keys;
+pub mod known_bad;
+pub mod slot;
 
 pub use facade::{cell, hint, sync, thread};
 

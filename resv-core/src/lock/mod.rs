@@ -410,6 +410,16 @@ impl ObjectLock {
     }
 }
 
+/// For [`HolderCell`](resv_sync::holder::HolderCell).
+impl resv_sync::holder::Lock for ObjectLock {
+    type Proof<'a> = LockProof<'a>;
+
+    #[inline]
+    fn is_held_by(&self, proof: &LockProof<'_>) -> bool {
+        proof.is_for(self)
+    }
+}
+
 impl Default for ObjectLock {
     fn default() -> Self {
         Self::new()

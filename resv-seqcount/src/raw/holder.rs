@@ -1,48 +1,36 @@
-//! State that only the holder of an object's lock may touch.
+//! The state of the writer, which only the holder of the object's lock can reach.
 
+use crate::writer::Writer;
 use resv_core::{LockProof, ObjectLock};
-use std::cell::UnsafeCell;
+use resv_sync::holder::HolderCell;
 
-/// A value beside an [`ObjectLock`] that is reachable only with the proof that the lock is held.
-#[derive(Debug, Default)]
-pub(crate) struct HolderCell<T> {
-    value: UnsafeCell<T>,
+/// The writer of one object, beside its lock.
+#[derive(Debug)]
+pub(crate) struct WriterCell(HolderCell<Writer>);
+
+impl Default for WriterCell {
+    fn default() -> Self {
+        // SAFETY: the cell lies in the side of an object and is opened, in `object.rs`, with the lock of
+        // that object. Of an `ObjectLock` there is one `LockProof` at a time, neither `Send` nor `Sync`,
+        // and the lock orders its holders.
+        WriterCell(unsafe { HolderCell::new(Writer::default()) })
+    }
 }
 
-// SAFETY: the value is reached by shared reference to the cell only through `get` and `get_mut`,
-// which hand it to the one thread that holds the lock; so sharing the cell moves the value between
-// threads and never shares it.
-unsafe impl<T: Send> Sync for HolderCell<T> {}
-
-impl<T> HolderCell<T> {
-    /// The value. `lock` must always be the same for one cell; it is that of the object.
-    ///
-    /// # Panics
-    ///
-    /// When `held` is the proof for another lock.
+impl WriterCell {
+    /// As [`HolderCell::get_mut`].
     #[inline]
-    pub(crate) fn get_mut<'h>(
-        &'h self,
+    pub(crate) fn get_mut<'a>(
+        &'a self,
         lock: &ObjectLock,
-        held: &'h mut LockProof<'_>,
-    ) -> &'h mut T {
-        assert!(held.is_for(lock), "the lock of another object is held");
-        // SAFETY: `held` proves that this thread holds `lock`, so no other thread is here or in
-        // `get`; it is borrowed exclusively for as long as the result lives, so this thread has no
-        // other reference to the value.
-        unsafe { &mut *self.value.get() }
+        held: &'a mut LockProof<'_>,
+    ) -> &'a mut Writer {
+        self.0.get_mut(lock, held)
     }
 
-    /// The value, to read.
-    ///
-    /// # Panics
-    ///
-    /// When `held` is the proof for another lock.
+    /// As [`HolderCell::get`].
     #[inline]
-    pub(crate) fn get<'h>(&'h self, lock: &ObjectLock, held: &'h LockProof<'_>) -> &'h T {
-        assert!(held.is_for(lock), "the lock of another object is held");
-        // SAFETY: as in `get_mut`; `held` is borrowed for as long as the result lives, so there is
-        // no exclusive reference meanwhile.
-        unsafe { &*self.value.get() }
+    pub(crate) fn get<'a>(&'a self, lock: &ObjectLock, held: &'a LockProof<'_>) -> &'a Writer {
+        self.0.get(lock, held)
     }
 }

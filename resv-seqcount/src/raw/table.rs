@@ -13,8 +13,7 @@
 //! Slots of a retired table keep their words but own nothing. A reader that still reads them fails
 //! its check of the sequence word, as the change of table is made in a write section.
 
-use super::slot::Slot;
-use crate::counter::Protocol;
+use crate::slot::Slot;
 use resv_core::ReserveError;
 use resv_sync::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, OwnerAccess};
 use std::alloc::{Layout, alloc, dealloc};
@@ -101,16 +100,15 @@ impl<'a> Table<'a> {
         self.first(self.capacity())
     }
 
-    /// Changes the number of slots in use.
+    /// Changes the number of slots in use. `order` is Release: it pairs with the Acquire load in `len`.
     ///
     /// # Panics
     ///
     /// When there are not so many.
     #[inline]
-    pub(crate) fn set_len<P: Protocol>(self, len: usize) {
+    pub(crate) fn set_len(self, len: usize, order: Ordering) {
         assert!(len <= self.capacity(), "a table with that many slots");
-        // Release: pairs with the Acquire load in `len`.
-        self.head().len.store(len, P::DATA_STORE);
+        self.head().len.store(len, order);
     }
 }
 
@@ -183,13 +181,15 @@ unsafe impl Send for Tables {}
 // SAFETY: as above.
 unsafe impl Sync for Tables {}
 
-impl Tables {
-    pub(crate) fn new() -> Tables {
+impl Default for Tables {
+    fn default() -> Tables {
         Tables {
             current: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
+}
 
+impl Tables {
     /// What is at a pointer of this list, for as long as the list is borrowed: tables are freed in
     /// `drop` only, which has `&mut self`.
     #[inline]

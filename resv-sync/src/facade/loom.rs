@@ -11,15 +11,15 @@ pub(crate) mod atomic {
     use crate::sync::atomic::OwnerAccess;
     pub use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
+    // The load is one read-modify-write and no load before it: that load would hide what it is to show.
     macro_rules! owner_access {
-        ($($atomic:ty: $value:ty, <$($param:ident)?>;)*) => {$(
+        ($($atomic:ty: $value:ty, <$($param:ident)?>, $load:expr;)*) => {$(
             impl<$($param)?> OwnerAccess for $atomic {
                 type Value = $value;
 
                 fn load_own(&self) -> $value {
-                    match self.fetch_update(Ordering::Relaxed, Ordering::Relaxed, Some) {
-                        Ok(own) | Err(own) => own,
-                    }
+                    let load: fn(&Self) -> $value = $load;
+                    load(self)
                 }
 
                 fn store_over(&self, value: $value, order: Ordering) {
@@ -30,9 +30,14 @@ pub(crate) mod atomic {
     }
 
     owner_access! {
-        AtomicU64: u64, <>;
-        AtomicUsize: usize, <>;
-        AtomicPtr<T>: *mut T, <T>;
+        AtomicU64: u64, <>, |word| word.fetch_add(0, Ordering::Relaxed);
+        AtomicUsize: usize, <>, |word| word.fetch_add(0, Ordering::Relaxed);
+        // There is no `fetch_add` of a pointer. The models have found what they are to find with this.
+        AtomicPtr<T>: *mut T, <T>, |word| {
+            match word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, Some) {
+                Ok(own) | Err(own) => own,
+            }
+        };
     }
 }
 
