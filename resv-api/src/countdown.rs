@@ -1,95 +1,143 @@
 //! One completion for many fences: what a blocking wait, a future and a file descriptor are made of.
 //!
-//! A [`Countdown`] starts with one share of its own, adds one for each fence that it registers with,
-//! and gives its own up at the end. Each callback gives up one. Whoever gives up the last completes,
-//! so that happens once, and not before every fence has been registered.
+//! A [`Countdown`] is about groups of fences, and completes a group when all of its fences have
+//! signalled. A wait for all is one group. Each group starts with one share of its own, gets one for
+//! each of its fences, and gives its own up when all of them are registered. Each callback gives up the
+//! shares of its fence. Who gives up the last share of a group completes it, so that happens once, and
+//! not before every fence of the group has been registered.
+//!
+//! A fence is registered with once, however many groups name it: `n` mentions of fences cost
+//! `n log n` steps and as many callbacks as there are fences.
 //!
 //! # The race
 //!
 //! A fence may signal after it was seen pending and before the callback is registered.
-//! [`Fence::on_signal`] decides in one step and hands the callback back; the share must then be given
+//! [`Fence::on_signal`] decides in one step and hands the callback back; the shares must then be given
 //! up here. A registration that forgets to does not complete: the test
 //! `forgetting_a_refused_callback_is_caught` has it as a defect fixture.
 
 use resv_core::fence::trace;
 use resv_core::{CallbackId, Fence};
 use resv_sync::sync::atomic::{AtomicUsize, Ordering};
-use std::borrow::Borrow;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// What is done when the last fence has signalled: once, on the thread that signalled it (or on the
-/// registering one if nothing was left to wait for), with no lock held.
+/// What is done when the last fence of a group has signalled: once, on the thread that signalled it
+/// (or on the registering one if nothing was left to wait for), with no lock held.
 pub(crate) trait Complete: Send + Sync + 'static {
-    fn complete(&self);
+    fn complete(&self, group: usize);
 }
 
 struct Shared<C> {
-    /// Shares not given up yet: registered fences, and one while registering.
-    left: AtomicUsize,
+    /// For each group, the shares not given up yet: one for each mention of a registered fence, and
+    /// one while the group is being registered.
+    left: Box<[AtomicUsize]>,
+    /// The groups that mention each fence, fence by fence.
+    groups: Box<[usize]>,
     completion: C,
 }
 
 impl<C: Complete> Shared<C> {
-    fn give_up_share(&self) {
+    fn give_up_share(&self, group: usize) {
         // Release: what this share's thread did comes before the completion. Acquire: the last one
         // sees what all others did. Each pairs with the other decrements.
-        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.completion.complete();
+        if self.left[group].fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.completion.complete(group);
         }
     }
 
-    /// A fence signalled before its callback was registered: nobody else gives up that share.
-    fn refused(&self) {
-        self.give_up_share();
+    /// The fence of these mentions has signalled.
+    fn give_up(&self, mentions: Range<usize>) {
+        for &group in &self.groups[mentions] {
+            self.give_up_share(group);
+        }
     }
+
+    /// A fence signalled before its callback was registered: nobody else gives up its shares.
+    fn refused(&self, mentions: Range<usize>) {
+        self.give_up(mentions);
+    }
+
+    /// Whether every group is complete.
+    fn is_over(&self) -> bool {
+        // Relaxed: nothing is read on the strength of it. At 0 every callback has been taken.
+        let mut left = self.left.iter();
+        left.all(|left| left.load(Ordering::Relaxed) == 0)
+    }
+}
+
+/// One fence, and where the groups that mention it stand in [`Shared::groups`].
+struct Mentions {
+    /// The place at which it is mentioned first.
+    first: usize,
+    groups: Range<usize>,
 }
 
 /// The registration of one wait with all its fences. Dropping it takes the callbacks back that have
 /// not run.
-pub(crate) struct Countdown<F: Borrow<Fence>, C: Complete> {
+pub(crate) struct Countdown<C: Complete> {
     shared: Arc<Shared<C>>,
-    callbacks: Vec<(F, CallbackId)>,
+    callbacks: Vec<(Fence, CallbackId)>,
 }
 
-impl<F: Borrow<Fence>, C: Complete> Countdown<F, C> {
-    /// Registers with those of `fences` that are pending; completes when all have signalled, which
-    /// may be before this returns.
-    pub(crate) fn start(fences: impl IntoIterator<Item = F>, completion: C) -> Self {
-        Self::start_observed(fences, completion, |_| {}, Shared::refused)
+impl<C: Complete> Countdown<C> {
+    /// Registers with those of `fences` that are pending, group by group, until one group is
+    /// complete; each completes when all of its fences have signalled, which may be before this
+    /// returns. Group `i` ends before place `ends[i]`.
+    pub(crate) fn start(fences: &[Fence], ends: &[usize], completion: C) -> Self {
+        Self::start_observed(fences, ends, completion, |_| {}, Shared::refused)
     }
 
     /// [`start`](Self::start), with the two steps that tests replace: what happens between seeing a
     /// fence pending and registering with it, and what is done about a refused callback.
     fn start_observed(
-        fences: impl IntoIterator<Item = F>,
+        fences: &[Fence],
+        ends: &[usize],
         completion: C,
         mut before_registering: impl FnMut(&Fence),
-        refused: impl Fn(&Shared<C>),
+        refused: impl Fn(&Shared<C>, Range<usize>),
     ) -> Self {
-        let shared = Arc::new(Shared {
-            left: AtomicUsize::new(1),
-            completion,
-        });
-        let mut callbacks = Vec::new();
-        for fence in fences {
-            if fence.borrow().is_signaled() {
-                continue;
-            }
-            before_registering(fence.borrow());
-            // Relaxed: the callback that gives the share up is registered later, with Release.
-            shared.left.fetch_add(1, Ordering::Relaxed);
-            let on_signal = Arc::clone(&shared);
-            trace::wait_start(fence.borrow());
-            match fence.borrow().on_signal(move |_| on_signal.give_up_share()) {
-                Ok(id) => callbacks.push((fence, id)),
-                Err(_signaled_meanwhile) => {
-                    trace::wait_end(fence.borrow());
-                    refused(&shared);
+        let (mentions, groups) = mentions(fences, ends);
+        // From the first callback on in its place: if a hook of a lazy fence panics in here, the
+        // callbacks are taken back.
+        let mut this = Countdown {
+            shared: Arc::new(Shared {
+                left: ends.iter().map(|_| AtomicUsize::new(1)).collect(),
+                groups,
+                completion,
+            }),
+            callbacks: Vec::new(),
+        };
+        let mut mentions = mentions.into_iter().peekable();
+        for (group, &end) in ends.iter().enumerate() {
+            while let Some(Mentions { first, groups }) = mentions.next_if(|next| next.first < end) {
+                let fence = &fences[first];
+                if fence.is_signaled() {
+                    continue;
+                }
+                before_registering(fence);
+                for &group in &this.shared.groups[groups.clone()] {
+                    // Relaxed: the callback that gives the share up is registered later, with Release.
+                    this.shared.left[group].fetch_add(1, Ordering::Relaxed);
+                }
+                let on_signal = Arc::clone(&this.shared);
+                let its_groups = groups.clone();
+                trace::wait_start(fence);
+                match fence.on_signal(move |_| on_signal.give_up(its_groups)) {
+                    Ok(id) => this.callbacks.push((fence.clone(), id)),
+                    Err(_signaled_meanwhile) => {
+                        trace::wait_end(fence);
+                        refused(&this.shared, groups);
+                    }
                 }
             }
+            this.shared.give_up_share(group);
+            // Relaxed: a group that completes a moment later has told so.
+            if this.shared.left[group].load(Ordering::Relaxed) == 0 {
+                break;
+            }
         }
-        shared.give_up_share();
-        Countdown { shared, callbacks }
+        this
     }
 
     /// What completes.
@@ -98,16 +146,35 @@ impl<F: Borrow<Fence>, C: Complete> Countdown<F, C> {
     }
 }
 
-impl<F: Borrow<Fence>, C: Complete> Drop for Countdown<F, C> {
+/// Each fence once, in the order of its first mention, and the groups that mention it.
+fn mentions(fences: &[Fence], ends: &[usize]) -> (Vec<Mentions>, Box<[usize]>) {
+    let address = |at: usize| std::ptr::from_ref(fences[at].cell()).addr();
+    let mut order: Vec<usize> = (0..fences.len()).collect();
+    order.sort_unstable_by_key(|&at| (address(at), at));
+    let mut each: Vec<Mentions> = Vec::with_capacity(order.len());
+    for (place, &at) in order.iter().enumerate() {
+        match each.last_mut() {
+            Some(last) if fences[last.first] == fences[at] => last.groups.end = place + 1,
+            _ => each.push(Mentions {
+                first: at,
+                groups: place..place + 1,
+            }),
+        }
+    }
+    each.sort_unstable_by_key(|mentions| mentions.first);
+    let group_of = |at: usize| ends.partition_point(|&end| end <= at);
+    (each, order.into_iter().map(group_of).collect())
+}
+
+impl<C: Complete> Drop for Countdown<C> {
     fn drop(&mut self) {
-        // Relaxed: nothing is read on the strength of it. At 0 every callback has been taken.
-        if self.shared.left.load(Ordering::Relaxed) != 0 {
+        if !self.shared.is_over() {
             for (fence, id) in &self.callbacks {
-                fence.borrow().cancel(*id);
+                fence.cancel(*id);
             }
         }
         for (fence, _) in &self.callbacks {
-            trace::wait_end(fence.borrow());
+            trace::wait_end(fence);
         }
     }
 }
@@ -123,7 +190,7 @@ mod tests {
     struct Count(Arc<AtomicUsize>);
 
     impl Complete for Count {
-        fn complete(&self) {
+        fn complete(&self, _: usize) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -143,12 +210,13 @@ mod tests {
     }
 
     /// Completions after each fence has signalled between the look and the registration.
-    fn race(refused: impl Fn(&Shared<Count>)) -> usize {
+    fn race(refused: impl Fn(&Shared<Count>, Range<usize>)) -> usize {
         let (jobs, fences) = jobs(3);
         let jobs = RefCell::new(jobs);
         let count = Count::default();
         let _countdown = Countdown::start_observed(
-            fences,
+            &fences,
+            &[3],
             count.clone(),
             |fence| {
                 let at = jobs.borrow().iter().position(|job| job.fence() == fence);
@@ -167,7 +235,7 @@ mod tests {
 
     #[test]
     fn forgetting_a_refused_callback_is_caught() {
-        assert_eq!(race(|_| {}), 0, "the defect: nobody is ever woken");
+        assert_eq!(race(|_, _| {}), 0, "the defect: nobody is ever woken");
     }
 
     #[test]
@@ -175,7 +243,7 @@ mod tests {
         let (mut jobs, fences) = jobs(4);
         jobs.remove(2).signal();
         let count = Count::default();
-        let countdown = Countdown::start(fences.iter(), count.clone());
+        let countdown = Countdown::start(&fences, &[4], count.clone());
         for job in jobs {
             assert_eq!(count.get(), 0);
             job.signal();
@@ -188,8 +256,8 @@ mod tests {
     #[test]
     fn nothing_to_wait_for_completes_at_once() {
         let count = Count::default();
-        let _countdown = Countdown::start([Fence::signaled()], count.clone());
-        let _empty = Countdown::<Fence, _>::start([], count.clone());
+        let _countdown = Countdown::start(&[Fence::signaled()], &[1], count.clone());
+        let _empty = Countdown::start(&[], &[0], count.clone());
         assert_eq!(count.get(), 2);
     }
 
@@ -197,7 +265,7 @@ mod tests {
     fn dropping_it_leaves_no_callback_behind() {
         let (mut jobs, fences) = jobs(3);
         let count = Count::default();
-        let countdown = Countdown::start(fences.iter(), count.clone());
+        let countdown = Countdown::start(&fences, &[3], count.clone());
         jobs.remove(0).signal();
         drop(countdown);
         assert_eq!(
@@ -219,7 +287,7 @@ mod tests {
                 for job in jobs {
                     scope.spawn(|| job.signal());
                 }
-                let countdown = Countdown::start(fences.iter(), count.clone());
+                let countdown = Countdown::start(&fences, &[4], count.clone());
                 while !fences.iter().all(Fence::is_signaled) {
                     std::thread::yield_now();
                 }
@@ -228,5 +296,54 @@ mod tests {
             assert_eq!(count.get(), 1);
             drop(countdown);
         }
+    }
+
+    /// Ten thousand groups that share a fence cost one callback for it, and one for each fence of
+    /// their own; that one alone completes them all.
+    #[test]
+    fn a_fence_is_registered_with_once_however_many_groups_share_it() {
+        const GROUPS: usize = 10_000;
+        let (shared, shared_fences) = jobs(1);
+        let (own, own_fences) = jobs(GROUPS);
+        let mut fences = Vec::new();
+        for own in own_fences {
+            fences.extend([shared_fences[0].clone(), own]);
+        }
+        let ends: Vec<usize> = (1..=GROUPS).map(|group| 2 * group).collect();
+        let count = Count::default();
+        let countdown = Countdown::start(&fences, &ends, count.clone());
+        assert_eq!(countdown.callbacks.len(), GROUPS + 1);
+        for job in own {
+            job.signal();
+        }
+        assert_eq!(count.get(), 0);
+        for job in shared {
+            job.signal();
+        }
+        assert_eq!(count.get(), GROUPS);
+    }
+
+    #[test]
+    fn a_fence_that_a_group_names_twice_counts_once_it_has_signalled() {
+        let (jobs, fences) = jobs(2);
+        let twice = [fences[1].clone(), fences[0].clone(), fences[1].clone()];
+        let count = Count::default();
+        let countdown = Countdown::start(&twice, &[3], count.clone());
+        assert_eq!(countdown.callbacks.len(), 2);
+        for job in jobs {
+            assert_eq!(count.get(), 0);
+            job.signal();
+        }
+        assert_eq!(count.get(), 1);
+    }
+
+    /// Groups behind one that is found ready are left alone: their lazy fences are not asked.
+    #[test]
+    fn nothing_is_registered_behind_a_group_that_is_ready() {
+        let (jobs, fences) = jobs(3);
+        let count = Count::default();
+        let countdown = Countdown::start(&fences, &[1, 1, 3], count.clone());
+        assert_eq!((countdown.callbacks.len(), count.get()), (1, 1));
+        drop(jobs);
     }
 }

@@ -175,9 +175,9 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
 }
 
 impl<S: Semantics, B: Backend> Snapshot<S, B> {
-    /// Describes all members with the state that they have now: who has kept a snapshot sees which
-    /// have signalled since. See [`Description`].
+    /// Describes the members that are pending now; one that signals meanwhile is shown as signalled.
+    /// See [`Description`].
     pub fn describe(&self) -> Description {
-        Description::of(self.members())
+        Description::of(self.iter())
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::kind::{BackendKind, NotCompiledIn};
 use crate::object::Resv;
+use crate::snapshot::order;
 use resv_core::{
     Access, Backend, Counters, Entry, EntryRef, ExclusiveShared, Fence, Garbage, Locked,
     ReserveError, Semantics, SemanticsKind, TimelineId, Usage, UsageLevels, Waited,
@@ -73,7 +74,8 @@ pub trait Reservation: Send + Sync {
     /// When memory cannot be had. Nothing has changed then.
     fn copy_from(&self, source: &dyn Reservation) -> Result<(), ReserveError>;
 
-    /// The entries of one instant, without those that have signalled since, in no particular order.
+    /// The entries of one instant, without those that have signalled since: strongest usage first, then
+    /// by age of the timeline, then by seqno.
     ///
     /// So an empty answer means that there is nothing left to wait for of that instant; whether the
     /// object is idle is asked with [`is_idle`](Reservation::is_idle).
@@ -108,6 +110,7 @@ fn collect<'e>(entries: impl Iterator<Item = EntryRef<'e>>) -> Result<Vec<Entry>
             .map_err(|_| ReserveError::new(collected.len() + 1))?;
         collected.push(entry.to_entry());
     }
+    collected.sort_unstable_by_key(order);
     Ok(collected)
 }
 

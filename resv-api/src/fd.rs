@@ -26,8 +26,8 @@
 //! ```
 
 use crate::countdown::{Complete, Countdown};
-use crate::wait::{Waitable, outcome};
-use resv_core::{Fence, FenceStatus, Waited};
+use crate::wait::{Waitable, covered, outcome};
+use resv_core::{Fence, Waited};
 use rustix::event::{EventfdFlags, eventfd};
 use std::fmt;
 use std::io;
@@ -67,14 +67,14 @@ impl Readiness {
 /// moment, as soon as its callback has run. So take it out of an epoll set first, as with any
 /// descriptor. The callback owns what it writes to: a close never races with a write.
 pub struct ReadyFd {
-    countdown: Countdown<Fence, EventFd>,
+    countdown: Countdown<EventFd>,
     fences: Vec<Fence>,
 }
 
 struct EventFd(OwnedFd);
 
 impl Complete for EventFd {
-    fn complete(&self) {
+    fn complete(&self, _: usize) {
         // Cannot fail: the descriptor is open, and the counter is far from its greatest value, with
         // which a write would have to wait. It would leave nothing to be done here either.
         let written = rustix::io::write(&self.0, &1u64.to_ne_bytes());
@@ -85,14 +85,9 @@ impl Complete for EventFd {
 impl ReadyFd {
     fn new<W: Waitable + ?Sized>(what: &W) -> io::Result<ReadyFd> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let mut fences = Vec::new();
-        what.visit_fences(&mut |fence| {
-            if fence.status() != FenceStatus::Signaled {
-                fences.push(fence.clone());
-            }
-        });
+        let fences = covered(what);
         Ok(ReadyFd {
-            countdown: Countdown::start(fences.iter().cloned(), EventFd(fd)),
+            countdown: Countdown::start(&fences, &[fences.len()], EventFd(fd)),
             fences,
         })
     }

@@ -15,8 +15,8 @@
 //! ```
 
 use crate::countdown::{Complete, Countdown};
-use crate::wait::{Waitable, outcome};
-use resv_core::{Fence, FenceStatus, Waited};
+use crate::wait::{Waitable, covered, outcome};
+use resv_core::{Fence, Waited};
 use resv_sync::sync::Mutex;
 use std::fmt;
 use std::pin::Pin;
@@ -41,7 +41,7 @@ enum State {
     /// Not polled yet, and something was pending: the fences that were, and those that failed.
     Unregistered(Vec<Fence>),
     /// Waiting. The fences are dropped after the countdown, though either order is sound.
-    Registered(Countdown<Fence, Task>, Vec<Fence>),
+    Registered(Countdown<Task>, Vec<Fence>),
     Resolved(Waited),
 }
 
@@ -72,7 +72,7 @@ impl Task {
 }
 
 impl Complete for Task {
-    fn complete(&self) {
+    fn complete(&self, _: usize) {
         let waker = {
             let mut slot = self.0.lock();
             slot.done = true;
@@ -88,15 +88,7 @@ impl WaitFuture {
     pub(crate) fn new<W: Waitable + ?Sized>(what: &W) -> WaitFuture {
         let state = match outcome(what) {
             Some(done) => State::Resolved(done),
-            None => {
-                let mut fences = Vec::new();
-                what.visit_fences(&mut |fence| {
-                    if fence.status() != FenceStatus::Signaled {
-                        fences.push(fence.clone());
-                    }
-                });
-                State::Unregistered(fences)
-            }
+            None => State::Unregistered(covered(what)),
         };
         WaitFuture { state }
     }
@@ -116,8 +108,10 @@ impl Future for WaitFuture {
             }
             State::Unregistered(fences) => match outcome(fences) {
                 None => {
+                    // If a hook of a lazy fence panics in here, this stays as it was: the next poll
+                    // begins again.
+                    let countdown = Countdown::start(fences, &[fences.len()], Task::default());
                     let fences = std::mem::take(fences);
-                    let countdown = Countdown::start(fences.iter().cloned(), Task::default());
                     // It may have completed already, with nobody to wake: so look after leaving the
                     // waker, not before.
                     let done = countdown.completion().is_done_or_wake(cx.waker());

@@ -6,9 +6,7 @@ use crate::recorded::ObjectId;
 use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
 use crate::wait::{Until, Waitable, sleep_for_all};
-use resv_core::{
-    Access, Backend, Counters, Fence, Key, ReserveError, Semantics, UsageLevels, Waited,
-};
+use resv_core::{Access, Backend, Counters, Key, ReserveError, Semantics, UsageLevels, Waited};
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
 
@@ -156,7 +154,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         if until.is_poll() {
             return Waited::TimedOut;
         }
-        sleep_for_all(&pending(&self.waits_for(access)), until)
+        sleep_for_all(&self.waits_for(access), until)
     }
 
     /// Sleeps until the object has nothing left that `access` must wait for, fences that are added
@@ -179,7 +177,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
             }
             // One time for all rounds.
             until = until.fixed();
-            match sleep_for_all(&pending(&self.waits_for(access)), until) {
+            match sleep_for_all(&self.waits_for(access), until) {
                 // A fence may have been added meanwhile, or everything may have signalled at the last
                 // moment: only the object can tell.
                 Waited::Signaled | Waited::TimedOut => {}
@@ -193,7 +191,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// [`wait`](Resv::wait) as a future: resolves when everything that `access` must wait for at
     /// *this call* has signalled. See [`WaitFuture`].
     pub fn wait_async(&self, access: Access) -> WaitFuture {
-        pending(&self.waits_for(access)).when_signaled()
+        self.waits_for(access).when_signaled()
     }
 
     /// A file descriptor that becomes readable when everything that `access` must wait for at *this
@@ -207,7 +205,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// When the kernel gives no descriptor (EMFILE, ENFILE, ENOMEM). Nothing is registered then.
     #[cfg(feature = "fd")]
     pub fn readiness(&self, access: Access) -> std::io::Result<crate::Readiness> {
-        pending(&self.waits_for(access)).readiness()
+        self.waits_for(access).readiness()
     }
 
     /// What readers of this object had to do (B7).
@@ -235,12 +233,6 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     pub fn backend(&self) -> &B {
         &self.backend
     }
-}
-
-/// The fences of `snapshot` that are pending now: those that signalled before are not waited for, so
-/// their errors are not the waiter's.
-pub(crate) fn pending<S: Semantics, B: Backend>(snapshot: &Snapshot<S, B>) -> Vec<&Fence> {
-    snapshot.iter().map(|entry| entry.fence).collect()
 }
 
 /// Ends the process as a collection does that cannot grow.

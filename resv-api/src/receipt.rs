@@ -203,7 +203,8 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
         self.edit(|mut editor, promised| editor.assign(*promised, snapshot.iter()))
     }
 
-    /// The pending entries, unpublished edits included, in no particular order.
+    /// The pending entries, unpublished edits included: strongest usage first, then by age of the
+    /// timeline, then by seqno.
     pub fn entries(&self) -> Vec<Entry> {
         self.look(entries)
     }

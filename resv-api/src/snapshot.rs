@@ -1,7 +1,10 @@
 //! The fences of one instant, owned.
 
 use crate::wait::{Until, Waitable, wait_all};
-use resv_core::{Access, Backend, EntryRef, EntrySet, Fence, Semantics, UsageSet, Waited};
+use resv_core::{
+    Access, Backend, Entry, EntryRef, EntrySet, Fence, Semantics, TimelineId, Usage, UsageSet,
+    Waited,
+};
 use std::fmt;
 
 /// The fences of one instant, for all accesses or narrowed to one.
@@ -52,19 +55,34 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
     /// Sleeps until every member has signalled: for ever with `None`, at most for a
     /// [`Duration`](std::time::Duration), or until an [`Instant`](std::time::Instant).
     ///
-    /// [`wait_all`] of this snapshot: the first error among the members is reported, also of members
-    /// that signalled before the call. Holds no lock; registers and sleeps once.
+    /// [`wait_all`] of this snapshot: an error is reported if a member failed that was pending when the
+    /// wait began; of several, the first as a [`Description`](crate::Description) lists them. Holds no
+    /// lock; registers and sleeps once.
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait(&self, until: impl Into<Until>) -> Waited {
         wait_all(self, until)
     }
 }
 
-/// All members, signalled or not.
+/// The members that are pending: what has signalled is not part of a wait that begins later.
 impl<S: Semantics, B: Backend> Waitable for Snapshot<S, B> {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        self.members().for_each(|entry| visit(entry.fence));
+    fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
+        self.iter().for_each(|entry| visit(entry.fence));
     }
+
+    /// In one order whatever the back end.
+    fn cover(&self, covered: &mut Vec<Fence>) {
+        let mut pending: Vec<Entry> = self.iter().map(EntryRef::to_entry).collect();
+        pending.sort_by_key(order);
+        covered.extend(pending.into_iter().map(|entry| entry.fence));
+    }
+}
+
+/// The order in which entries are listed and their errors reported: strongest usage first, then by age
+/// of the timeline, then by seqno.
+pub(crate) fn order(entry: &Entry) -> (Usage, TimelineId, u64) {
+    let key = entry.key();
+    (key.usage, key.timeline, key.seqno)
 }
 
 impl<S: Semantics, B: Backend> Clone for Snapshot<S, B> {

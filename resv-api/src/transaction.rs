@@ -4,6 +4,7 @@
 //! objects ([`exec`](crate::exec())).
 
 use crate::object::Resv;
+use crate::snapshot::order;
 use resv_core::{
     Access, Backend, Budget, Entry, EntryRef, Fence, Key, LockProof, ReserveError, Semantics,
     TimelineId, Usage, Visibility, checks,
@@ -187,15 +188,18 @@ fn fold<S: Semantics, B: Backend, A>(
     resv.backend().visit_held(held, init, f)
 }
 
-/// The pending entries, unpublished edits included.
+/// The pending entries, unpublished edits included, in the order in which a
+/// [`Description`](crate::Description) lists them.
 pub(crate) fn entries<S: Semantics, B: Backend>(
     resv: &Resv<S, B>,
     held: &LockProof<'_>,
 ) -> Vec<Entry> {
-    fold(resv, held, Vec::new(), |mut entries, entry| {
+    let mut entries = fold(resv, held, Vec::new(), |mut entries, entry| {
         entries.push(entry.to_entry());
         entries
-    })
+    });
+    entries.sort_by_key(order);
+    entries
 }
 
 /// Whether `access` has nothing to wait for, unpublished edits included.
@@ -280,7 +284,8 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         self.editor().assign(Promised::default(), entries)
     }
 
-    /// The pending entries, unpublished edits included, in no particular order.
+    /// The pending entries, unpublished edits included: strongest usage first, then by age of the
+    /// timeline, then by seqno.
     pub fn entries(&self) -> Vec<Entry> {
         entries(self.resv, &self.held)
     }

@@ -29,9 +29,9 @@
 
 use crate::countdown::{Complete, Countdown};
 use crate::future::WaitFuture;
+use resv_core::fence::run_before_sleep;
 use resv_core::{Entry, Fence, FenceError, FenceStatus, Waited, checks};
 use resv_sync::sync::{Condvar, Mutex};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a wait may sleep.
@@ -103,9 +103,19 @@ impl Until {
 ///
 /// A [`Fence`], an [`Entry`], a [`Snapshot`](crate::Snapshot), and slices, arrays, vectors, pairs
 /// and references of what is waitable. Without fences it is ready.
+///
+/// A fence or an entry that the caller names is part of a wait whatever its state: if it failed before
+/// the wait began, the wait reports that. Of a snapshot only those members are part of a wait that are
+/// pending when the wait begins; which others it stores is a matter of the back end.
 pub trait Waitable {
-    /// Shows each of the fences, signalled or not, in an order that stays the same.
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence));
+    /// Shows each fence that a wait which begins now covers.
+    fn visit_fences(&self, visit: &mut dyn FnMut(&Fence));
+
+    /// Adds to `covered` what [`visit_fences`](Waitable::visit_fences) shows, in the order in which
+    /// errors are reported: of several, a wait reports the first.
+    fn cover(&self, covered: &mut Vec<Fence>) {
+        self.visit_fences(&mut |fence| covered.push(fence.clone()));
+    }
 
     /// A future that resolves when all of its present fences have signalled. See [`WaitFuture`].
     fn when_signaled(&self) -> WaitFuture {
@@ -125,48 +135,40 @@ pub trait Waitable {
 }
 
 impl Waitable for Fence {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
+    fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
         visit(self);
     }
 }
 
 impl Waitable for Entry {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
+    fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
         visit(&self.fence);
     }
 }
 
-impl<W: Waitable + ?Sized> Waitable for &W {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        (**self).visit_fences(visit);
-    }
-}
+/// A collection covers what its parts cover, part by part.
+macro_rules! waitable_parts {
+    ($(($($generics:tt)*) $what:ty, |$this:ident| $parts:expr);* $(;)?) => {$(
+        impl<$($generics)*> Waitable for $what {
+            fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
+                let $this = self;
+                $parts.for_each(|part| part.visit_fences(visit));
+            }
 
-impl<W: Waitable> Waitable for [W] {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        for part in self {
-            part.visit_fences(visit);
+            fn cover(&self, covered: &mut Vec<Fence>) {
+                let $this = self;
+                $parts.for_each(|part| part.cover(covered));
+            }
         }
-    }
+    )*};
 }
 
-impl<W: Waitable, const N: usize> Waitable for [W; N] {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        self.as_slice().visit_fences(visit);
-    }
-}
-
-impl<W: Waitable> Waitable for Vec<W> {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        self.as_slice().visit_fences(visit);
-    }
-}
-
-impl<V: Waitable, W: Waitable> Waitable for (V, W) {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
-        self.0.visit_fences(visit);
-        self.1.visit_fences(visit);
-    }
+waitable_parts! {
+    (W: Waitable + ?Sized) &W, |this| std::iter::once(&**this);
+    (W: Waitable) [W], |this| this.iter();
+    (W: Waitable, const N: usize) [W; N], |this| this.iter();
+    (W: Waitable) Vec<W>, |this| this.iter();
+    (V: Waitable, W: Waitable) (V, W), |this| [&this.0 as &dyn Waitable, &this.1].into_iter();
 }
 
 /// How `what` has ended, with its first error; `None` while something is pending. Allocates nothing.
@@ -180,6 +182,15 @@ pub(crate) fn outcome<W: Waitable + ?Sized>(what: &W) -> Option<Waited> {
         };
     });
     outcome
+}
+
+/// What a wait that begins now covers, without what has signalled with success: nothing is to be
+/// learnt from that any more.
+pub(crate) fn covered<W: Waitable + ?Sized>(what: &W) -> Vec<Fence> {
+    let mut covered = Vec::new();
+    what.cover(&mut covered);
+    covered.retain(|fence| fence.status() != FenceStatus::Signaled);
+    covered
 }
 
 /// Set once; one thread sleeps on it.
@@ -204,12 +215,10 @@ impl<T: Copy> Event<T> {
         self.set.notify_one();
     }
 
-    fn get(&self) -> Option<T> {
-        *self.value.lock()
-    }
-
     /// Sleeps until set; `None` if the deadline passed first.
     fn wait(&self, deadline: Option<Instant>) -> Option<T> {
+        // Inside a callback: what is to signal these fences may be what comes after it.
+        run_before_sleep();
         let mut slot = self.value.lock();
         let mut in_time = true;
         while slot.is_none() && in_time {
@@ -219,43 +228,17 @@ impl<T: Copy> Event<T> {
     }
 }
 
-/// Sets an event that several completions share to the index of the first.
-struct SetTo {
-    event: Arc<Event<usize>>,
-    index: usize,
-}
-
-impl Complete for SetTo {
-    fn complete(&self) {
-        self.event.set(self.index);
+impl Complete for Event<usize> {
+    fn complete(&self, group: usize) {
+        self.set(group);
     }
-}
-
-/// Registers with each of `groups` until one is found ready, sleeps until one is, and takes the
-/// callbacks back. The index of the first that was.
-fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<usize> {
-    let deadline = until.deadline();
-    let event = Arc::new(Event::new());
-    let mut registered = Vec::with_capacity(groups.len());
-    for (index, group) in groups.iter().enumerate() {
-        let mut fences: Vec<&Fence> = Vec::new();
-        group.visit_fences(&mut |fence| fences.push(fence));
-        let event = Arc::clone(&event);
-        registered.push(Countdown::start(fences, SetTo { event, index }));
-        if registered[index].completion().event.get().is_some() {
-            break;
-        }
-    }
-    // Inside a callback: what is to signal these fences may be what comes after it.
-    resv_core::fence::run_before_sleep();
-    event.wait(deadline)
 }
 
 /// Sleeps until every fence of `what` has signalled.
 ///
-/// Reports the first error in the order of `what`, also of fences that had signalled before the
-/// call. Fences that have all signalled when the time runs out count as signalled (Linux may report
-/// a time-out then; specification 1.5). Allocates only if it has to sleep.
+/// Reports the first error in the order of `what`; also of fences that had signalled before the call,
+/// where the caller names fences (see [`Waitable`]). Fences that have all signalled when the time runs
+/// out count as signalled (Linux may report a time-out then). Allocates only if it has to sleep.
 ///
 /// A thread that has to signal one of the fences itself must not call this.
 #[cfg_attr(feature = "checks", track_caller)]
@@ -272,9 +255,12 @@ pub fn wait_all<W: Waitable + ?Sized>(what: &W, until: impl Into<Until>) -> Wait
 /// the time is over by now.
 #[cfg_attr(feature = "checks", track_caller)]
 pub(crate) fn sleep_for_all<W: Waitable + ?Sized>(what: &W, until: Until) -> Waited {
-    checks::waiting_all(|visit| what.visit_fences(&mut |fence| visit(fence)));
-    sleep_for_any(&[what], until);
-    outcome(what).unwrap_or(Waited::TimedOut)
+    let fences = covered(what);
+    checks::waiting_all(|visit| fences.iter().for_each(visit));
+    let countdown = Countdown::start(&fences, &[fences.len()], Event::new());
+    countdown.completion().wait(until.deadline());
+    drop(countdown);
+    outcome(&fences).unwrap_or(Waited::TimedOut)
 }
 
 /// How a [`wait_any`] ended.
@@ -312,28 +298,51 @@ impl WaitedAny {
 ///
 /// If several are ready at the call, the lowest index is reported; else the first to become ready.
 /// With no member at all nothing can become ready, and the answer is
-/// [`TimedOut`](WaitedAny::TimedOut) at once, whatever the time.
+/// [`TimedOut`](WaitedAny::TimedOut) at once, whatever the time. A fence that many groups share is
+/// registered with once.
 ///
 /// A thread that has to signal one of the fences itself must not call this.
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn wait_any<W: Waitable>(groups: &[W], until: impl Into<Until>) -> WaitedAny {
     let until = until.into();
     let found = match lowest_ready(groups) {
-        None if !groups.is_empty() && !until.is_poll() => {
-            checks::waiting_any(groups.len(), |at, visit| {
-                groups[at].visit_fences(&mut |fence| visit(fence));
-            });
-            match sleep_for_any(groups, until) {
-                Some(index) => outcome(&groups[index]).map(|done| (index, done)),
-                None => lowest_ready(groups),
-            }
-        }
+        None if !groups.is_empty() && !until.is_poll() => sleep_for_any(groups, until),
         found => found,
     };
     match found {
         Some((index, Waited::Signaled)) => WaitedAny::Signaled(index),
         Some((index, Waited::Failed(error))) => WaitedAny::Failed(index, error),
         Some((_, Waited::TimedOut)) | None => WaitedAny::TimedOut,
+    }
+}
+
+/// The first of `groups` to become ready, and how it ended.
+#[cfg_attr(feature = "checks", track_caller)]
+fn sleep_for_any<W: Waitable>(groups: &[W], until: Until) -> Option<(usize, Waited)> {
+    // The fences of all groups, one after the other, and where the groups end.
+    let mut fences = Vec::new();
+    let mut ends = Vec::with_capacity(groups.len());
+    for group in groups {
+        fences.append(&mut covered(group));
+        ends.push(fences.len());
+    }
+    let of_group = |at: usize| {
+        let begin = if at == 0 { 0 } else { ends[at - 1] };
+        &fences[begin..ends[at]]
+    };
+    checks::waiting_any(groups.len(), |at, visit| {
+        of_group(at).iter().for_each(visit);
+    });
+    let ready = if let Some(ready) = (0..ends.len()).find(|&at| outcome(of_group(at)).is_some()) {
+        Some(ready)
+    } else {
+        let countdown = Countdown::start(&fences, &ends, Event::new());
+        countdown.completion().wait(until.deadline())
+    };
+    match ready {
+        Some(index) => outcome(of_group(index)).map(|done| (index, done)),
+        // The time is up; a group may have become ready at the last moment.
+        None => (0..ends.len()).find_map(|at| outcome(of_group(at)).map(|done| (at, done))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use resv_api::*;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -172,7 +173,7 @@ struct Racy {
 }
 
 impl Waitable for Racy {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
+    fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
         visit(&self.fence);
         if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             drop(self.job.lock().unwrap().take());
@@ -217,4 +218,25 @@ fn stress_drops_and_signals_race() {
 fn it_can_move_between_threads() {
     fn check<T: Send + Sync + Unpin>() {}
     check::<WaitFuture>();
+}
+
+/// A hook that panics in the first poll leaves the future as it was: it used to forget its fences
+/// there, and said "signalled" when it was polled again.
+#[test]
+fn a_hook_that_panics_in_a_poll_does_not_make_the_fence_signalled() {
+    let lazy = Timeline::new("kfd")
+        .issue_lazy(|| panic!("the hook's own"))
+        .unwrap();
+    let plain = Timeline::new("gfx").issue().unwrap();
+    let fences = [plain.fence().clone(), lazy.fence().clone()];
+    let mut future = pin!(fences.when_signaled());
+    let mut cx = Context::from_waker(Waker::noop());
+    let first = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+    assert!(first.is_err(), "the panic is the poller's");
+    assert_eq!(future.as_mut().poll(&mut cx), Poll::Pending);
+    plain.signal();
+    assert_eq!(future.as_mut().poll(&mut cx), Poll::Pending);
+    lazy.signal_error(FenceError::IO);
+    let failed = Poll::Ready(Waited::Failed(FenceError::IO));
+    assert_eq!(future.as_mut().poll(&mut cx), failed);
 }

@@ -152,7 +152,7 @@ impl Racy {
 }
 
 impl Waitable for Racy {
-    fn visit_fences<'a>(&'a self, visit: &mut dyn FnMut(&'a Fence)) {
+    fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
         visit(&self.fence);
         if self.shown.fetch_add(1, Ordering::SeqCst) + 1 == self.at
             && let Some(job) = self.job.lock().unwrap().take()

@@ -74,22 +74,35 @@ pub fn signalled_failed_and_timed_out_are_told_apart<S: Semantics, B: Backend + 
         .iter()
         .map(|it| it.waits_for(Access::Write))
         .collect();
+    let named: Vec<_> = jobs.iter().map(|job| job.fence().clone()).collect();
     let short = A_MOMENT / 100;
     jobs.pop().expect("four").signal_error(FenceError::IO);
     jobs.pop().expect("three").signal_error(hang);
     jobs.pop().expect("two").signal();
     assert_eq!(sets[0].wait(short), Waited::TimedOut);
     assert_eq!(sets[1].wait(short), Waited::Signaled);
-    assert_eq!(sets[2].wait(short), Waited::Failed(hang));
-    assert_eq!(wait_all(&sets, short), Waited::TimedOut, "not an error yet");
-    assert_eq!(wait_all(&sets[1..], short), Waited::Failed(hang));
-    assert_eq!(wait_any(&sets, short), WaitedAny::Signaled(1));
-    assert_eq!(wait_any(&sets[2..], short), WaitedAny::Failed(0, hang));
-    assert_eq!(wait_any(&sets[..1], short), WaitedAny::TimedOut);
-    // What failed before the wait began is not in the object any more.
+    assert_eq!(named[2].wait(Some(short)), Waited::Failed(hang));
+    assert_eq!(
+        wait_all(&named, short),
+        Waited::TimedOut,
+        "not an error yet"
+    );
+    assert_eq!(wait_all(&named[1..], short), Waited::Failed(hang));
+    assert_eq!(wait_any(&named, short), WaitedAny::Signaled(1));
+    assert_eq!(wait_any(&named[2..], short), WaitedAny::Failed(0, hang));
+    assert_eq!(wait_any(&named[..1], short), WaitedAny::TimedOut);
+    // What failed before the wait began is not part of it, unless the caller names it.
     assert_eq!(objects[2].wait(Access::Write, short), Waited::Signaled);
+    assert_eq!(sets[2].wait(short), Waited::Signaled);
+    assert_eq!(wait_all(&sets[1..], short), Waited::Signaled);
+    assert_eq!(wait_any(&sets[2..], short), WaitedAny::Signaled(0));
+    let mut begun = pin!(sets[0].when_signaled());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(begun.as_mut().poll(&mut cx).is_pending());
     drop(jobs);
-    assert_eq!(sets[0].wait(short), Waited::Failed(FenceError::CANCELED));
+    let canceled = Waited::Failed(FenceError::CANCELED);
+    assert_eq!(begun.as_mut().poll(&mut cx), Poll::Ready(canceled));
+    assert_eq!(sets[0].wait(short), Waited::Signaled);
 }
 
 /// Runs `wait` on another thread, signals `jobs` one by one, and asserts that it ends with the one of
