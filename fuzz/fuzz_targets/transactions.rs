@@ -62,9 +62,9 @@ trait World {
     fn check(&self, timelines: &[Timeline], models: &[Model]);
 }
 
-struct Objects<S: Semantics, B: Backend + Default>(Vec<Resv<S, B>>);
+struct Objects<S: Semantics + Default, B: Backend + Default>(Vec<Resv<S, B>>);
 
-impl<S: Semantics, B: Backend + Default> Objects<S, B> {
+impl<S: Semantics + Default, B: Backend + Default> Objects<S, B> {
     fn boxed() -> Box<dyn World> {
         Box::new(Objects::<S, B>(
             (0..OBJECTS).map(|_| Resv::default()).collect(),
@@ -114,7 +114,7 @@ impl<S: Semantics, B: Backend + Default> Objects<S, B> {
     }
 }
 
-impl<S: Semantics, B: Backend + Default> World for Objects<S, B> {
+impl<S: Semantics + Default, B: Backend + Default> World for Objects<S, B> {
     fn transact(&self, adds: &[Add], spare: usize, end: End) {
         if matches!(end, End::Batch) {
             self.batch(adds);
@@ -150,7 +150,7 @@ fn item(timelines: &[Timeline], entry: EntryRef<'_>) -> Item {
     }
 }
 
-fn of_semantics<S: Semantics>() -> Vec<Box<dyn World>> {
+fn of_semantics<S: Semantics + Default>() -> Vec<Box<dyn World>> {
     vec![
         Objects::<S, Locked>::boxed(),
         Objects::<S, seqcount::Seqcount>::boxed(),

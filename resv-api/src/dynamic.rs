@@ -4,9 +4,8 @@ use crate::kind::{BackendKind, NotCompiledIn};
 use crate::object::Resv;
 use crate::snapshot::order;
 use resv_core::{
-    Access, Backend, Counters, Entry, EntryRef, ExclusiveShared, Fence, Garbage, Locked,
-    ReserveError, Semantics, SemanticsKind, TimelineId, Usage, UsageLevels, Waited,
-    WritersReadersOthers,
+    Access, Backend, Counters, Entry, EntryRef, Fence, ReserveError, Semantics, SemanticsKind,
+    TimelineId, Usage, Waited,
 };
 use std::time::Duration;
 
@@ -169,36 +168,6 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
     }
 }
 
-/// Evaluates `$body` with `$B` standing for the back end that `$kind` names, or returns the error
-/// that it is not compiled in.
-macro_rules! with_backend {
-    ($kind:expr, $B:ident => $body:expr) => {
-        match $kind {
-            #[cfg(feature = "seqcount")]
-            BackendKind::Seqcount => {
-                type $B = resv_seqcount::Seqcount;
-                $body
-            }
-            #[cfg(feature = "rcu-array")]
-            BackendKind::RcuArray => {
-                type $B = resv_rcu_array::RcuArray;
-                $body
-            }
-            #[cfg(feature = "arc-swap")]
-            BackendKind::RcuArrayArcSwap => {
-                type $B = resv_rcu_array::RcuArray<resv_rcu_array::ArcSwapped>;
-                $body
-            }
-            BackendKind::Locked => {
-                type $B = Locked;
-                $body
-            }
-            #[allow(unreachable_patterns, reason = "reachable when a back end is left out")]
-            missing => return Err(NotCompiledIn(missing)),
-        }
-    };
-}
-
 /// A new, empty object.
 ///
 /// # Errors
@@ -215,37 +184,5 @@ pub fn new_reservation(
     semantics: SemanticsKind,
     backend: BackendKind,
 ) -> Result<Box<dyn Reservation>, NotCompiledIn> {
-    with_backend!(backend, B => Ok(match semantics {
-        SemanticsKind::ExclusiveShared => Box::new(Resv::<ExclusiveShared, B>::default()),
-        SemanticsKind::WritersReadersOthers => Box::new(Resv::<WritersReadersOthers, B>::default()),
-        SemanticsKind::UsageLevels => Box::new(Resv::<UsageLevels, B>::default()),
-    }))
-}
-
-impl BackendKind {
-    /// [`Backend::garbage`] of this back end.
-    ///
-    /// # Errors
-    ///
-    /// When the back end is not compiled in.
-    pub fn garbage(self) -> Result<Garbage, NotCompiledIn> {
-        with_backend!(self, B => Ok(B::default().garbage()))
-    }
-
-    /// [`Backend::reset_garbage_peak`] of this back end.
-    ///
-    /// # Errors
-    ///
-    /// When the back end is not compiled in.
-    pub fn reset_garbage_peak(self) -> Result<(), NotCompiledIn> {
-        with_backend!(self, B => {
-            B::default().reset_garbage_peak();
-            Ok(())
-        })
-    }
-
-    /// Whether this back end is compiled in.
-    pub fn is_compiled_in(self) -> bool {
-        self.garbage().is_ok()
-    }
+    backend.new_reservation(semantics)
 }

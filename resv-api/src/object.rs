@@ -32,7 +32,7 @@ impl Resv {
     }
 }
 
-impl<S: Semantics, B: Backend + Default> Default for Resv<S, B> {
+impl<S: Semantics + Default, B: Backend + Default> Default for Resv<S, B> {
     fn default() -> Self {
         Resv::with(S::default(), B::default())
     }

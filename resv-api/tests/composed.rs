@@ -43,7 +43,7 @@ fn keys(fences: &[&Fence]) -> Vec<(u64, u64)> {
     keys
 }
 
-fn leaves_are_added<S: Semantics, B: Backend + Default>(usage: Usage) {
+fn leaves_are_added<S: Semantics + Default, B: Backend + Default>(usage: Usage) {
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (a, b, c) = (issue(&gfx), issue(&dma), issue(&gfx));
     let buffer = Resv::<S, B>::default();
@@ -101,7 +101,7 @@ fn leaves_never_supersede_each_other() {
     };
     exclusive(false);
     exclusive(true);
-    fn pending_until_all<S: Semantics>(usage: Usage) {
+    fn pending_until_all<S: Semantics + Default>(usage: Usage) {
         let jobs = ["gfx", "dma", "vcn"].map(|name| issue(&Timeline::new(name)));
         let every = all(&[jobs[0].fence(), jobs[1].fence(), jobs[2].fence()]);
         let buffer = Resv::<S, Locked>::default();

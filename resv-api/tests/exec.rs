@@ -29,12 +29,12 @@ fn objects(count: usize) -> Vec<Object> {
     (0..count).map(|_| Object::default()).collect()
 }
 
-fn assert_untouched<S: Semantics, B: Backend + Default>(resv: &Resv<S, B>) {
+fn assert_untouched<S: Semantics + Default, B: Backend + Default>(resv: &Resv<S, B>) {
     let guard = resv.try_lock().expect("free");
     assert!(guard.entries().is_empty());
 }
 
-fn pending<S: Semantics, B: Backend + Default>(resv: &Resv<S, B>) -> usize {
+fn pending<S: Semantics + Default, B: Backend + Default>(resv: &Resv<S, B>) -> usize {
     resv.try_lock().expect("free").entries().len()
 }
 
@@ -60,7 +60,7 @@ fn objects_of_all_kinds_meet_in_one_transaction() {
 
 #[test]
 fn an_object_that_is_held_is_the_same_receipt_and_slots_add_up() {
-    fn check<S: Semantics>() {
+    fn check<S: Semantics + Default>() {
         let (a, b) = (Resv::<S, Locked>::default(), Resv::<S, Locked>::default());
         let (job, next) = (job(), job());
         exec::<_, resv_api::ReserveError>(|tx| {

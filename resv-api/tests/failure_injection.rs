@@ -39,7 +39,7 @@ impl Injector {
 }
 
 /// Two objects, and jobs that outlive them.
-struct World<'j, S: Semantics, B: Backend + Default> {
+struct World<'j, S: Semantics + Default, B: Backend + Default> {
     /// Holds the first three jobs.
     object: Resv<S, B>,
     /// Holds the next nine, which is more than the object has room for.
@@ -59,7 +59,7 @@ fn jobs() -> Vec<Signaler> {
         .collect()
 }
 
-impl<'j, S: Semantics, B: Backend + Default> World<'j, S, B> {
+impl<'j, S: Semantics + Default, B: Backend + Default> World<'j, S, B> {
     fn new(jobs: &'j [Signaler]) -> Self {
         let (object, source) = (Resv::default(), Resv::default());
         add(&object, &jobs[OBJECT]);
@@ -77,7 +77,7 @@ impl<'j, S: Semantics, B: Backend + Default> World<'j, S, B> {
 }
 
 /// As readers, which supersede nothing of another timeline under any semantics.
-fn add<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, jobs: &[Signaler]) {
+fn add<S: Semantics + Default, B: Backend + Default>(object: &Resv<S, B>, jobs: &[Signaler]) {
     let mut guard = object.lock();
     let mut slots = guard.reserve(jobs.len()).expect("memory");
     for job in jobs {
@@ -85,7 +85,7 @@ fn add<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, jobs: &[Signaler
     }
 }
 
-fn seen<S: Semantics, B: Backend + Default>(object: &Resv<S, B>) -> Vec<Key> {
+fn seen<S: Semantics + Default, B: Backend + Default>(object: &Resv<S, B>) -> Vec<Key> {
     sorted(
         object
             .snapshot()
@@ -103,7 +103,7 @@ fn sorted(mut keys: Vec<Key>) -> Vec<Key> {
 /// Runs `call` in fresh worlds for k = 0, 1, 2 and so on, until nothing fails; answers how many
 /// allocations did. `staged` jobs are added by the call before the allocation that may fail, so
 /// these are there in the end either way.
-fn each_allocation_fails<S: Semantics, B: Backend + Default>(
+fn each_allocation_fails<S: Semantics + Default, B: Backend + Default>(
     name: &str,
     staged: usize,
     call: impl Fn(&World<'_, S, B>, &mut Injector) -> Result<(), ReserveError>,
@@ -135,7 +135,7 @@ fn each_allocation_fails<S: Semantics, B: Backend + Default>(
 }
 
 /// Whether allocation `k` of `call` failed; if so nothing else has happened.
-fn fails_cleanly<S: Semantics, B: Backend + Default>(
+fn fails_cleanly<S: Semantics + Default, B: Backend + Default>(
     what: &str,
     k: isize,
     jobs: &[Signaler],
@@ -177,7 +177,7 @@ fn collect() {
 
 /// Injects into each call that reports want of memory. A call that a back end serves without memory
 /// is shown by a zero, so that a test which injects nothing is seen.
-fn every_call_reports_want_of_memory<S: Semantics, B: Backend + Default>() {
+fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Default>() {
     let arrays = B::default().name().starts_with("rcu-array");
     let check = |name: &str, least: usize, most: usize, failed: usize| {
         let range = least..=most;

@@ -21,7 +21,11 @@ fn fences(jobs: &[Signaler]) -> Vec<Fence> {
     jobs.iter().map(|job| job.fence().clone()).collect()
 }
 
-fn add<S: Semantics, B: Backend + Default>(resv: &Resv<S, B>, fence: &Fence, usage: Usage) {
+fn add<S: Semantics + Default, B: Backend + Default>(
+    resv: &Resv<S, B>,
+    fence: &Fence,
+    usage: Usage,
+) {
     resv.lock().reserve(1).unwrap().add(fence, usage);
 }
 

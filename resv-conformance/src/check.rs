@@ -2,8 +2,8 @@
 //!
 //! # The concept
 //!
-//! [`check`] is what `resv check` runs, as a function that is generic over semantics and back end. It
-//! runs every property of the [suite](crate::Suite) once, and then by turns, until the time is up:
+//! [`check`] is what `resv check` runs, as a function of a [`Subject`]. It runs every
+//! [property](crate::PROPERTIES) once, and then by turns, until the time is up:
 //!
 //! * a batch of random scripts, each played on real objects and on the naive [model](crate::model),
 //!   with every question asked after every step. A difference is shrunk.
@@ -12,12 +12,13 @@
 //! The program of a third party that checks its own back end:
 //!
 //! ```
+//! use resv_conformance::Subject;
 //! use resv_conformance::check::{Options, check};
 //! # use resv_core::Locked as MyBackend; // a back end of your own
 //! use resv_core::UsageLevels;
 //!
 //! let options = Options { operations: Some(500), ..Options::default() };
-//! match check::<UsageLevels, MyBackend>(&options) {
+//! match check(Subject::of::<UsageLevels, MyBackend>(), &options) {
 //!     Ok(report) => println!("{report}"),
 //!     Err(failure) => panic!("{failure}"),
 //! }
@@ -27,8 +28,8 @@
 
 use crate::history::{self, Plan};
 use crate::properties::random;
-use crate::suite::Suite;
-use resv_core::{Backend, Semantics};
+use crate::subject::Subject;
+use crate::suite::PROPERTIES;
 use std::any::Any;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -132,7 +133,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Gathers evidence about `B` under `S`. See the [module](self).
+/// Gathers evidence about `subject`. See the [module](self).
 ///
 /// # Errors
 ///
@@ -141,10 +142,8 @@ impl std::error::Error for Failure {}
 /// # Panics
 ///
 /// When the number of threads is out of range.
-pub fn check<S: Semantics, B: Backend + Default>(
-    options: &Options,
-) -> Result<Report, Box<Failure>> {
-    check_with::<S, B>(options, |_| {})
+pub fn check(subject: Subject, options: &Options) -> Result<Report, Box<Failure>> {
+    check_with(subject, options, |_| {})
 }
 
 /// [`check`], telling `progress` now and then how far it is.
@@ -156,29 +155,18 @@ pub fn check<S: Semantics, B: Backend + Default>(
 /// # Panics
 ///
 /// When the number of threads is out of range.
-pub fn check_with<S: Semantics, B: Backend + Default>(
+pub fn check_with(
+    subject: Subject,
     options: &Options,
     mut progress: impl FnMut(&Report),
 ) -> Result<Report, Box<Failure>> {
-    let subject = Subject {
-        on: format!("{} on {}", S::default().name(), B::default().name()),
-        properties: Suite::<S, B>::PROPERTIES,
-        batch: random::batch::<S, B>,
-        history: history::run::<S, B>,
-    };
-    subject.check(options, &mut progress)
+    Check(subject).run(options, &mut progress)
 }
 
-/// One semantics and one back end, as functions.
-struct Subject {
-    on: String,
-    properties: &'static [(&'static str, fn())],
-    batch: fn(u64) -> Result<random::Batch, random::Shrunk>,
-    history: fn(Plan) -> Result<history::Tally, Box<history::Violation>>,
-}
+struct Check(Subject);
 
-impl Subject {
-    fn check(
+impl Check {
+    fn run(
         &self,
         options: &Options,
         progress: &mut dyn FnMut(&Report),
@@ -217,12 +205,14 @@ impl Subject {
         report: &mut Report,
         progress: &mut dyn FnMut(&Report),
     ) -> Result<(), Box<Failure>> {
-        for (name, property) in self.properties {
+        for property in PROPERTIES {
+            let name = property.name;
             // The random scripts are played with a seed of ours.
             if name.starts_with("random::") {
                 continue;
             }
-            catch_unwind(property).map_err(|panic| self.failure(name, said(&*panic)))?;
+            catch_unwind(AssertUnwindSafe(|| property.check(self.0)))
+                .map_err(|panic| self.failure(name, said(&*panic)))?;
             report.properties += 1;
             progress(report);
         }
@@ -230,7 +220,7 @@ impl Subject {
     }
 
     fn scripts(&self, seed: u64, report: &mut Report) -> Result<(), Box<Failure>> {
-        let batch = (self.batch)(seed).map_err(|shrunk| Failure {
+        let batch = random::batch(self.0, seed).map_err(|shrunk| Failure {
             seed: Some(seed),
             scenario: Some(shrunk.scenario).filter(|scenario| !scenario.is_empty()),
             ..*self.failure("random script", shrunk.what)
@@ -254,7 +244,7 @@ impl Subject {
             seed: Some(seed),
             ..*self.failure("history", what)
         };
-        let tally = catch_unwind(AssertUnwindSafe(|| (self.history)(plan)))
+        let tally = catch_unwind(AssertUnwindSafe(|| history::run(self.0, plan)))
             .map_err(|panic| failed(format!("a thread panicked: {}", said(&*panic))))?
             .map_err(|violation| {
                 let mut what = violation.what().to_owned();
@@ -277,7 +267,7 @@ impl Subject {
 
     fn failure(&self, part: &str, what: String) -> Box<Failure> {
         Box::new(Failure {
-            on: self.on.clone(),
+            on: self.0.to_string(),
             part: part.to_owned(),
             what,
             seed: None,

@@ -1,12 +1,13 @@
-//! The conformance suite: every property of a reservation object, as a function that is generic over
-//! semantics and back end.
+//! The conformance suite: every property of a reservation object, as a function of a semantics and a
+//! back end.
 //!
 //! # The concept
 //!
 //! What an object *means* (a [`Semantics`](resv_core::Semantics)) and how it is *stored* (a
 //! [`Backend`](resv_core::Backend)) are independent. That is a claim about every combination, so it
-//! is tested on every combination: one property is one function `fn<S, B>()`, and a macro stamps all
-//! of them out as tests for a pair of types. A back end of your own is tested with one line:
+//! is tested on every combination: one property is one function of a [`Subject`], which makes
+//! objects of one pair, and a macro makes tests of all of them. Objects are of one type, [`Object`],
+//! with the semantics and the back end behind pointers, so that the suite is compiled once for all. A back end of your own is tested with one line:
 //!
 //! ```
 //! # mod example {
@@ -30,7 +31,7 @@
 //! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
 //! | [`stress`] | many threads at once, for minutes; the program is `scripts/stress` |
-//! | [`suite!`], [`suite_for_backend!`], [`Suite`] | the list of all properties, as tests or as values |
+//! | [`suite!`], [`suite_for_backend!`], [`PROPERTIES`] | the list of all properties, as tests or as values |
 //!
 //! The suite is itself tested: the crate `resv-fixtures` has semantics and back ends with the defects
 //! of history, and asserts that each is caught by the properties that are about it.
@@ -45,10 +46,12 @@ pub mod notation;
 pub mod properties;
 pub mod scenario;
 pub mod stress;
+mod subject;
 mod suite;
 mod support;
 
-pub use suite::Suite;
+pub use subject::{Object, Subject};
+pub use suite::{PROPERTIES, Property, property};
 
 #[doc(hidden)]
 pub mod __types {

@@ -20,8 +20,9 @@
 //! The guide of `resv-api` and [`properties::examples`](crate::properties::examples) use it, so that
 //! a table can be read by people and checked against the code.
 
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, Fence, Resv, Semantics, Signaler, Slots, Snapshot, Timeline, Usage,
+    Access, AnyBackend, AnySemantics, Fence, Signaler, Slots, Snapshot, Timeline, Usage,
 };
 use std::collections::HashMap;
 
@@ -30,11 +31,8 @@ use std::collections::HashMap;
 /// # Errors
 ///
 /// When an answer differs, saying which and how, or when something is not in the notation.
-pub fn check<S: Semantics, B: Backend + Default>(
-    sequence: &str,
-    expected: &str,
-) -> Result<(), String> {
-    let mut player = Player::<S, B>::default();
+pub fn check(on: Subject, sequence: &str, expected: &str) -> Result<(), String> {
+    let mut player = Player::new(on);
     let steps: Vec<&str> = sequence.split(',').map(str::trim).collect();
     player.play(&steps)?;
     if !steps.contains(&"?") {
@@ -47,9 +45,7 @@ pub fn check<S: Semantics, B: Backend + Default>(
         let told = player.told(question.trim())?;
         if told != answer.trim() {
             return Err(format!(
-                "{sequence} on {}/{}: {} is told {told}, expected {}",
-                S::default().name(),
-                B::default().name(),
+                "{sequence}, {on}: {} is told {told}, expected {}",
                 question.trim(),
                 answer.trim()
             ));
@@ -58,24 +54,26 @@ pub fn check<S: Semantics, B: Backend + Default>(
     Ok(())
 }
 
-struct Player<S: Semantics, B: Backend + Default> {
-    object: Resv<S, B>,
+struct Player {
+    on: Subject,
+    object: Object,
     jobs: Jobs,
     /// One snapshot of the object, as words, for each question, for each time it was asked.
     told: Vec<HashMap<&'static str, String>>,
 }
 
-impl<S: Semantics, B: Backend + Default> Default for Player<S, B> {
-    fn default() -> Self {
+impl Player {
+    fn new(on: Subject) -> Self {
         Player {
-            object: Resv::default(),
+            on,
+            object: on.object(),
             jobs: Jobs::default(),
             told: Vec::new(),
         }
     }
 }
 
-impl<S: Semantics, B: Backend + Default> Player<S, B> {
+impl Player {
     fn play(&mut self, steps: &[&str]) -> Result<(), String> {
         let mut steps = steps;
         while let [step, rest @ ..] = steps {
@@ -83,7 +81,7 @@ impl<S: Semantics, B: Backend + Default> Player<S, B> {
             match *step {
                 "?" => self.ask(),
                 "copy" => {
-                    let copy = Resv::default();
+                    let copy = self.on.object();
                     copy.lock()
                         .copy_from(&self.object)
                         .map_err(|error| error.to_string())?;
@@ -103,7 +101,9 @@ impl<S: Semantics, B: Backend + Default> Player<S, B> {
 
     /// Plays steps under the lock, which has room for one edit for each of them.
     fn play_locked(&mut self, steps: &[&str]) -> Result<(), String> {
-        let Player { object, jobs, told } = self;
+        let Player {
+            object, jobs, told, ..
+        } = self;
         let mut guard = object.lock();
         let mut slots = guard
             .reserve(steps.len())
@@ -133,10 +133,7 @@ impl<S: Semantics, B: Backend + Default> Player<S, B> {
     }
 }
 
-fn ask<S: Semantics, B: Backend + Default>(
-    object: &Resv<S, B>,
-    jobs: &Jobs,
-) -> HashMap<&'static str, String> {
+fn ask(object: &Object, jobs: &Jobs) -> HashMap<&'static str, String> {
     let mut told: HashMap<_, _> = Access::ALL
         .into_iter()
         .map(|access| {
@@ -161,10 +158,10 @@ struct Jobs {
 }
 
 impl Jobs {
-    fn edit<S: Semantics, B: Backend + Default>(
+    fn edit(
         &mut self,
         step: &str,
-        slots: &mut Slots<'_, '_, S, B>,
+        slots: &mut Slots<'_, '_, AnySemantics, AnyBackend>,
     ) -> Result<(), String> {
         let (verb, name) = step
             .split_once(' ')
@@ -214,11 +211,7 @@ impl Jobs {
     }
 
     /// The pending members, timelines in the order in which they were named, each word once.
-    fn words<S: Semantics, B: Backend + Default>(
-        &self,
-        snapshot: &Snapshot<S, B>,
-        usages: bool,
-    ) -> String {
+    fn words(&self, snapshot: &Snapshot<AnySemantics, AnyBackend>, usages: bool) -> String {
         let mut members: Vec<(usize, u64, Usage)> = snapshot
             .iter()
             .map(|entry| {

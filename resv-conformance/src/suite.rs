@@ -3,8 +3,7 @@
 use crate::properties::{
     composed, contract, examples, fences, hazards, locks, random, selftests, transactions, waits,
 };
-use resv_core::{Backend, Semantics};
-use std::marker::PhantomData;
+use crate::subject::Subject;
 
 /// Hands the list of all properties to the macro `$then`, after `$args`.
 #[doc(hidden)]
@@ -174,44 +173,69 @@ macro_rules! __with_properties {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __list {
-    (($S:ident, $B:ident) $($module:ident { $($property:ident)* })*) => {
-        &[$($((
-            concat!(stringify!($module), "::", stringify!($property)),
-            $module::$property::<$S, $B> as fn(),
-        ),)*)*]
+    (() $($module:ident { $($property:ident)* })*) => {
+        &[$($(Property {
+            name: concat!(stringify!($module), "::", stringify!($property)),
+            run: $module::$property,
+        },)*)*]
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __tests {
-    (($S:ty, $B:ty) $($module:ident { $($property:ident)* })*) => {
+    (($subject:expr) $($module:ident { $($property:ident)* })*) => {
         $(mod $module {
             #[allow(unused_imports)]
             use super::*;
             $(#[test]
             fn $property() {
-                $crate::properties::$module::$property::<$S, $B>();
+                $crate::property(concat!(stringify!($module), "::", stringify!($property)))
+                    .check($subject);
             })*
         })*
     };
 }
 
-/// The suite for one semantics and one back end, as values: for programs that run it themselves.
+/// One property of reservation objects, compiled once for every semantics and back end.
+#[derive(Clone, Copy, Debug)]
+pub struct Property {
+    /// `module::name`.
+    pub name: &'static str,
+    run: fn(Subject),
+}
+
+impl Property {
+    /// Checks the property.
+    ///
+    /// # Panics
+    ///
+    /// When it does not hold; the panic says what was seen.
+    pub fn check(&self, subject: Subject) {
+        (self.run)(subject);
+    }
+}
+
+/// Every property, for programs that run the suite themselves.
 ///
 /// ```
-/// use resv_conformance::Suite;
+/// use resv_conformance::{PROPERTIES, Subject};
 /// use resv_core::{Locked, UsageLevels};
 ///
-/// let (name, property) = Suite::<UsageLevels, Locked>::PROPERTIES[0];
-/// assert_eq!(name, "fences::f_01_a_signal_is_seen_in_every_object");
-/// property(); // panics if it does not hold
+/// let property = PROPERTIES[0];
+/// assert_eq!(property.name, "fences::f_01_a_signal_is_seen_in_every_object");
+/// property.check(Subject::of::<UsageLevels, Locked>()); // panics if it does not hold
 /// ```
-pub struct Suite<S, B>(PhantomData<fn() -> (S, B)>);
+pub static PROPERTIES: &[Property] = __with_properties!(__list!());
 
-impl<S: Semantics, B: Backend + Default> Suite<S, B> {
-    /// Every property, as `module::name` and the function that panics when it does not hold.
-    pub const PROPERTIES: &'static [(&'static str, fn())] = __with_properties!(__list!(S, B));
+/// The property of that name.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn property(name: &str) -> &'static Property {
+    let named = PROPERTIES.iter().find(|property| property.name == name);
+    named.unwrap_or_else(|| panic!("there is no property {name}"))
 }
 
 /// Makes a module `$name` of tests: the whole suite for one semantics and one back end.
@@ -231,7 +255,12 @@ macro_rules! suite {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
-            $crate::__with_properties!(__tests!($S, $B));
+
+            fn subject() -> $crate::Subject {
+                $crate::Subject::of::<$S, $B>()
+            }
+
+            $crate::__with_properties!(__tests!(subject()));
         }
     };
 }

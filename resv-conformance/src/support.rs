@@ -1,9 +1,10 @@
 //! What many properties need: jobs, short forms of edits and questions, freed fences, two threads.
 
 use crate::model::At;
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, EntryRef, Fence, Guard, Key, Locked, Resv, Semantics, SemanticsKind, Signaler,
-    Timeline, TimelineId, Usage, UsageSet,
+    Access, AnyBackend, AnySemantics, Backend, EntryRef, Fence, Guard, Key, Locked, Resv, Semantics,
+    Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
 use resv_core::fence::cell::FenceCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,11 +16,6 @@ pub(crate) const AGES: Duration = Duration::from_secs(20);
 /// Long enough for a sleeping thread to have gone to sleep.
 pub(crate) const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// Which of the three semantics `S` claims to be, by its name.
-pub(crate) fn kind<S: Semantics>() -> Option<SemanticsKind> {
-    S::default().name().parse().ok()
-}
-
 /// The next job of `timeline`.
 pub(crate) fn job(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("a new timeline has seqnos left")
@@ -30,16 +26,9 @@ pub(crate) fn lone_job() -> Signaler {
     job(&Timeline::new("lone"))
 }
 
-/// So many empty objects.
-pub(crate) fn objects<S: Semantics, B: Backend + Default>(count: usize) -> Vec<Resv<S, B>> {
-    (0..count).map(|_| Resv::default()).collect()
-}
-
 /// So many objects with a fence of each usage, and the jobs of these, which are pending.
-pub(crate) fn occupied<S: Semantics, B: Backend + Default>(
-    count: usize,
-) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
-    let (objects, mut jobs) = (objects(count), Vec::new());
+pub(crate) fn occupied(on: Subject, count: usize) -> (Vec<Object>, Vec<Signaler>) {
+    let (objects, mut jobs) = (on.objects(count), Vec::new());
     for object in &objects {
         for usage in Usage::ALL {
             jobs.push(lone_job());
@@ -50,20 +39,12 @@ pub(crate) fn occupied<S: Semantics, B: Backend + Default>(
 }
 
 /// Locks, reserves one slot, adds and unlocks.
-pub(crate) fn add<S: Semantics, B: Backend + Default>(
-    resv: &Resv<S, B>,
-    job: &Signaler,
-    usage: Usage,
-) {
+pub(crate) fn add(resv: &Object, job: &Signaler, usage: Usage) {
     add_fence(resv, job.fence(), usage);
 }
 
 /// [`add`] for a fence whose signaler may be gone.
-pub(crate) fn add_fence<S: Semantics, B: Backend + Default>(
-    resv: &Resv<S, B>,
-    fence: &Fence,
-    usage: Usage,
-) {
+pub(crate) fn add_fence(resv: &Object, fence: &Fence, usage: Usage) {
     resv.lock()
         .reserve(1)
         .expect("memory for one slot")
@@ -71,12 +52,7 @@ pub(crate) fn add_fence<S: Semantics, B: Backend + Default>(
 }
 
 /// Locks, reserves one slot, replaces and unlocks.
-pub(crate) fn replace<S: Semantics, B: Backend + Default>(
-    resv: &Resv<S, B>,
-    timeline: &Timeline,
-    fence: &Fence,
-    usage: Usage,
-) -> bool {
+pub(crate) fn replace(resv: &Object, timeline: &Timeline, fence: &Fence, usage: Usage) -> bool {
     let mut guard = resv.lock();
     let mut slots = guard.reserve(1).expect("memory for one slot");
     slots.replace(timeline.id(), fence, usage)
@@ -111,15 +87,13 @@ impl Meeting {
 }
 
 /// The pending entries in a fixed order.
-pub(crate) fn entries<S: Semantics, B: Backend + Default>(
-    resv: &Resv<S, B>,
-) -> Vec<(TimelineId, u64, Usage)> {
+pub(crate) fn entries(resv: &Object) -> Vec<(TimelineId, u64, Usage)> {
     sorted(resv.snapshot().iter())
 }
 
 /// The pending entries as the holder sees them, in a fixed order.
-pub(crate) fn held_entries<S: Semantics, B: Backend + Default>(
-    guard: &Guard<'_, S, B>,
+pub(crate) fn held_entries(
+    guard: &Guard<'_, AnySemantics, AnyBackend>,
 ) -> Vec<(TimelineId, u64, Usage)> {
     sorted(guard.entries().iter())
 }
@@ -138,10 +112,7 @@ pub(crate) fn sorted<'e>(
 }
 
 /// The keys that a visit for `access` is shown, in its order.
-pub(crate) fn visited<S: Semantics, B: Backend + Default>(
-    resv: &Resv<S, B>,
-    access: Access,
-) -> Vec<Key> {
+pub(crate) fn visited(resv: &Object, access: Access) -> Vec<Key> {
     resv.visit(access, Vec::new(), |mut keys, key| {
         keys.push(key);
         keys
@@ -149,19 +120,19 @@ pub(crate) fn visited<S: Semantics, B: Backend + Default>(
 }
 
 /// The seqnos of all pending entries of a back end, in no particular order.
-pub(crate) fn seqnos<B: Backend + Default>(object: &B) -> Vec<u64> {
+pub(crate) fn seqnos(object: &AnyBackend) -> Vec<u64> {
     object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
         seqnos.push(key.seqno);
         seqnos
     })
 }
 
-/// What `(job, usage)` looks like among [`entries`] of an object under `S`.
-pub(crate) fn entry_of<S: Semantics>(fence: &Fence, usage: Usage) -> (TimelineId, u64, Usage) {
+/// What `(job, usage)` looks like among [`entries`] of an object under the semantics.
+pub(crate) fn entry_of(on: Subject, fence: &Fence, usage: Usage) -> (TimelineId, u64, Usage) {
     (
         fence.timeline_id(),
         fence.seqno(),
-        S::default().class(usage),
+        on.semantics().class(usage),
     )
 }
 
@@ -169,10 +140,7 @@ pub(crate) fn entry_of<S: Semantics>(fence: &Fence, usage: Usage) -> (TimelineId
 ///
 /// Only in a quiescent state, where nobody edits or signals (H-14).
 #[track_caller]
-pub(crate) fn is_busy<S: Semantics, B: Backend + Default>(
-    resv: &Resv<S, B>,
-    access: Access,
-) -> bool {
+pub(crate) fn is_busy(resv: &Object, access: Access) -> bool {
     let busy = !resv.is_idle(access);
     let snapshot = resv.waits_for(access);
     let told = [
@@ -223,7 +191,7 @@ impl Watched {
 
 /// Asserts that every one of `fences` is freed, giving a back end that frees later occasion to.
 #[track_caller]
-pub(crate) fn assert_freed<S: Semantics, B: Backend + Default>(fences: &[Watched], what: &str) {
+pub(crate) fn assert_freed(on: Subject, fences: &[Watched], what: &str) {
     let start = Instant::now();
     loop {
         let alive = fences.iter().filter(|fence| fence.is_alive()).count();
@@ -236,7 +204,7 @@ pub(crate) fn assert_freed<S: Semantics, B: Backend + Default>(fences: &[Watched
             fences.len()
         );
         // Edits elsewhere on this thread: back ends that free in batches do so on the way.
-        let elsewhere = Resv::<S, B>::default();
+        let elsewhere = on.object();
         for _ in 0..64 {
             add(&elsewhere, &lone_job(), Usage::Write);
             let _ = elsewhere.is_idle(Access::Move);
@@ -245,8 +213,10 @@ pub(crate) fn assert_freed<S: Semantics, B: Backend + Default>(fences: &[Watched
     }
 }
 
-/// An object on the reference back end, to compare with.
-pub(crate) type Reference<S> = Resv<S, Locked>;
+/// An object on the reference back end, to compare with: another type.
+pub(crate) fn reference(on: Subject) -> Resv<AnySemantics, Locked> {
+    Resv::with(on.semantics(), Locked::default())
+}
 
 /// Runs `read` on a second thread over and over while `write` runs here, at least `rounds` times,
 /// and on until enough reads have had a write begin in their midst, but not for ever.

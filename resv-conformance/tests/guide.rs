@@ -46,8 +46,8 @@ fn examples() -> Vec<Example> {
         .collect()
 }
 
-fn agrees<S: Semantics>(at: usize) {
-    fn on<S: Semantics, B: Backend + Default>(example: &Example, at: usize) {
+fn agrees<S: Semantics + Default>(at: usize) {
+    fn on<S: Semantics + Default, B: Backend + Default>(example: &Example, at: usize) {
         let told = check::<S, B>(example.sequence, example.answers[at]);
         assert_eq!(told, Ok(()), "{}", example.name);
     }

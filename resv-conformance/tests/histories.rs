@@ -22,7 +22,7 @@ fn plan(seed: u64) -> Plan {
     }
 }
 
-fn passes<S: Semantics, B: Backend + Default>() {
+fn passes<S: Semantics + Default, B: Backend + Default>() {
     for seed in 0..2 {
         match run::<S, B>(plan(seed)) {
             Ok(tally) => assert_eq!(tally.transactions, 400),
@@ -52,7 +52,7 @@ sound! {
 
 /// The first violation; seeds have the parity of `seed`, so all histories are of one kind.
 #[track_caller]
-fn rejected<S: Semantics, B: Backend + Default>(seed: u64) -> Violation {
+fn rejected<S: Semantics + Default, B: Backend + Default>(seed: u64) -> Violation {
     // A few are enough; on a machine that does a lot else, threads hardly meet for a while.
     const HISTORIES: u64 = 5000;
     let mut seeds = (0..HISTORIES).map(|n| seed + 2 * n);

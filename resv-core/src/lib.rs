@@ -27,6 +27,7 @@
 //! | [`usage`] | [`Usage`] (what a job did to a buffer), [`Access`] (what the next one wants), [`UsageSet`] |
 //! | [`semantics`] | the trait, its three members, [`SemanticsKind`] to choose one at run time |
 //! | [`backend`] | the trait and its contract |
+//! | [`any`] | the object-safe form of it: any back end behind a pointer |
 //! | [`locked`] | the reference back end, against which the others are tested |
 //! | [`checks`] | reports of misuse, with the feature `checks` |
 //! | [`lock`] | the lock of one object, the proof that it is held, and contexts that take many without deadlock |
@@ -64,6 +65,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod any;
 pub mod backend;
 pub mod checks;
 pub mod entry;
@@ -73,6 +75,7 @@ pub mod locked;
 pub mod semantics;
 pub mod usage;
 
+pub use any::AnyBackend;
 pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, ReserveError};
 pub use entry::{Entry, EntryRef, Key};
 pub use fence::{
@@ -82,6 +85,7 @@ pub use fence::{
 pub use lock::{LockProof, ObjectLock};
 pub use locked::Locked;
 pub use semantics::{
-    ExclusiveShared, Semantics, SemanticsKind, UsageLevels, Visibility, WritersReadersOthers,
+    AnySemantics, ExclusiveShared, Semantics, SemanticsKind, UsageLevels, Visibility,
+    WritersReadersOthers,
 };
 pub use usage::{Access, ParseWordError, Usage, UsageSet};

@@ -98,7 +98,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// The pair of these types.
-    pub(crate) fn of<S: Semantics, B: Backend + Default>() -> Pair {
+    pub(crate) fn of<S: Semantics + Default, B: Backend + Default>() -> Pair {
         Pair {
             name: format!("{} on {}", S::default().name(), B::default().name()),
             semantics: S::default().name(),

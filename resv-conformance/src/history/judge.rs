@@ -4,7 +4,8 @@ use super::clocks::Stamps;
 use super::threads::{Answer, Edit, Question, Record, Transaction};
 use super::violation::{Piece, Violation};
 use super::{Plan, Tally};
-use resv_api::{Access, Key, Semantics, TimelineId, UsageSet};
+use crate::Subject;
+use resv_api::{Access, AnySemantics, Key, Semantics, TimelineId, UsageSet};
 use std::collections::HashMap;
 
 /// The states of one history and when their fences signalled.
@@ -17,30 +18,24 @@ pub(super) struct History<'r> {
     /// Which signal of which writer a fence had, counted from 1.
     signals: HashMap<(TimelineId, u64), (usize, u64)>,
     /// What an access waits for.
-    waits_for: fn(Access) -> UsageSet,
+    semantics: AnySemantics,
 }
 
 /// Judges the answers; the first that cannot be explained is the error.
-pub(super) fn judge<S: Semantics>(
-    backend: &'static str,
-    plan: Plan,
-    record: &Record,
-) -> Result<Tally, Box<Violation>> {
-    let removes = |edit: &Edit, old: Key| edit.removes::<S>(old);
-    let judged = History::new(record, removes, |access| S::default().waits_for(access)).and_then(
-        |history| {
-            let tally = history.tally();
-            history.explain(plan.is_always_pending()).map(|()| tally)
-        },
-    );
-    judged.map_err(|piece| Box::new(Violation::new(S::default().name(), backend, plan, piece)))
+pub(super) fn judge(on: Subject, plan: Plan, record: &Record) -> Result<Tally, Box<Violation>> {
+    let removes = |edit: &Edit, old: Key| edit.removes(on.semantics(), old);
+    let judged = History::new(record, removes, on.semantics()).and_then(|history| {
+        let tally = history.tally();
+        history.explain(plan.is_always_pending()).map(|()| tally)
+    });
+    judged.map_err(|piece| Box::new(Violation::new(on, plan, piece)))
 }
 
 impl<'r> History<'r> {
     fn new(
         record: &'r Record,
         removes: impl Fn(&Edit, Key) -> bool,
-        waits_for: fn(Access) -> UsageSet,
+        semantics: AnySemantics,
     ) -> Result<Self, Piece> {
         let writers = record.writers.iter();
         let mut transactions: Vec<_> = writers.flat_map(|log| &log.transactions).collect();
@@ -70,7 +65,7 @@ impl<'r> History<'r> {
             transactions,
             states,
             signals,
-            waits_for,
+            semantics,
         })
     }
 
@@ -198,7 +193,7 @@ impl<'r> History<'r> {
     pub(super) fn usages(&self, question: Question) -> UsageSet {
         match question {
             Question::Snapshot => UsageSet::ALL,
-            Question::Visit(access) | Question::Idle(access) => (self.waits_for)(access),
+            Question::Visit(access) | Question::Idle(access) => self.semantics.waits_for(access),
         }
     }
 

@@ -79,7 +79,7 @@ mod violation;
 
 pub use violation::Violation;
 
-use resv_api::{Backend, Semantics};
+use crate::Subject;
 
 /// What a history is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +118,12 @@ pub struct Tally {
 /// Records one history of a new object and judges it.
 ///
 /// ```
+/// use resv_conformance::Subject;
 /// use resv_conformance::history::{Plan, run};
 /// use resv_core::{Locked, UsageLevels};
 ///
 /// let plan = Plan { seed: 1, writers: 2, readers: 2, transactions: 100 };
-/// let tally = run::<UsageLevels, Locked>(plan).unwrap_or_else(|violation| panic!("{violation}"));
+/// let tally = run(Subject::of::<UsageLevels, Locked>(), plan).unwrap_or_else(|violation| panic!("{violation}"));
 /// assert_eq!(tally.transactions, 200);
 /// ```
 ///
@@ -133,7 +134,7 @@ pub struct Tally {
 /// # Panics
 ///
 /// When the plan has no writers or no readers, or when the back end panics in one of the threads.
-pub fn run<S: Semantics, B: Backend + Default>(plan: Plan) -> Result<Tally, Box<Violation>> {
+pub fn run(on: Subject, plan: Plan) -> Result<Tally, Box<Violation>> {
     assert!(plan.writers > 0 && plan.readers > 0, "a history needs both");
-    judge::judge::<S>(B::default().name(), plan, &threads::record::<S, B>(plan))
+    judge::judge(on, plan, &threads::record(on, plan))
 }

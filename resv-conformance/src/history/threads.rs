@@ -2,9 +2,10 @@
 
 use super::Plan;
 use super::clocks::Clocks;
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, Entry, EntryRef, Fence, Key, Resv, Semantics, Signaler, Timeline, TimelineId,
-    Usage,
+    Access, AnySemantics, Backend, Entry, EntryRef, Fence, Key, Semantics, Signaler, Timeline,
+    TimelineId, Usage,
 };
 use resv_core::{Budget, EntrySet};
 use std::collections::HashMap;
@@ -29,8 +30,8 @@ pub(super) struct Edit {
 }
 
 impl Edit {
-    pub(super) fn removes<S: Semantics>(&self, old: Key) -> bool {
-        self.replaces == Some(old.timeline) || S::default().supersedes(self.new, old)
+    pub(super) fn removes(&self, semantics: AnySemantics, old: Key) -> bool {
+        self.replaces == Some(old.timeline) || semantics.supersedes(self.new, old)
     }
 }
 
@@ -77,13 +78,13 @@ pub(super) struct Record {
 }
 
 /// Runs the threads of `plan` on a new object.
-pub(super) fn record<S: Semantics, B: Backend + Default>(plan: Plan) -> Record {
-    let object = Resv::<S, B>::default();
+pub(super) fn record(on: Subject, plan: Plan) -> Record {
+    let object = on.object();
     let clocks = Clocks::new(plan.writers, plan.readers);
     let start = Barrier::new(plan.writers + plan.readers);
     let writing = AtomicUsize::new(plan.writers);
     let failed = AtomicBool::new(false);
-    let writers: Vec<Writer<'_, S, B>> = (0..plan.writers)
+    let writers: Vec<Writer<'_>> = (0..plan.writers)
         .map(|me| Writer {
             object: &object,
             clocks: &clocks,
@@ -188,8 +189,8 @@ impl Drop for Leaving<'_> {
     }
 }
 
-struct Writer<'a, S: Semantics, B: Backend + Default> {
-    object: &'a Resv<S, B>,
+struct Writer<'a> {
+    object: &'a Object,
     clocks: &'a Clocks,
     me: usize,
     random: Random,
@@ -201,7 +202,7 @@ struct Writer<'a, S: Semantics, B: Backend + Default> {
     log: WriterLog,
 }
 
-impl<S: Semantics, B: Backend + Default> Writer<'_, S, B> {
+impl Writer<'_> {
     /// H-02: what was pending signals once its successor is published.
     fn hand_over(&mut self) {
         let odd = self.log.transactions.len() % 2;
@@ -264,6 +265,7 @@ impl<S: Semantics, B: Backend + Default> Writer<'_, S, B> {
 
     /// One transaction; `inside` signal before the lock is released.
     fn transact(&mut self, edits: Vec<(Option<TimelineId>, Fence, Usage)>, inside: Vec<Signaler>) {
+        let semantics = self.object.semantics();
         let backend = self.object.backend();
         let mut held = backend.object_lock().lock();
         let room = Budget {
@@ -277,12 +279,12 @@ impl<S: Semantics, B: Backend + Default> Writer<'_, S, B> {
         self.clocks.transactions.begun.set(version);
         let mut noted = Vec::with_capacity(edits.len());
         for (replaces, fence, usage) in edits {
-            let usage = S::default().class(usage);
+            let usage = semantics.class(usage);
             let entry = Entry { fence, usage };
             let new = entry.key();
             let edit = Edit { replaces, new };
             self.random.pause();
-            backend.edit(&mut held, |old| edit.removes::<S>(old), Some(entry));
+            backend.edit(&mut held, |old| edit.removes(semantics, old), Some(entry));
             noted.push(edit);
         }
         self.random.pause();
@@ -316,8 +318,8 @@ fn issue(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("a new timeline has seqnos left")
 }
 
-struct Reader<'a, S: Semantics, B: Backend + Default> {
-    object: &'a Resv<S, B>,
+struct Reader<'a> {
+    object: &'a Object,
     clocks: &'a Clocks,
     me: usize,
     random: Random,
@@ -327,7 +329,7 @@ struct Reader<'a, S: Semantics, B: Backend + Default> {
     log: ReaderLog,
 }
 
-impl<S: Semantics, B: Backend + Default> Reader<'_, S, B> {
+impl Reader<'_> {
     fn read(&mut self) {
         let state = self.clocks.transactions.done.get();
         if state != self.state {

@@ -4,6 +4,7 @@ use super::Plan;
 use super::clocks::Stamps;
 use super::judge::{History, Objection};
 use super::threads::{Answer, Question};
+use crate::Subject;
 use crate::scenario::{Name, Statement};
 use resv_api::Key;
 use std::collections::BTreeSet;
@@ -31,9 +32,9 @@ pub(super) struct Piece {
 }
 
 impl Violation {
-    pub(super) fn new(semantics: &str, backend: &str, plan: Plan, piece: Piece) -> Violation {
+    pub(super) fn new(on: Subject, plan: Plan, piece: Piece) -> Violation {
         Violation {
-            on: format!("{semantics} on {backend}"),
+            on: on.to_string(),
             plan,
             piece,
         }

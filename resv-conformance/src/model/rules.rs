@@ -4,7 +4,7 @@
 //! edits a vector in place, a table there answers a question about two keys.
 
 use super::{At, Item};
-use resv_core::{Access, Key, Semantics, SemanticsKind, TimelineId, Usage, UsageSet};
+use resv_core::{Access, AnySemantics, Key, Semantics, SemanticsKind, TimelineId, Usage};
 
 /// The rules of one semantics, for a [`Model`](super::Model).
 #[derive(Clone, Debug)]
@@ -12,14 +12,7 @@ pub enum Rules {
     /// One of the three, restated.
     Restated(SemanticsKind),
     /// A semantics from elsewhere, whose own tables are believed: then only the back end is tested.
-    Believed {
-        /// `Semantics::class`.
-        class: fn(Usage) -> Usage,
-        /// `Semantics::supersedes`.
-        supersedes: fn(Key, Key) -> bool,
-        /// `Semantics::waits_for`.
-        waits_for: fn(Access) -> UsageSet,
-    },
+    Believed(AnySemantics),
 }
 
 impl Rules {
@@ -28,15 +21,11 @@ impl Rules {
         Rules::Restated(kind)
     }
 
-    /// The restated rules of the semantics that bears `S`'s name; its own if there is none.
-    pub fn for_semantics<S: Semantics>() -> Rules {
-        match S::default().name().parse() {
+    /// The restated rules of the semantics that bears that name; its own if there is none.
+    pub fn for_semantics(semantics: AnySemantics) -> Rules {
+        match semantics.name().parse() {
             Ok(kind) => Rules::Restated(kind),
-            Err(_) => Rules::Believed {
-                class: |usage| S::default().class(usage),
-                supersedes: |new, old| S::default().supersedes(new, old),
-                waits_for: |access| S::default().waits_for(access),
-            },
+            Err(_) => Rules::Believed(semantics),
         }
     }
 
@@ -51,7 +40,7 @@ impl Rules {
             Rules::Restated(ExclusiveShared) => Usage::Read,
             // Three categories: readers and others stay apart.
             Rules::Restated(WritersReadersOthers) => usage,
-            Rules::Believed { class, .. } => class(usage),
+            Rules::Believed(semantics) => semantics.class(usage),
         }
     }
 
@@ -77,7 +66,7 @@ impl Rules {
                 Access::Write => kept != Usage::Bookkeep,
                 Access::Move => true,
             },
-            Rules::Believed { waits_for, .. } => waits_for(access).contains(kept),
+            Rules::Believed(semantics) => semantics.waits_for(access).contains(kept),
         }
     }
 
@@ -105,9 +94,9 @@ impl Rules {
                 // The later fence stands for earlier ones that concern no more of the users.
                 set.retain(|old| !(covered(old.at) && old.usage as u8 >= usage as u8));
             }
-            Rules::Believed { supersedes, .. } => {
+            Rules::Believed(semantics) => {
                 let new = key(fence, usage);
-                set.retain(|old| !supersedes(new, key(old.at, old.usage)));
+                set.retain(|old| !semantics.supersedes(new, key(old.at, old.usage)));
             }
         }
         set.push(Item { at: fence, usage });

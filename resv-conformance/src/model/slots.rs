@@ -38,7 +38,7 @@ struct Slots {
 }
 
 impl Slots {
-    /// Room for one more: when the list is full it doubles, and signalled slots are left behind.
+    /// Budget for one more: when the list is full it doubles, and signalled slots are left behind.
     fn reserve(&mut self, signaled: &HashSet<At>) {
         if self.slots.len() == self.capacity {
             self.capacity = (2 * self.capacity).max(4);

@@ -7,10 +7,11 @@
 use crate::support::{
     A_MOMENT, AGES, add, add_fence, entries, entry_of, is_busy, job, lone_job, sorted, visited,
 };
+use crate::{Object, Subject};
 use resv_api::fence::{merge, unwrap};
 use resv_api::{
-    Access, Backend, Fence, FenceError, Resv, Semantics, Signaler, Timeline, TimelineId, Usage,
-    Waited, WaitedAny, lock_all, wait_all, wait_any,
+    Access, Fence, FenceError, Semantics, Signaler, Timeline, TimelineId, Usage, Waited, WaitedAny,
+    lock_all, wait_all, wait_any,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,11 +33,7 @@ fn lone_jobs(count: usize) -> Vec<Signaler> {
 }
 
 /// Adds `fence`, with a slot for each of its leaves. Answers how many slots were left.
-fn add_composed<S: Semantics, B: Backend + Default>(
-    object: &Resv<S, B>,
-    fence: &Fence,
-    usage: Usage,
-) -> usize {
+fn add_composed(object: &Object, fence: &Fence, usage: Usage) -> usize {
     let mut guard = object.lock();
     let leaves = fence.leaves().count_left();
     let mut slots = guard.reserve(leaves).expect("memory");
@@ -45,11 +42,12 @@ fn add_composed<S: Semantics, B: Backend + Default>(
 }
 
 /// What these fences look like among the entries of an object.
-fn expected<'a, S: Semantics>(
+fn expected<'a>(
+    on: Subject,
     fences: impl IntoIterator<Item = &'a Fence>,
     usage: Usage,
 ) -> Vec<(TimelineId, u64, Usage)> {
-    let each = fences.into_iter().map(|fence| entry_of::<S>(fence, usage));
+    let each = fences.into_iter().map(|fence| entry_of(on, fence, usage));
     let mut expected: Vec<_> = each.collect();
     expected.sort_unstable();
     expected
@@ -57,26 +55,26 @@ fn expected<'a, S: Semantics>(
 
 /// H-18: of a pending `all` the leaves are added, each on its own timeline, where it supersedes and is
 /// superseded like any fence.
-pub fn h_18_the_leaves_of_all_are_added<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn h_18_the_leaves_of_all_are_added(on: Subject) {
+    let object = on.object();
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (before, a, b, after) = (job(&gfx), job(&gfx), job(&dma), job(&dma));
     add(&object, &before, BESIDE_OTHERS);
     assert_eq!(add_composed(&object, &all([&b, &a]), BESIDE_OTHERS), 0);
     let leaves = [a.fence(), b.fence()];
-    assert_eq!(entries(&object), expected::<S>(leaves, BESIDE_OTHERS));
+    assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
     add(&object, &after, BESIDE_OTHERS);
     let leaves = [a.fence(), after.fence()];
-    assert_eq!(entries(&object), expected::<S>(leaves, BESIDE_OTHERS));
+    assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
     [before, a, b, after].into_iter().for_each(Signaler::signal);
     assert!(!is_busy(&object, Access::Move));
 }
 
 /// H-18: a composition of compositions has their leaves, and so has an object that it is added to, as
 /// an add or in the place of a timeline.
-pub fn h_18_a_composition_in_a_composition_is_flattened<S: Semantics, B: Backend + Default>() {
+pub fn h_18_a_composition_in_a_composition_is_flattened(on: Subject) {
     for replaces in [false, true] {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let (kfd, jobs) = (Timeline::new("kfd"), lone_jobs(4));
         let (inner, old) = (all(&jobs[..2]), job(&kfd));
         let outer = Fence::all([jobs[2].fence(), &inner, jobs[3].fence()]).expect("not empty");
@@ -90,15 +88,15 @@ pub fn h_18_a_composition_in_a_composition_is_flattened<S: Semantics, B: Backend
             assert_eq!(add_composed(&object, &outer, BESIDE_OTHERS), 0);
         }
         let leaves = jobs.iter().map(Signaler::fence);
-        assert_eq!(entries(&object), expected::<S>(leaves, BESIDE_OTHERS));
+        assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
     }
 }
 
 /// H-18, section 1.9: leaves that have signalled are not pending in the object, and of a timeline that
 /// a merge has several fences of the object gets the latest. What has signalled as a whole is no more
 /// than one signalled fence.
-pub fn h_18_the_pending_leaves_of_a_merge_are_added<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn h_18_the_pending_leaves_of_a_merge_are_added(on: Subject) {
+    let object = on.object();
     let gfx = Timeline::new("gfx");
     let (first, last, other, done) = (job(&gfx), job(&gfx), lone_job(), lone_job());
     let every = all([&first, &other, &last, &done]);
@@ -106,7 +104,7 @@ pub fn h_18_the_pending_leaves_of_a_merge_are_added<S: Semantics, B: Backend + D
     done.signal();
     add_composed(&object, &merged, BESIDE_OTHERS);
     let leaves = [last.fence(), other.fence()];
-    assert_eq!(entries(&object), expected::<S>(leaves, BESIDE_OTHERS));
+    assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
     [first, last, other].into_iter().for_each(Signaler::signal);
     assert!(every.is_signaled() && merged.is_signaled());
     assert_eq!(every.leaves().count_left(), 1);
@@ -115,13 +113,13 @@ pub fn h_18_the_pending_leaves_of_a_merge_are_added<S: Semantics, B: Backend + D
 }
 
 /// An `any` cannot be taken apart: it is added as it is, and the object is idle with its first.
-pub fn any_is_added_as_it_is<S: Semantics, B: Backend + Default>() {
+pub fn any_is_added_as_it_is(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let mut jobs = lone_jobs(3);
         let first = any(&jobs);
         add_fence(&object, &first, usage);
-        assert_eq!(entries(&object), expected::<S>([&first], usage), "{usage}");
+        assert_eq!(entries(&object), expected(on, [&first], usage), "{usage}");
         assert!(is_busy(&object, Access::Move));
         jobs.remove(1).signal();
         assert!(!is_busy(&object, Access::Move), "{usage}");
@@ -130,16 +128,17 @@ pub fn any_is_added_as_it_is<S: Semantics, B: Backend + Default>() {
 
 /// B9: the leaves of one fence do not wait for each other, so none pushes out another, whatever the
 /// semantics and the usage; every access that concerns them waits for the last.
-pub fn leaves_never_supersede_each_other<S: Semantics, B: Backend + Default>() {
+pub fn leaves_never_supersede_each_other(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let jobs = lone_jobs(3);
         add_composed(&object, &all(&jobs), usage);
         for job in jobs {
             for access in Access::ALL {
-                let concerns = S::default()
+                let concerns = on
+                    .semantics()
                     .waits_for(access)
-                    .contains(S::default().class(usage));
+                    .contains(on.semantics().class(usage));
                 assert_eq!(is_busy(&object, access), concerns, "{usage} {access}");
             }
             job.signal();
@@ -150,8 +149,8 @@ pub fn leaves_never_supersede_each_other<S: Semantics, B: Backend + Default>() {
 
 /// F-09: with its last leaf's signal an object is idle, and so is who composed what the object holds:
 /// nothing has to be enabled first (H-12).
-pub fn f_09_an_object_is_idle_with_the_last_leaf<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn f_09_an_object_is_idle_with_the_last_leaf(on: Subject) {
+    let object = on.object();
     let mut jobs = lone_jobs(4);
     add_composed(&object, &all(&jobs), BESIDE_OTHERS);
     let held: Vec<Fence> = object.snapshot().iter().map(|e| e.fence.clone()).collect();
@@ -166,8 +165,8 @@ pub fn f_09_an_object_is_idle_with_the_last_leaf<S: Semantics, B: Backend + Defa
 
 /// F-10: one fence for all that an object holds (Linux: the singleton): each timeline once, in any
 /// order the same leaves, and merging it again changes nothing.
-pub fn f_10_a_merge_of_what_an_object_holds<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn f_10_a_merge_of_what_an_object_holds(on: Subject) {
+    let object = on.object();
     assert!(merge(object.snapshot().iter().map(|e| e.fence)).is_signaled());
     let gfx = Timeline::new("gfx");
     let (a, b, c) = (job(&gfx), job(&gfx), lone_job());
@@ -186,9 +185,9 @@ pub fn f_10_a_merge_of_what_an_object_holds<S: Semantics, B: Backend + Default>(
 
 /// Section 1.7: the first error wins, as does for a wait the first of what it covers. An error frees
 /// the object like a success.
-pub fn the_first_error_of_a_composition_is_told<S: Semantics, B: Backend + Default>() {
+pub fn the_first_error_of_a_composition_is_told(on: Subject) {
     let errors = [5, 110].map(|errno| FenceError::from_errno(errno).expect("an errno"));
-    let object = Resv::<S, B>::default();
+    let object = on.object();
     let mut jobs = lone_jobs(4);
     let every = all(&jobs);
     add_composed(&object, &every, BESIDE_OTHERS);
@@ -205,8 +204,8 @@ pub fn the_first_error_of_a_composition_is_told<S: Semantics, B: Backend + Defau
 
 /// Section 1.10: a deadline that is set on what an object holds reaches the signallers, of leaves and
 /// of what is kept whole; the soonest counts, and it is no wait.
-pub fn deadlines_reach_what_an_object_holds<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn deadlines_reach_what_an_object_holds(on: Subject) {
+    let object = on.object();
     let (calls, lazy) = lazy_job();
     let (leaves, choice) = (lone_jobs(2), lone_jobs(2));
     let every = Fence::all([leaves[0].fence(), leaves[1].fence(), lazy.fence()]);
@@ -237,11 +236,12 @@ fn lazy_job() -> (Arc<AtomicUsize>, Signaler) {
 }
 
 /// Asks everything that is no wait, and waits for what does not concern a bookkeeping fence.
-fn ask_everything<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, lazy: &Fence) {
+fn ask_everything(on: Subject, object: &Object, lazy: &Fence) {
     for access in Access::ALL {
-        let concerns = S::default()
+        let concerns = on
+            .semantics()
             .waits_for(access)
-            .contains(S::default().class(Usage::Bookkeep));
+            .contains(on.semantics().class(Usage::Bookkeep));
         assert_eq!(is_busy(object, access), concerns, "{access}");
         let snapshot = object.waits_for(access);
         assert_eq!(visited(object, access).len(), usize::from(concerns));
@@ -257,7 +257,7 @@ fn ask_everything<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, lazy:
             assert_eq!(wait_all(&snapshot, None), Waited::Signaled);
         }
     }
-    let copy = Resv::<S, B>::default();
+    let copy = on.object();
     copy.lock().copy_from(object).expect("memory");
     assert_eq!(entries(&copy), entries(object));
     let guards = lock_all(&[object, &copy]);
@@ -270,8 +270,8 @@ fn ask_everything<S: Semantics, B: Backend + Default>(object: &Resv<S, B>, lazy:
 
 /// Section 3.4: a lazy fence that is added for bookkeeping is asked for nothing by adding, replacing,
 /// copying, looking and polling, nor by waits of those whom it does not concern.
-pub fn lazy_a_look_never_asks<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn lazy_a_look_never_asks(on: Subject) {
+    let object = on.object();
     let (calls, lazy) = lazy_job();
     let asked = || calls.load(Ordering::Relaxed);
     add(&object, &lazy, Usage::Bookkeep);
@@ -280,8 +280,8 @@ pub fn lazy_a_look_never_asks<S: Semantics, B: Backend + Default>() {
     add(&object, &beside, BESIDE_OTHERS);
     beside.signal();
     assert_eq!(asked(), 0, "by an edit beside it");
-    if S::default().class(Usage::Bookkeep) == Usage::Bookkeep {
-        ask_everything(&object, lazy.fence());
+    if on.semantics().class(Usage::Bookkeep) == Usage::Bookkeep {
+        ask_everything(on, &object, lazy.fence());
         assert_eq!(asked(), 0, "by a look");
     }
     assert!(object.lock().reserve(1).expect("memory").replace(
@@ -297,8 +297,8 @@ pub fn lazy_a_look_never_asks<S: Semantics, B: Backend + Default>() {
 
 /// Section 3.4: a wait for a move asks once, however many wait, for one object or for many, with a
 /// time or without.
-pub fn lazy_a_wait_for_a_move_asks_once<S: Semantics, B: Backend + Default>() {
-    let objects: [Resv<S, B>; 2] = Default::default();
+pub fn lazy_a_wait_for_a_move_asks_once(on: Subject) {
+    let objects: [Object; 2] = std::array::from_fn(|_| on.object());
     let (calls, lazy) = lazy_job();
     for object in &objects {
         add(object, &lazy, Usage::Bookkeep);
@@ -335,8 +335,8 @@ pub fn lazy_a_wait_for_a_move_asks_once<S: Semantics, B: Backend + Default>() {
 
 /// Section 3.4: the hook may do the work itself: an eviction fence evicts when somebody moves the
 /// memory, and the wait ends with it.
-pub fn lazy_a_hook_that_signals_ends_the_wait<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn lazy_a_hook_that_signals_ends_the_wait(on: Subject) {
+    let object = on.object();
     let job = Arc::new(std::sync::Mutex::new(None::<Signaler>));
     let inside = Arc::clone(&job);
     let evict = move || {

@@ -8,8 +8,9 @@ use crate::support::{
     AGES, Watched, add, assert_freed, entries, entry_of, held_entries, is_busy, job, lone_job,
     race, seqnos as seqnos_of, visited,
 };
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, Entry, Fence, Resv, Semantics, Timeline, Usage, UsageSet, Visibility,
+    Access, AnyBackend, Backend, Entry, Fence, Semantics, Timeline, Usage, UsageSet, Visibility,
 };
 use resv_core::{Budget, EntryRef, EntrySet, LockProof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,11 +29,7 @@ fn entry(fence: &Fence, usage: Usage) -> Entry {
 }
 
 /// Locks, lets `edit` use `room`, publishes and unlocks, without a semantics.
-fn transaction<B: Backend + Default>(
-    object: &B,
-    adds: usize,
-    edit: impl FnOnce(&mut LockProof<'_>),
-) {
+fn transaction(object: &AnyBackend, adds: usize, edit: impl FnOnce(&mut LockProof<'_>)) {
     let mut held = object.object_lock().lock();
     let room = Budget { adds, publishes: 1 };
     object.reserve(&mut held, room).expect("memory");
@@ -43,8 +40,8 @@ fn transaction<B: Backend + Default>(
 
 /// B1: two fences of different usages are exchanged together, over and over. No reader sees the one
 /// without the other (H-02, H-05, H-23).
-pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend + Default>() {
-    let object = B::default();
+pub fn b1_a_read_is_of_one_instant(on: Subject) {
+    let object = on.backend();
     let timelines = [Timeline::new("a"), Timeline::new("b")];
     let usages = [Usage::Write, Usage::Bookkeep];
     let exchange = || {
@@ -81,8 +78,8 @@ pub fn b1_a_read_is_of_one_instant<S: Semantics, B: Backend + Default>() {
 
 /// Hands work on from a writer to a reader to a writer, so that something is pending at every
 /// instant, while `read` is asked on another thread.
-fn never_idle<S: Semantics, B: Backend + Default>(read: impl Fn(&Resv<S, B>) + Send + Sync) {
-    let object = Resv::<S, B>::default();
+fn never_idle(on: Subject, read: impl Fn(&Object) + Send + Sync) {
+    let object = on.object();
     let mut writer = lone_job();
     add(&object, &writer, Usage::Write);
     race(
@@ -100,8 +97,8 @@ fn never_idle<S: Semantics, B: Backend + Default>(read: impl Fn(&Resv<S, B>) + S
 }
 
 /// B2: something is pending at every instant; nobody is ever told "idle" (H-02, H-05, H-09, H-25).
-pub fn b2_idle_was_true<S: Semantics, B: Backend + Default>() {
-    never_idle::<S, B>(|object| {
+pub fn b2_idle_was_true(on: Subject) {
+    never_idle(on, |object| {
         assert!(!object.is_idle(Access::Write), "told idle by is_idle");
         let waited = object.wait(Access::Write, Some(Duration::ZERO));
         assert!(!waited.is_signaled(), "told idle by wait: {waited:?}");
@@ -109,8 +106,8 @@ pub fn b2_idle_was_true<S: Semantics, B: Backend + Default>() {
 }
 
 /// B1, B2: a visit shows what was pending at one instant, so it is never shown nothing either.
-pub fn b2_a_visit_that_shows_nothing_was_true<S: Semantics, B: Backend + Default>() {
-    never_idle::<S, B>(|object| {
+pub fn b2_a_visit_that_shows_nothing_was_true(on: Subject) {
+    never_idle(on, |object| {
         let visited = visited(object, Access::Write);
         assert!(!visited.is_empty(), "told idle by a visit");
     });
@@ -118,8 +115,8 @@ pub fn b2_a_visit_that_shows_nothing_was_true<S: Semantics, B: Backend + Default
 
 /// B2, B6: the fences of every snapshot that a racing reader gets were of the object, and stay the
 /// fences they were (H-01, H-03, H-04).
-pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b2_a_racing_snapshot_holds_fences_of_the_object(on: Subject) {
+    let object = on.object();
     let timeline = Timeline::new("gfx");
     let mut current = job(&timeline);
     let mut _stranger = lone_job();
@@ -146,8 +143,8 @@ pub fn b2_a_racing_snapshot_holds_fences_of_the_object<S: Semantics, B: Backend 
 }
 
 /// B3: room that cannot be had is refused, and nothing has changed.
-pub fn b3_reserving_too_much_is_refused<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b3_reserving_too_much_is_refused(on: Subject) {
+    let object = on.object();
     let (before, after) = (lone_job(), lone_job());
     add(&object, &before, Usage::Read);
     let mut guard = object.lock();
@@ -165,8 +162,8 @@ pub fn b3_reserving_too_much_is_refused<S: Semantics, B: Backend + Default>() {
 }
 
 /// B3: nothing reserved, nothing to add, nothing wrong.
-pub fn b3_reserving_nothing<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b3_reserving_nothing(on: Subject) {
+    let object = on.object();
     let job = lone_job();
     let mut guard = object.lock();
     assert_eq!(guard.reserve(0).unwrap().left(), 0);
@@ -178,8 +175,8 @@ pub fn b3_reserving_nothing<S: Semantics, B: Backend + Default>() {
 }
 
 /// B3: an add beyond the slots panics; what was added before is kept and the object works on.
-pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing(on: Subject) {
+    let object = on.object();
     let jobs: Vec<_> = (0..3).map(|_| lone_job()).collect();
     let beyond = catch_unwind(AssertUnwindSafe(|| {
         let mut guard = object.lock();
@@ -193,15 +190,15 @@ pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing<S: Semantics, B: Back
     );
     assert_eq!(
         entries(&object),
-        [entry_of::<S>(jobs[0].fence(), Usage::Read)]
+        [entry_of(on, jobs[0].fence(), Usage::Read)]
     );
     add(&object, &jobs[2], Usage::Read);
     assert_eq!(entries(&object).len(), 2);
 }
 
 /// B3: the back end itself refuses an add without room, whoever calls it.
-pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend + Default>() {
-    let object = B::default();
+pub fn b3_the_back_end_refuses_an_add_without_room(on: Subject) {
+    let object = on.backend();
     let jobs = [lone_job(), lone_job()];
     let none = catch_unwind(AssertUnwindSafe(|| {
         let mut held = object.object_lock().lock();
@@ -219,8 +216,8 @@ pub fn b3_the_back_end_refuses_an_add_without_room<S: Semantics, B: Backend + De
 }
 
 /// B3: the proof must be for the lock of this very object.
-pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend + Default>() {
-    let (object, other) = (B::default(), B::default());
+pub fn b3_the_lock_of_another_object_is_no_proof(on: Subject) {
+    let (object, other) = (on.backend(), on.backend());
     let wrong = catch_unwind(AssertUnwindSafe(|| {
         let mut held = other.object_lock().lock();
         let room = Budget {
@@ -235,8 +232,8 @@ pub fn b3_the_lock_of_another_object_is_no_proof<S: Semantics, B: Backend + Defa
 
 /// B4: edits are invisible to readers until they are published, then all of them are visible; the
 /// holder reads its own all along.
-pub fn b4_edits_become_visible_together<S: Semantics, B: Backend + Default>() {
-    let object = B::default();
+pub fn b4_edits_become_visible_together(on: Subject) {
+    let object = on.backend();
     let timeline = Timeline::new("gfx");
     let jobs: Vec<_> = (0..4).map(|_| job(&timeline)).collect();
     transaction(&object, 1, |held| {
@@ -270,8 +267,8 @@ pub fn b4_edits_become_visible_together<S: Semantics, B: Backend + Default>() {
 }
 
 /// B4: a second reservation in one transaction keeps what was added after the first.
-pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b4_a_second_reservation_keeps_what_was_added(on: Subject) {
+    let object = on.object();
     let jobs: Vec<_> = (0..40).map(|_| lone_job()).collect();
     add(&object, &jobs[0], Usage::Read);
     let mut guard = object.lock();
@@ -280,15 +277,15 @@ pub fn b4_a_second_reservation_keeps_what_was_added<S: Semantics, B: Backend + D
         assert_eq!(held_entries(&guard).len(), done + 1);
     }
     drop(guard);
-    assert_eq!(entries(&object), expected::<S>(&jobs));
+    assert_eq!(entries(&object), expected(on, &jobs));
 }
 
 /// B4: under each semantics: an explicit publish shows what was added, before the lock is released;
 /// what is added after it waits for the next.
-pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b4_an_explicit_publish_shows_what_was_added(on: Subject) {
+    let object = on.object();
     let (first, second) = (lone_job(), lone_job());
-    let at_once = usize::from(S::default().visibility() == Visibility::AtOnce);
+    let at_once = usize::from(on.semantics().visibility() == Visibility::AtOnce);
     let mut guard = object.lock();
     let mut slots = guard.reserve(1).unwrap();
     slots.add(first.fence(), Usage::Read);
@@ -303,8 +300,8 @@ pub fn b4_an_explicit_publish_shows_what_was_added<S: Semantics, B: Backend + De
 }
 
 /// B4: the guard publishes when it is dropped, in a panic too: the job is running already.
-pub fn b4_a_panic_publishes_what_was_added<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b4_a_panic_publishes_what_was_added(on: Subject) {
+    let object = on.object();
     let (job, next) = (lone_job(), lone_job());
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let mut guard = object.lock();
@@ -314,15 +311,15 @@ pub fn b4_a_panic_publishes_what_was_added<S: Semantics, B: Backend + Default>()
     assert!(panicked.is_err());
     assert_eq!(
         entries(&object),
-        [entry_of::<S>(job.fence(), Usage::Bookkeep)]
+        [entry_of(on, job.fence(), Usage::Bookkeep)]
     );
     add(&object, &next, Usage::Bookkeep);
     assert_eq!(entries(&object).len(), 2);
 }
 
 /// B4: unlocking gives up reserved slots, and the next holder starts with none.
-pub fn b4_unlocking_gives_up_reserved_slots<S: Semantics, B: Backend + Default>() {
-    let object = B::default();
+pub fn b4_unlocking_gives_up_reserved_slots(on: Subject) {
+    let object = on.backend();
     let job = lone_job();
     transaction(&object, 5, |_| {});
     let late = catch_unwind(AssertUnwindSafe(|| {
@@ -337,8 +334,8 @@ pub fn b4_unlocking_gives_up_reserved_slots<S: Semantics, B: Backend + Default>(
 }
 
 /// B5: a closure of a read may do anything: edit, read, signal.
-pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b5_a_closure_of_a_read_may_do_anything(on: Subject) {
+    let object = on.object();
     let first = lone_job();
     add(&object, &first, Usage::Write);
     let mut more = vec![lone_job(), lone_job()];
@@ -353,14 +350,14 @@ pub fn b5_a_closure_of_a_read_may_do_anything<S: Semantics, B: Backend + Default
     assert_eq!(count, 1);
     assert_eq!(
         entries(&object),
-        [entry_of::<S>(first.fence(), Usage::Write)]
+        [entry_of(on, first.fence(), Usage::Write)]
     );
 }
 
 /// B5: the last reference of a fence is dropped outside, because foreign code hears of it: here a
 /// subscriber of trace events that reads the object.
-pub fn b5_a_fence_is_dropped_outside<S: Semantics, B: Backend + Default>() {
-    let object = Arc::new(Resv::<S, B>::default());
+pub fn b5_a_fence_is_dropped_outside(on: Subject) {
+    let object = Arc::new(on.object());
     let is_called = Arc::new(AtomicBool::new(false));
     let gone = Timeline::new("gone");
     let (inside, tell) = (Arc::downgrade(&object), Arc::clone(&is_called));
@@ -393,8 +390,8 @@ pub fn b5_a_fence_is_dropped_outside<S: Semantics, B: Backend + Default>() {
 }
 
 /// B5: signalling runs foreign code that edits objects; a dropped object runs it, too, in its time.
-pub fn b5_callbacks_run_outside<S: Semantics, B: Backend + Default>() {
-    let (object, other) = (Arc::new(Resv::<S, B>::default()), Resv::<S, B>::default());
+pub fn b5_callbacks_run_outside(on: Subject) {
+    let (object, other) = (Arc::new(on.object()), on.object());
     let (first, second) = (lone_job(), lone_job());
     add(&object, &first, Usage::Write);
     add(&other, &first, Usage::Write);
@@ -408,18 +405,18 @@ pub fn b5_callbacks_run_outside<S: Semantics, B: Backend + Default>() {
     });
     registered.expect("the fence is pending");
     drop(object);
-    other.lock().copy_from(&Resv::<S, B>::default()).unwrap();
+    other.lock().copy_from(&on.object()).unwrap();
     first.signal();
     assert!(!is_busy(&other, Access::Move));
 }
 
 /// B6: a snapshot keeps its fences alive and never changes, whatever happens to the object.
-pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend + Default>() {
+pub fn b6_a_snapshot_never_changes(on: Subject) {
     let timeline = Timeline::new("gfx");
     let old = job(&timeline);
     let watched = Watched::new(old.fence());
     let snapshot = {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         add(&object, &old, Usage::Write);
         let snapshot = object.backend().snapshot().expect("memory");
         let cloned = snapshot.clone();
@@ -427,11 +424,11 @@ pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend + Default>() {
             add(&object, &job(&timeline), Usage::Write);
             add(&object, &lone_job(), Usage::Bookkeep);
         }
-        object.lock().copy_from(&Resv::<S, B>::default()).unwrap();
+        object.lock().copy_from(&on.object()).unwrap();
         assert!(snapshot.iter().eq(cloned.iter()));
         snapshot
     };
-    let only = entry(old.fence(), S::default().class(Usage::Write));
+    let only = entry(old.fence(), on.semantics().class(Usage::Write));
     assert!(snapshot.iter().eq([EntryRef::from(&only)]));
     old.signal();
     let strangers: Vec<_> = (0..50).map(|_| lone_job()).collect();
@@ -440,12 +437,12 @@ pub fn b6_a_snapshot_never_changes<S: Semantics, B: Backend + Default>() {
     assert_eq!(shown.fence.timeline_id(), timeline.id());
     assert!(watched.is_alive());
     drop((snapshot, strangers));
-    assert_freed::<S, B>(&[watched], "the object and its snapshot are gone");
+    assert_freed(on, &[watched], "the object and its snapshot are gone");
 }
 
 /// B7: whoever holds the lock holds up no reader.
-pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend + Default>() {
-    let object = Arc::new(Resv::<S, B>::default());
+pub fn b7_a_holder_holds_up_no_reader(on: Subject) {
+    let object = Arc::new(on.object());
     let (first, second) = (lone_job(), lone_job());
     add(&object, &first, Usage::Write);
     let mut guard = object.lock();
@@ -472,8 +469,8 @@ pub fn b7_a_holder_holds_up_no_reader<S: Semantics, B: Backend + Default>() {
 }
 
 /// B7: a read that nobody disturbs is not repeated, and reading does not count as an edit.
-pub fn b7_a_quiet_read_is_not_repeated<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b7_a_quiet_read_is_not_repeated(on: Subject) {
+    let object = on.object();
     let jobs: Vec<_> = (0..5).map(|_| lone_job()).collect();
     for job in &jobs {
         add(&object, job, Usage::Read);
@@ -488,8 +485,8 @@ pub fn b7_a_quiet_read_is_not_repeated<S: Semantics, B: Backend + Default>() {
 }
 
 /// B8: superseded fences are freed while the object lives on, with readers coming and going.
-pub fn b8_what_is_superseded_is_freed<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b8_what_is_superseded_is_freed(on: Subject) {
+    let object = on.object();
     let timeline = Timeline::new("gfx");
     let mut watched = Vec::new();
     let mut current = None;
@@ -501,27 +498,27 @@ pub fn b8_what_is_superseded_is_freed<S: Semantics, B: Backend + Default>() {
         current = Some(job);
     }
     watched.pop();
-    assert_freed::<S, B>(&watched, "superseded fences");
+    assert_freed(on, &watched, "superseded fences");
     assert!(is_busy(&object, Access::Read));
     drop(current);
 }
 
 /// B8: the peak is no less than what is retired now.
-pub fn b8_the_peak_is_a_peak<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b8_the_peak_is_a_peak(on: Subject) {
+    let object = on.object();
     for _ in 0..100 {
         add(&object, &lone_job(), Usage::Write);
     }
     // Other tests may retire and free at the same time; the peak never goes down by itself.
-    let first = B::default().garbage();
-    let second = B::default().garbage();
+    let first = on.backend().garbage();
+    let second = on.backend().garbage();
     assert!(second.peak >= first.live.min(second.live));
 }
 
 /// B9: while an object grows from nothing to many entries and shrinks again, no pending fence
 /// leaves it.
-pub fn b9_nothing_is_lost_in_growing_and_shrinking<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn b9_nothing_is_lost_in_growing_and_shrinking(on: Subject) {
+    let object = on.object();
     let mut pending = Vec::new();
     for n in 0..300 {
         let job = lone_job();
@@ -531,31 +528,32 @@ pub fn b9_nothing_is_lost_in_growing_and_shrinking<S: Semantics, B: Backend + De
         if n % 3 == 0 {
             pending.swap_remove(n / 7 % pending.len()).signal();
         }
-        assert_eq!(entries(&object), expected::<S>(&pending), "after {n} adds");
+        assert_eq!(entries(&object), expected(on, &pending), "after {n} adds");
     }
     while let Some(job) = pending.pop() {
         job.signal();
         if pending.len() % 16 == 0 {
-            assert_eq!(entries(&object), expected::<S>(&pending));
+            assert_eq!(entries(&object), expected(on, &pending));
         }
     }
     assert!(!is_busy(&object, Access::Move));
 }
 
-fn expected<S: Semantics>(
+fn expected(
+    on: Subject,
     pending: &[resv_api::Signaler],
 ) -> Vec<(resv_api::TimelineId, u64, Usage)> {
     let mut all: Vec<_> = pending
         .iter()
-        .map(|job| entry_of::<S>(job.fence(), Usage::Read))
+        .map(|job| entry_of(on, job.fence(), Usage::Read))
         .collect();
     all.sort_unstable();
     all
 }
 
 /// B9: an edit removes what its predicate names, and offers it every pending entry.
-pub fn b9_an_edit_removes_what_its_predicate_names<S: Semantics, B: Backend + Default>() {
-    let object = B::default();
+pub fn b9_an_edit_removes_what_its_predicate_names(on: Subject) {
+    let object = on.backend();
     let timeline = Timeline::new("gfx");
     let jobs: Vec<_> = (0..20).map(|_| job(&timeline)).collect();
     transaction(&object, 20, |held| {
@@ -584,9 +582,9 @@ pub fn b9_an_edit_removes_what_its_predicate_names<S: Semantics, B: Backend + De
 }
 
 /// B9, L-01: two threads add under one lock; nothing of either is lost.
-pub fn b9_two_writers_lose_nothing<S: Semantics, B: Backend + Default>() {
+pub fn b9_two_writers_lose_nothing(on: Subject) {
     const EACH: usize = 200;
-    let object = Resv::<S, B>::default();
+    let object = on.object();
     let jobs: Vec<Vec<_>> = (0..2)
         .map(|_| (0..EACH).map(|_| lone_job()).collect())
         .collect();

@@ -6,15 +6,14 @@
 use crate::support::{
     AGES, Watched, add, add_fence, assert_freed, entries, is_busy, job, lone_job,
 };
-use resv_api::{
-    Access, Backend, FenceError, FenceStatus, Resv, Semantics, Timeline, Usage, Waited,
-};
+use crate::{Object, Subject};
+use resv_api::{Access, FenceError, FenceStatus, Timeline, Usage, Waited};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// F-01: one signal is seen in every object that holds the fence, and stays seen.
-pub fn f_01_a_signal_is_seen_in_every_object<S: Semantics, B: Backend + Default>() {
-    let objects: [Resv<S, B>; 4] = Default::default();
+pub fn f_01_a_signal_is_seen_in_every_object(on: Subject) {
+    let objects: [Object; 4] = std::array::from_fn(|_| on.object());
     let job = lone_job();
     for (object, usage) in objects.iter().zip(Usage::ALL) {
         add(object, &job, usage);
@@ -29,8 +28,8 @@ pub fn f_01_a_signal_is_seen_in_every_object<S: Semantics, B: Backend + Default>
 }
 
 /// F-02: a callback runs with no lock held, so it may edit the very object that holds its fence.
-pub fn f_02_a_callback_may_edit_the_object<S: Semantics, B: Backend + Default>() {
-    let object = Arc::new(Resv::<S, B>::default());
+pub fn f_02_a_callback_may_edit_the_object(on: Subject) {
+    let object = Arc::new(on.object());
     let timeline = Timeline::new("gfx");
     let (first, second) = (job(&timeline), job(&timeline));
     add(&object, &first, Usage::Write);
@@ -48,12 +47,9 @@ pub fn f_02_a_callback_may_edit_the_object<S: Semantics, B: Backend + Default>()
 
 /// F-05: what the job did before it signalled is visible to whoever was told "idle", without any
 /// other synchronisation.
-pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle<
-    S: Semantics,
-    B: Backend + Default,
->() {
+pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle(on: Subject) {
     for round in 0..50 {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let result = AtomicU64::new(0);
         let job = lone_job();
         add(&object, &job, Usage::Write);
@@ -75,8 +71,8 @@ pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle<
 }
 
 /// F-06: a job that is given up frees the object, with an error in its fence.
-pub fn f_06_a_dropped_signaler_frees_the_object<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn f_06_a_dropped_signaler_frees_the_object(on: Subject) {
+    let object = on.object();
     let job = lone_job();
     let fence = job.fence().clone();
     add(&object, &job, Usage::Write);
@@ -90,8 +86,8 @@ pub fn f_06_a_dropped_signaler_frees_the_object<S: Semantics, B: Backend + Defau
 
 /// F-07: a fence whose last reference is gone cannot be had back, however often one tries, and the
 /// trying spoils nothing for the fence that its memory becomes.
-pub fn f_07_a_fence_that_is_gone_is_not_had_back<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn f_07_a_fence_that_is_gone_is_not_had_back(on: Subject) {
+    let object = on.object();
     let timeline = Timeline::new("gfx");
     let gone: Vec<Watched> = (0..100)
         .map(|_| {
@@ -105,7 +101,7 @@ pub fn f_07_a_fence_that_is_gone_is_not_had_back<S: Semantics, B: Backend + Defa
     let last = job(&timeline);
     add(&object, &last, Usage::Write);
     for _ in 0..3 {
-        assert_freed::<S, B>(&gone, "superseded fences");
+        assert_freed(on, &gone, "superseded fences");
     }
     let strangers: Vec<_> = (0..100).map(|_| lone_job()).collect();
     for stranger in &strangers {

@@ -9,10 +9,11 @@
 //! A thread that has taken no lock before gets the youngest ticket of all. So where an age matters,
 //! threads are started in its order, and each begins its transaction when the one before has.
 
-use crate::support::{A_MOMENT, Meeting, add, entries, is_busy, lone_job, objects};
+use crate::support::{A_MOMENT, Meeting, add, entries, is_busy, lone_job};
+use crate::{Object, Subject};
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
-    Access, Backend, ExecError, Receipt, ReserveError, Resv, Semantics, TimedOut, Tx, Usage,
+    Access, AnyBackend, AnySemantics, ExecError, Receipt, ReserveError, TimedOut, Tx, Usage,
     exec_in, exec_until_in, lock_all_in, lock_all_until_in,
 };
 use std::convert::Infallible;
@@ -27,7 +28,7 @@ fn class(algorithm: Algorithm) -> &'static Class {
 
 /// L-09: every lock is free, and taking all of them again needs no back-off.
 #[track_caller]
-fn assert_free<S: Semantics, B: Backend + Default>(objects: &[Resv<S, B>], class: &'static Class) {
+fn assert_free(objects: &[Object], class: &'static Class) {
     let backoffs = class.backoffs();
     for (at, object) in objects.iter().enumerate() {
         assert!(object.try_lock().is_some(), "object {at} is still locked");
@@ -38,7 +39,7 @@ fn assert_free<S: Semantics, B: Backend + Default>(objects: &[Resv<S, B>], class
 }
 
 /// Waits until another thread has released an object that it is about to release.
-fn until_free<S: Semantics, B: Backend + Default>(object: &Resv<S, B>) {
+fn until_free(object: &Object) {
     while object.try_lock().is_none() {
         thread::yield_now();
     }
@@ -56,11 +57,11 @@ fn transact<'env, T>(
 }
 
 /// L-01: one holder at a time, whichever way each of them takes the lock.
-pub fn l_01_one_holder_at_a_time_in_all_mixes<S: Semantics, B: Backend + Default>() {
+pub fn l_01_one_holder_at_a_time_in_all_mixes(on: Subject) {
     const ROUNDS: usize = 40;
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
-        let object = &Resv::<S, B>::default();
+        let object = &on.object();
         let (inside, entered) = (&AtomicBool::new(false), &AtomicUsize::new(0));
         let work = &|| {
             assert!(!inside.swap(true, Ordering::Relaxed), "two at once");
@@ -102,10 +103,10 @@ pub fn l_01_one_holder_at_a_time_in_all_mixes<S: Semantics, B: Backend + Default
 }
 
 /// L-02: locking twice changes nothing: nobody else gets in, and one release is enough.
-pub fn l_02_locking_twice_is_locking_once<S: Semantics, B: Backend + Default>() {
+pub fn l_02_locking_twice_is_locking_once(on: Subject) {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
-        let objects = objects::<S, B>(2);
+        let objects = on.objects(2);
         // Another thread tells the same as the holder's own.
         let is_free = |at: usize| {
             let asks = || objects[at].try_lock().is_some();
@@ -129,8 +130,8 @@ pub fn l_02_locking_twice_is_locking_once<S: Semantics, B: Backend + Default>() 
 }
 
 /// Two transactions that hold one object each and want the other's. Answers how often each ran.
-fn crosswise<S: Semantics, B: Backend + Default>(
-    objects: &[Resv<S, B>],
+fn crosswise(
+    objects: &[Object],
     class: &'static Class,
     gives_up: bool,
 ) -> [Result<usize, &'static str>; 2] {
@@ -168,11 +169,11 @@ fn crosswise<S: Semantics, B: Backend + Default>(
 
 /// L-03: A then B against B then A: one of the two backs off. If it tries again both finish, if it
 /// gives up the other one does.
-pub fn l_03_ab_against_ba<S: Semantics, B: Backend + Default>() {
+pub fn l_03_ab_against_ba(on: Subject) {
     for algorithm in Algorithm::ALL {
         for gives_up in [false, true] {
             let class = class(algorithm);
-            let objects = objects::<S, B>(2);
+            let objects = on.objects(2);
             let mut runs = crosswise(&objects, class, gives_up);
             runs.sort_unstable();
             let loser = if gives_up { Err("gave up") } else { Ok(2) };
@@ -185,11 +186,11 @@ pub fn l_03_ab_against_ba<S: Semantics, B: Backend + Default>() {
 
 /// L-04: a cycle of n transactions, each holding one object and wanting the next one's: all finish,
 /// and each has added its fence to both of its objects once.
-pub fn l_04_cycles_come_apart<S: Semantics, B: Backend + Default>() {
+pub fn l_04_cycles_come_apart(on: Subject) {
     for algorithm in Algorithm::ALL {
         for n in 2..=5 {
             let class = class(algorithm);
-            let objects = &objects::<S, B>(n);
+            let objects = &on.objects(n);
             let all_hold = &Meeting::of(n);
             let jobs: Vec<_> = (0..n).map(|_| lone_job()).collect();
             thread::scope(|scope| {
@@ -226,10 +227,10 @@ pub fn l_04_cycles_come_apart<S: Semantics, B: Backend + Default>() {
 type Holder<'a> = &'a dyn Fn(&dyn Fn());
 
 /// L-06: who holds nothing never backs off, whether the holder is older, younger, or has no context.
-pub fn l_06_who_holds_nothing_never_backs_off<S: Semantics, B: Backend + Default>() {
+pub fn l_06_who_holds_nothing_never_backs_off(on: Subject) {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
-        let objects = &objects::<S, B>(1);
+        let objects = &on.objects(1);
         let object = &objects[0];
         let holders: [Holder<'_>; 3] = [
             &|inside| {
@@ -278,10 +279,10 @@ pub fn l_06_who_holds_nothing_never_backs_off<S: Semantics, B: Backend + Default
 
 /// L-07: a transaction keeps its age over a back-off: against one that began later it is the older
 /// one, and finishes in its next run.
-pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend + Default>() {
+pub fn l_07_age_is_kept_over_a_back_off(on: Subject) {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
-        let objects = &objects::<S, B>(2);
+        let objects = &on.objects(2);
         let (a, b) = (&objects[0], &objects[1]);
         let (oldest_begins, middle_may_begin) = mpsc::channel();
         // Who is done gives up `a` before `b`: who finds `a` free waits until `b` is, too.
@@ -352,9 +353,9 @@ pub fn l_07_age_is_kept_over_a_back_off<S: Semantics, B: Backend + Default>() {
 }
 
 /// L-10: under wound-wait, whoever is wounded but needs no more contended lock finishes.
-pub fn l_10_the_wounded_finishes_if_it_needs_no_more<S: Semantics, B: Backend + Default>() {
+pub fn l_10_the_wounded_finishes_if_it_needs_no_more(on: Subject) {
     let class = class(Algorithm::WoundWait);
-    let objects = &objects::<S, B>(3);
+    let objects = &on.objects(3);
     let (older_begins, younger_may_begin) = mpsc::channel();
     let (younger_holds, older_may_wound) = mpsc::channel();
     thread::scope(|scope| {
@@ -389,11 +390,11 @@ pub fn l_10_the_wounded_finishes_if_it_needs_no_more<S: Semantics, B: Backend + 
 
 /// L-11: a back-off at any point of a transaction leaves nothing locked and nothing changed. Here
 /// each is a real one; the feature `inject-backoff` of `resv-api` does the same at random.
-pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backend + Default>() {
+pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked(on: Subject) {
     const OBJECTS: usize = 4;
     /// What every transaction does: locks all, and adds to all when it has them.
-    fn edit<'t, 'env, S: Semantics, B: Backend + Default>(
-        receipts: &[Receipt<'t, 'env, S, B>],
+    fn edit<'t, 'env>(
+        receipts: &[Receipt<'t, 'env, AnySemantics, AnyBackend>],
         job: &resv_api::Signaler,
     ) -> Result<(), ExecError<ReserveError>> {
         let each = receipts.iter().map(|receipt| receipt.reserve(1));
@@ -405,7 +406,7 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backe
     for algorithm in Algorithm::ALL {
         for at in 1..OBJECTS {
             let class = class(algorithm);
-            let objects = &objects::<S, B>(OBJECTS);
+            let objects = &on.objects(OBJECTS);
             let (jobs, backs_off) = ([lone_job(), lone_job()], &Meeting::of(2));
             let (older_begins, younger_may_begin) = mpsc::channel();
             let jobs = &jobs;
@@ -463,10 +464,10 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked<S: Semantics, B: Backe
 
 /// A timeout ends a wait for a contended lock too, of whichever context, and a context with time left
 /// gets it in the end.
-pub fn timeouts_of_both_algorithms<S: Semantics, B: Backend + Default>() {
+pub fn timeouts_of_both_algorithms(on: Subject) {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
-        let objects = &objects::<S, B>(2);
+        let objects = &on.objects(2);
         let job = lone_job();
         add(&objects[1], &job, Usage::Write);
         transact(class, |tx| {

@@ -3,17 +3,18 @@
 //!
 //! Source: section 7.4 of the specification.
 
+use crate::Subject;
 use crate::support::{
     A_MOMENT, AGES, add, entries, entry_of, held_entries, is_busy, job, lone_job, replace, sorted,
 };
 use resv_api::{
-    Access, Backend, Edit, FenceError, Reservation, Resv, Semantics, Timeline, Usage, Waited,
+    Access, Backend, Edit, FenceError, Reservation, Semantics, Timeline, Usage, Waited,
 };
 use std::time::{Duration, Instant};
 
 /// Test 1: an object is made, locked, unlocked and dropped.
-pub fn t1_sanitycheck<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn t1_sanitycheck(on: Subject) {
+    let object = on.object();
     drop(object.lock());
     let guard = object.try_lock().expect("nobody holds the lock");
     assert!(object.try_lock().is_none());
@@ -26,9 +27,9 @@ pub fn t1_sanitycheck<S: Semantics, B: Backend + Default>() {
 }
 
 /// Test 2: an object is busy from the add to the signal, and to those whom the usage concerns.
-pub fn t2_signaling<S: Semantics, B: Backend + Default>() {
+pub fn t2_signaling(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let job = lone_job();
         add(&object, &job, usage);
         assert!(is_busy(&object, Access::Move), "{usage}");
@@ -40,33 +41,33 @@ pub fn t2_signaling<S: Semantics, B: Backend + Default>() {
 }
 
 /// Test 3: the holder is shown exactly the fence, once, under its usage.
-pub fn t3_for_each_with_the_lock<S: Semantics, B: Backend + Default>() {
+pub fn t3_for_each_with_the_lock(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let job = lone_job();
         let mut guard = object.lock();
         guard.reserve(1).unwrap().add(job.fence(), usage);
         let shown = guard.entries();
         assert_eq!(shown.len(), 1, "{usage}");
         assert_eq!(shown[0].fence, *job.fence());
-        assert_eq!(shown[0].usage, S::default().class(usage));
+        assert_eq!(shown[0].usage, on.semantics().class(usage));
         drop(guard);
         assert_eq!(
             held_entries(&object.lock()),
-            [entry_of::<S>(job.fence(), usage)]
+            [entry_of(on, job.fence(), usage)]
         );
     }
 }
 
 /// Test 4: without the lock the same; and when the object changes in the middle of a visit, the
 /// visit goes on with the instant that it is about.
-pub fn t4_for_each_without_the_lock<S: Semantics, B: Backend + Default>() {
+pub fn t4_for_each_without_the_lock(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let (job, other) = (lone_job(), lone_job());
         add(&object, &job, usage);
-        let first = entry_of::<S>(job.fence(), usage);
-        let second = entry_of::<S>(other.fence(), Usage::Bookkeep);
+        let first = entry_of(on, job.fence(), usage);
+        let second = entry_of(on, other.fence(), Usage::Bookkeep);
         let mut spoilt = false;
         let seen = object.visit(Access::Move, Vec::new(), |mut seen, key| {
             seen.push((key.timeline, key.seqno, key.usage));
@@ -83,37 +84,38 @@ pub fn t4_for_each_without_the_lock<S: Semantics, B: Backend + Default>() {
 }
 
 /// Test 5: a snapshot is exactly the fence.
-pub fn t5_get_fences<S: Semantics, B: Backend + Default>() {
+pub fn t5_get_fences(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let job = lone_job();
         add(&object, &job, usage);
         let snapshot = object.snapshot();
         let shown: Vec<_> = snapshot.iter().collect();
         assert_eq!(shown.len(), 1, "{usage}");
         assert_eq!(shown[0].fence, job.fence());
-        assert_eq!(shown[0].usage, S::default().class(usage));
+        assert_eq!(shown[0].usage, on.semantics().class(usage));
     }
 }
 
 /// Gap: a fence added as *u* is waited for by exactly the accesses whose table names *u*.
-pub fn usage_inclusion<S: Semantics, B: Backend + Default>() {
+pub fn usage_inclusion(on: Subject) {
     for usage in Usage::ALL {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let job = lone_job();
         add(&object, &job, usage);
         for access in Access::ALL {
-            let concerns = S::default()
+            let concerns = on
+                .semantics()
                 .waits_for(access)
-                .contains(S::default().class(usage));
+                .contains(on.semantics().class(usage));
             assert_eq!(is_busy(&object, access), concerns, "{usage} {access}");
         }
     }
 }
 
 /// Gap: every access at once, with one fence of each usage on a timeline of its own.
-pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn usage_inclusion_of_four_at_once(on: Subject) {
+    let object = on.object();
     // Strongest first, so that older semantics drop as little as they may.
     let jobs: Vec<_> = Usage::ALL.map(|usage| (lone_job(), usage)).into();
     for (job, usage) in &jobs {
@@ -121,7 +123,7 @@ pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend + Default>() {
     }
     let all = entries(&object);
     for access in Access::ALL {
-        let waits = S::default().waits_for(access);
+        let waits = on.semantics().waits_for(access);
         let expected: Vec<_> = all
             .iter()
             .filter(|e| waits.contains(e.2))
@@ -136,8 +138,8 @@ pub fn usage_inclusion_of_four_at_once<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: slots are what was reserved, each edit uses one, a replacement that finds nothing uses none.
-pub fn reserve_hands_out_slots<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn reserve_hands_out_slots(on: Subject) {
+    let object = on.object();
     let timeline = Timeline::new("gfx");
     let job = job(&timeline);
     let mut guard = object.lock();
@@ -152,13 +154,13 @@ pub fn reserve_hands_out_slots<S: Semantics, B: Backend + Default>() {
     slots.publish();
     assert_eq!(guard.reserve(1).unwrap().left(), 1);
     drop(guard);
-    assert_eq!(entries(&object), [entry_of::<S>(job.fence(), Usage::Write)]);
+    assert_eq!(entries(&object), [entry_of(on, job.fence(), Usage::Write)]);
 }
 
 /// Gap: an object grows as far as it is asked to, one slot at a time and many at a time.
-pub fn reserve_grows<S: Semantics, B: Backend + Default>() {
+pub fn reserve_grows(on: Subject) {
     for step in [1usize, 3, 64] {
-        let object = Resv::<S, B>::default();
+        let object = on.object();
         let jobs: Vec<_> = (0..192).map(|_| lone_job()).collect();
         for (done, chunk) in jobs.chunks(step).enumerate() {
             let mut guard = object.lock();
@@ -177,8 +179,8 @@ pub fn reserve_grows<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: a replacement takes the whole timeline, whatever the usages, and nothing else.
-pub fn replace_takes_one_timeline<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn replace_takes_one_timeline(on: Subject) {
+    let object = on.object();
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (g1, g2, g3, d1) = (job(&gfx), job(&gfx), job(&gfx), job(&dma));
     add(&object, &g1, Usage::Write);
@@ -186,31 +188,28 @@ pub fn replace_takes_one_timeline<S: Semantics, B: Backend + Default>() {
     add(&object, &d1, Usage::Read);
     assert!(replace(&object, &gfx, g3.fence(), Usage::Read));
     let mut expected = vec![
-        entry_of::<S>(g3.fence(), Usage::Read),
-        entry_of::<S>(d1.fence(), Usage::Read),
+        entry_of(on, g3.fence(), Usage::Read),
+        entry_of(on, d1.fence(), Usage::Read),
     ];
     expected.sort_unstable();
     assert_eq!(entries(&object), expected);
 }
 
 /// Gap: what is not there is not replaced, and the replacement is not added either.
-pub fn replace_of_nothing_is_nothing<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn replace_of_nothing_is_nothing(on: Subject) {
+    let object = on.object();
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (done, other, new) = (job(&gfx), job(&dma), job(&gfx));
     add(&object, &done, Usage::Read);
     add(&object, &other, Usage::Read);
     done.signal();
     assert!(!replace(&object, &gfx, new.fence(), Usage::Write));
-    assert_eq!(
-        entries(&object),
-        [entry_of::<S>(other.fence(), Usage::Read)]
-    );
+    assert_eq!(entries(&object), [entry_of(on, other.fence(), Usage::Read)]);
 }
 
 /// Gap: replacing by a signalled fence takes a timeline off (an eviction fence, say).
-pub fn replace_by_a_signalled_fence_removes<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn replace_by_a_signalled_fence_removes(on: Subject) {
+    let object = on.object();
     let (gfx, kfd) = (Timeline::new("gfx"), Timeline::new("kfd"));
     let (g1, k1) = (job(&gfx), job(&kfd));
     add(&object, &g1, Usage::Write);
@@ -221,14 +220,14 @@ pub fn replace_by_a_signalled_fence_removes<S: Semantics, B: Backend + Default>(
         &resv_api::Fence::signaled(),
         Usage::Bookkeep
     ));
-    assert_eq!(entries(&object), [entry_of::<S>(g1.fence(), Usage::Write)]);
+    assert_eq!(entries(&object), [entry_of(on, g1.fence(), Usage::Write)]);
     g1.signal();
     assert!(!is_busy(&object, Access::Move));
 }
 
 /// Gap: a copy replaces all that was in the destination and leaves the source alone.
-pub fn copy_overwrites<S: Semantics, B: Backend + Default>() {
-    let (src, dst) = (Resv::<S, B>::default(), Resv::<S, B>::default());
+pub fn copy_overwrites(on: Subject) {
+    let (src, dst) = (on.object(), on.object());
     let jobs: Vec<_> = (0..6).map(|_| lone_job()).collect();
     for (job, usage) in jobs[..4].iter().zip(Usage::ALL) {
         add(&src, job, usage);
@@ -239,7 +238,7 @@ pub fn copy_overwrites<S: Semantics, B: Backend + Default>() {
     dst.lock().copy_from(&src).unwrap();
     assert_eq!(entries(&dst), before);
     assert_eq!(entries(&src), before);
-    dst.lock().copy_from(&Resv::<S, B>::default()).unwrap();
+    dst.lock().copy_from(&on.object()).unwrap();
     assert!(entries(&dst).is_empty());
     assert!(!is_busy(&dst, Access::Move));
     src.lock().copy_from(&src).unwrap();
@@ -247,12 +246,8 @@ pub fn copy_overwrites<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: a copy goes across back ends.
-pub fn copy_crosses_back_ends<S: Semantics, B: Backend + Default>() {
-    let (src, middle, dst) = (
-        Resv::<S, B>::default(),
-        crate::support::Reference::<S>::default(),
-        Resv::<S, B>::default(),
-    );
+pub fn copy_crosses_back_ends(on: Subject) {
+    let (src, middle, dst) = (on.object(), crate::support::reference(on), on.object());
     let jobs = Usage::ALL.map(|usage| (lone_job(), usage));
     for (job, usage) in &jobs {
         add(&src, job, *usage);
@@ -263,8 +258,8 @@ pub fn copy_crosses_back_ends<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: a zero timeout is a pure poll.
-pub fn wait_with_zero_timeout<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn wait_with_zero_timeout(on: Subject) {
+    let object = on.object();
     let zero = Some(Duration::ZERO);
     assert_eq!(object.wait(Access::Move, zero), Waited::Signaled);
     let job = lone_job();
@@ -276,8 +271,8 @@ pub fn wait_with_zero_timeout<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: an idle object is not waited for, whatever the timeout.
-pub fn wait_on_an_idle_object<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn wait_on_an_idle_object(on: Subject) {
+    let object = on.object();
     let done = lone_job();
     add(&object, &done, Usage::Write);
     done.signal();
@@ -289,8 +284,8 @@ pub fn wait_on_an_idle_object<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: a wait that runs out of time says so, and leaves the object as it was.
-pub fn wait_runs_out_of_time<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn wait_runs_out_of_time(on: Subject) {
+    let object = on.object();
     let jobs: Vec<_> = (0..4).map(|_| lone_job()).collect();
     for job in &jobs {
         add(&object, job, Usage::Read);
@@ -304,13 +299,14 @@ pub fn wait_runs_out_of_time<S: Semantics, B: Backend + Default>() {
 }
 
 /// Gap: a wait sleeps until the last fence that concerns it, and no longer.
-pub fn wait_ends_with_the_last_fence_that_concerns_it<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn wait_ends_with_the_last_fence_that_concerns_it(on: Subject) {
+    let object = on.object();
     let (a, b, read) = (lone_job(), lone_job(), lone_job());
     add(&object, &a, Usage::Write);
-    if S::default()
+    if on
+        .semantics()
         .waits_for(Access::Read)
-        .contains(S::default().class(Usage::Kernel))
+        .contains(on.semantics().class(Usage::Kernel))
     {
         add(&object, &b, Usage::Kernel);
     }
@@ -327,8 +323,8 @@ pub fn wait_ends_with_the_last_fence_that_concerns_it<S: Semantics, B: Backend +
 }
 
 /// Gap: a wait covers what was there at its start, not what is added later.
-pub fn wait_does_not_cover_what_comes_later<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn wait_does_not_cover_what_comes_later(on: Subject) {
+    let object = on.object();
     let (now, later) = (lone_job(), lone_job());
     add(&object, &now, Usage::Write);
     let snapshot = object.waits_for(Access::Read);
@@ -339,8 +335,8 @@ pub fn wait_does_not_cover_what_comes_later<S: Semantics, B: Backend + Default>(
 }
 
 /// Gap: a fence that failed counts as signalled, and a wait for it tells the first error.
-pub fn errors_free_the_object_and_are_told<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn errors_free_the_object_and_are_told(on: Subject) {
+    let object = on.object();
     let (good, bad) = (lone_job(), lone_job());
     add(&object, &good, Usage::Read);
     add(&object, &bad, Usage::Read);
@@ -355,13 +351,13 @@ pub fn errors_free_the_object_and_are_told<S: Semantics, B: Backend + Default>()
 }
 
 /// The object-safe form is the same object.
-pub fn the_object_safe_form_is_the_same<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
-    let other: Box<dyn Reservation> = Box::new(Resv::<S, B>::default());
+pub fn the_object_safe_form_is_the_same(on: Subject) {
+    let object = on.object();
+    let other: Box<dyn Reservation> = Box::new(on.object());
     let form: &dyn Reservation = &object;
     assert_eq!(
         (form.semantics(), form.backend()),
-        (S::default().name(), B::default().name())
+        (on.semantics().name(), on.backend().name())
     );
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (g1, g2, d1) = (job(&gfx), job(&gfx), job(&dma));

@@ -2,12 +2,11 @@
 //!
 //! Who waits for whom, and who yields, is in [`locks`](super::locks).
 
-use crate::support::{
-    Reference, add, entries, entry_of, is_busy, job, lone_job, objects, occupied, sorted,
-};
+use crate::support::{add, entries, entry_of, is_busy, job, lone_job, occupied, reference, sorted};
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, ExecError, Guards, ReserveError, Resv, Semantics, Signaler, TimedOut,
-    Timeline, TimelineId, Usage, Visibility, exec, exec_until, lock_all, lock_all_until,
+    Access, AnyBackend, AnySemantics, ExecError, Guards, ReserveError, Semantics, Signaler,
+    TimedOut, Timeline, TimelineId, Usage, Visibility, exec, exec_until, lock_all, lock_all_until,
 };
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +14,7 @@ use std::time::Duration;
 
 /// The entries of each object, whose lock must be free.
 #[track_caller]
-fn at_rest<S: Semantics, B: Backend + Default>(
-    objects: &[Resv<S, B>],
-) -> Vec<Vec<(TimelineId, u64, Usage)>> {
+fn at_rest(objects: &[Object]) -> Vec<Vec<(TimelineId, u64, Usage)>> {
     let each = objects.iter().enumerate().map(|(at, object)| {
         let guard = object.try_lock();
         let guard = guard.unwrap_or_else(|| panic!("L-09: the lock of object {at} is not free"));
@@ -30,7 +27,7 @@ fn at_rest<S: Semantics, B: Backend + Default>(
 
 /// Nobody can take any of the locks.
 #[track_caller]
-fn assert_all_held<S: Semantics, B: Backend + Default>(objects: &[Resv<S, B>]) {
+fn assert_all_held(objects: &[Object]) {
     for (at, object) in objects.iter().enumerate() {
         assert!(object.try_lock().is_none(), "object {at} is not locked");
     }
@@ -38,9 +35,9 @@ fn assert_all_held<S: Semantics, B: Backend + Default>(objects: &[Resv<S, B>]) {
 
 /// Section 5: the closure fails, before or after it has reserved: every object is as it was, and its
 /// lock is free.
-pub fn an_error_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>() {
+pub fn an_error_leaves_every_object_as_it_was(on: Subject) {
     for reserves in [0, 1, 5] {
-        let (objects, _jobs) = occupied::<S, B>(4);
+        let (objects, _jobs) = occupied(on, 4);
         let before = at_rest(&objects);
         let failed = exec(|tx| {
             for object in objects.iter().rev() {
@@ -58,9 +55,9 @@ pub fn an_error_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default
 }
 
 /// Section 5: the same when the closure panics.
-pub fn a_panic_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>() {
+pub fn a_panic_leaves_every_object_as_it_was(on: Subject) {
     for reserves in [0, 2] {
-        let (objects, _jobs) = occupied::<S, B>(4);
+        let (objects, _jobs) = occupied(on, 4);
         let before = at_rest(&objects);
         let run = || {
             exec::<(), Infallible>(|tx| {
@@ -77,9 +74,9 @@ pub fn a_panic_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>
 
 /// B4: what was added is never taken back, by an error or a panic of the closure either: the job may
 /// be running. What was not added to is as it was.
-pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend + Default>() {
+pub fn b4_what_was_added_before_a_failure_stays(on: Subject) {
     for panics in [false, true] {
-        let (objects, _jobs) = occupied::<S, B>(3);
+        let (objects, _jobs) = occupied(on, 3);
         let before = at_rest(&objects);
         let job = lone_job();
         let run = || {
@@ -94,7 +91,7 @@ pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend + Defau
         };
         assert_eq!(catch_unwind(AssertUnwindSafe(run)).is_err(), panics);
         let mut expected = before;
-        expected[1].push(entry_of::<S>(job.fence(), Usage::Bookkeep));
+        expected[1].push(entry_of(on, job.fence(), Usage::Bookkeep));
         expected[1].sort_unstable();
         assert_eq!(at_rest(&objects), expected, "panics: {panics}");
     }
@@ -102,10 +99,10 @@ pub fn b4_what_was_added_before_a_failure_stays<S: Semantics, B: Backend + Defau
 
 /// B4: the receipts of one transaction edit many objects; each is published by the end, at the latest,
 /// and the holder reads its own edits before.
-pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend + Default>() {
-    let objects = objects::<S, B>(40);
+pub fn b4_every_object_of_a_transaction_is_published(on: Subject) {
+    let objects = on.objects(40);
     let timeline = Timeline::new("gfx");
-    let at_once = usize::from(S::default().visibility() == Visibility::AtOnce);
+    let at_once = usize::from(on.semantics().visibility() == Visibility::AtOnce);
     for usage in Usage::ALL {
         let job = job(&timeline);
         exec::<_, ReserveError>(|tx| {
@@ -115,7 +112,7 @@ pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend + 
             for ((mut slots, receipt), object) in slots.into_iter().zip(&receipts).zip(&objects) {
                 assert!(receipt.is_idle(Access::Move));
                 slots.add(job.fence(), usage);
-                let added = [entry_of::<S>(job.fence(), usage)];
+                let added = [entry_of(on, job.fence(), usage)];
                 assert_eq!(sorted(&receipt.entries()), added, "{usage}: the holder");
                 assert!(!receipt.is_idle(Access::Move));
                 assert_eq!(entries(object).len(), at_once, "{usage}: everybody else");
@@ -123,7 +120,7 @@ pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend + 
             Ok(())
         })
         .expect("memory");
-        let expected = vec![entry_of::<S>(job.fence(), usage)];
+        let expected = vec![entry_of(on, job.fence(), usage)];
         assert!(at_rest(&objects).iter().all(|have| *have == expected));
         job.signal();
         assert!(objects.iter().all(|object| !is_busy(object, Access::Move)));
@@ -132,8 +129,8 @@ pub fn b4_every_object_of_a_transaction_is_published<S: Semantics, B: Backend + 
 
 /// L-02: an object that is locked again is the same member, and slots reserved through both receipts
 /// add up; another object is another member. One release frees it.
-pub fn l_02_an_object_locked_again_is_the_same_member<S: Semantics, B: Backend + Default>() {
-    let objects = objects::<S, B>(2);
+pub fn l_02_an_object_locked_again_is_the_same_member(on: Subject) {
+    let objects = on.objects(2);
     let (first, second) = (lone_job(), lone_job());
     exec::<_, ReserveError>(|tx| {
         let (once, other) = (tx.lock(&objects[0])?, tx.lock(&objects[1])?);
@@ -157,8 +154,8 @@ pub fn l_02_an_object_locked_again_is_the_same_member<S: Semantics, B: Backend +
 
 /// Section 5.1: reserving ends nothing: the next object may be locked after it. After the first add
 /// none may, which is said by a panic whether or not the object is contended.
-pub fn locking_ends_with_the_first_add<S: Semantics, B: Backend + Default>() {
-    let objects = objects::<S, B>(4);
+pub fn locking_ends_with_the_first_add(on: Subject) {
+    let objects = on.objects(4);
     let job = lone_job();
     let run = || {
         exec::<_, ReserveError>(|tx| {
@@ -180,8 +177,8 @@ pub fn locking_ends_with_the_first_add<S: Semantics, B: Backend + Default>() {
 }
 
 /// Objects of different back ends, and many of them, meet in one transaction.
-pub fn objects_of_all_kinds_meet_in_one_transaction<S: Semantics, B: Backend + Default>() {
-    let (ours, reference) = (objects::<S, B>(40), Reference::<S>::default());
+pub fn objects_of_all_kinds_meet_in_one_transaction(on: Subject) {
+    let (ours, reference) = (on.objects(40), reference(on));
     let job = lone_job();
     let held = exec::<_, ReserveError>(|tx| {
         let mut first = tx.lock(&ours[0])?.reserve(1)?;
@@ -197,15 +194,15 @@ pub fn objects_of_all_kinds_meet_in_one_transaction<S: Semantics, B: Backend + D
         Ok(tx.held())
     });
     assert_eq!(held, Ok(41));
-    assert!(is_busy(&reference, Access::Read));
+    assert!(!reference.is_idle(Access::Read));
     let lengths: Vec<usize> = at_rest(&ours).iter().map(Vec::len).collect();
     assert_eq!((lengths[0], lengths[39]), (1, 1));
     assert!(lengths[1..39].iter().all(|&length| length == 0));
 }
 
 /// Replaces and copies under a transaction count as edits, like those under a guard.
-pub fn a_transaction_replaces_and_copies<S: Semantics, B: Backend + Default>() {
-    let objects = objects::<S, B>(2);
+pub fn a_transaction_replaces_and_copies(on: Subject) {
+    let objects = on.objects(2);
     let kfd = Timeline::new("kfd");
     let (old, new) = (job(&kfd), lone_job());
     add(&objects[0], &old, Usage::Bookkeep);
@@ -219,21 +216,18 @@ pub fn a_transaction_replaces_and_copies<S: Semantics, B: Backend + Default>() {
         to.copy_from(from.resv()).map_err(ExecError::from)
     })
     .expect("memory");
-    let expected = vec![entry_of::<S>(new.fence(), Usage::Read)];
+    let expected = vec![entry_of(on, new.fence(), Usage::Read)];
     assert_eq!(at_rest(&objects), [expected.clone(), expected]);
 }
 
-fn lock_in<'a, S: Semantics, B: Backend + Default>(
-    objects: &'a [Resv<S, B>],
-    order: &[usize],
-) -> Guards<'a, S, B> {
+fn lock_in<'a>(objects: &'a [Object], order: &[usize]) -> Guards<'a, AnySemantics, AnyBackend> {
     let slice: Vec<_> = order.iter().map(|&at| &objects[at]).collect();
     lock_all(&slice)
 }
 
 /// The batch form takes a slice in any order, with any repetitions: one guard for each object, and
 /// each place of the slice has that of its object.
-pub fn a_slice_is_locked_in_any_order_with_repetitions<S: Semantics, B: Backend + Default>() {
+pub fn a_slice_is_locked_in_any_order_with_repetitions(on: Subject) {
     let orders: [&[usize]; 7] = [
         &[],
         &[0, 1, 2],
@@ -244,7 +238,7 @@ pub fn a_slice_is_locked_in_any_order_with_repetitions<S: Semantics, B: Backend 
         &[0, 0, 1, 2],
     ];
     for order in orders {
-        let objects = objects::<S, B>(3);
+        let objects = on.objects(3);
         let mut named: Vec<usize> = order.to_vec();
         named.sort_unstable();
         named.dedup();
@@ -273,9 +267,9 @@ pub fn a_slice_is_locked_in_any_order_with_repetitions<S: Semantics, B: Backend 
 }
 
 /// B4: the guards of a batch publish what was added and leave the rest as it was, in a panic too.
-pub fn b4_the_guards_of_a_slice_publish_what_was_added<S: Semantics, B: Backend + Default>() {
+pub fn b4_the_guards_of_a_slice_publish_what_was_added(on: Subject) {
     for panics in [false, true] {
-        let (objects, _jobs) = occupied::<S, B>(3);
+        let (objects, _jobs) = occupied(on, 3);
         let mut expected = at_rest(&objects);
         let job = lone_job();
         let run = || {
@@ -286,7 +280,7 @@ pub fn b4_the_guards_of_a_slice_publish_what_was_added<S: Semantics, B: Backend 
             assert!(!panics, "with the locks held");
         };
         assert_eq!(catch_unwind(AssertUnwindSafe(run)).is_err(), panics);
-        expected[2].push(entry_of::<S>(job.fence(), Usage::Bookkeep));
+        expected[2].push(entry_of(on, job.fence(), Usage::Bookkeep));
         expected[2].sort_unstable();
         assert_eq!(at_rest(&objects), expected, "panics: {panics}");
     }
@@ -294,8 +288,8 @@ pub fn b4_the_guards_of_a_slice_publish_what_was_added<S: Semantics, B: Backend 
 
 /// A lock that cannot be had in time: told, and every object as it was. What is free is had whatever
 /// the time.
-pub fn a_timeout_leaves_every_object_as_it_was<S: Semantics, B: Backend + Default>() {
-    let (objects, _jobs) = occupied::<S, B>(4);
+pub fn a_timeout_leaves_every_object_as_it_was(on: Subject) {
+    let (objects, _jobs) = occupied(on, 4);
     let before = at_rest(&objects);
     let slice: Vec<_> = objects.iter().collect();
     let lock = |time: Duration| {

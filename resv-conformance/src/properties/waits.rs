@@ -3,10 +3,10 @@
 //! Waiting is written in `resv-api`; what a back end can spoil is the set that a wait is about: that
 //! of the instant of its start, owned, in full.
 
-use crate::support::{A_MOMENT, AGES, add, add_fence, entries, is_busy, lone_job, objects};
+use crate::support::{A_MOMENT, AGES, add, add_fence, entries, is_busy, lone_job};
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, FenceError, Resv, Semantics, Signaler, Timeline, Usage, Waitable, Waited,
-    WaitedAny, wait_all, wait_any,
+    Access, FenceError, Signaler, Timeline, Usage, Waitable, Waited, WaitedAny, wait_all, wait_any,
 };
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
@@ -15,8 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Objects with one pending writer each.
-fn busy<S: Semantics, B: Backend + Default>(count: usize) -> (Vec<Resv<S, B>>, Vec<Signaler>) {
-    let objects = objects::<S, B>(count);
+fn busy(on: Subject, count: usize) -> (Vec<Object>, Vec<Signaler>) {
+    let objects = on.objects(count);
     let jobs: Vec<_> = (0..count).map(|_| lone_job()).collect();
     for (object, job) in objects.iter().zip(&jobs) {
         add(object, job, Usage::Write);
@@ -26,8 +26,8 @@ fn busy<S: Semantics, B: Backend + Default>(count: usize) -> (Vec<Resv<S, B>>, V
 
 /// Section 1.5: with no time at all every wait is a look, and agrees with the others; so it is with a
 /// deadline that has passed.
-pub fn zero_is_a_poll_of_one_object_and_of_many<S: Semantics, B: Backend + Default>() {
-    let (objects, jobs) = busy::<S, B>(3);
+pub fn zero_is_a_poll_of_one_object_and_of_many(on: Subject) {
+    let (objects, jobs) = busy(on, 3);
     for (number, job) in jobs.into_iter().enumerate() {
         let sets: Vec<_> = objects
             .iter()
@@ -67,8 +67,8 @@ pub fn zero_is_a_poll_of_one_object_and_of_many<S: Semantics, B: Backend + Defau
 
 /// Section 1.5: signalled, signalled with an error and timed out are three answers; of what a wait
 /// covers the first error is told.
-pub fn signalled_failed_and_timed_out_are_told_apart<S: Semantics, B: Backend + Default>() {
-    let (objects, mut jobs) = busy::<S, B>(4);
+pub fn signalled_failed_and_timed_out_are_told_apart(on: Subject) {
+    let (objects, mut jobs) = busy(on, 4);
     let hang = FenceError::from_errno(110).expect("an errno");
     let sets: Vec<_> = objects
         .iter()
@@ -131,9 +131,9 @@ fn ends_with<T: Send>(jobs: Vec<Signaler>, ends: usize, wait: impl FnOnce() -> T
 }
 
 /// A wait for many objects ends with the last fence of them all, in whatever order they signal.
-pub fn all_waits_for_the_last_object<S: Semantics, B: Backend + Default>() {
+pub fn all_waits_for_the_last_object(on: Subject) {
     for reversed in [false, true] {
-        let (objects, mut jobs) = busy::<S, B>(3);
+        let (objects, mut jobs) = busy(on, 3);
         let second = lone_job();
         add(&objects[1], &second, Usage::Read);
         jobs.push(second);
@@ -152,8 +152,8 @@ pub fn all_waits_for_the_last_object<S: Semantics, B: Backend + Default>() {
 
 /// A wait for any of several ends when one is idle: all of its fences have signalled, of whatever is
 /// pending in the others.
-pub fn any_waits_for_the_first_object<S: Semantics, B: Backend + Default>() {
-    let (objects, mut jobs) = busy::<S, B>(3);
+pub fn any_waits_for_the_first_object(on: Subject) {
+    let (objects, mut jobs) = busy(on, 3);
     let second = lone_job();
     add(&objects[2], &second, Usage::Read);
     let sets: Vec<_> = objects
@@ -168,11 +168,7 @@ pub fn any_waits_for_the_first_object<S: Semantics, B: Backend + Default>() {
 
 /// `first` in the object, and as soon as it signals, before any waiter is woken, `second`: something
 /// is pending at every instant until both have signalled.
-fn chain<S: Semantics, B: Backend + Default>(
-    object: &Arc<Resv<S, B>>,
-    first: &Signaler,
-    second: &Signaler,
-) {
+fn chain(object: &Arc<Object>, first: &Signaler, second: &Signaler) {
     add(object, first, Usage::Write);
     let (inside, next) = (Arc::clone(object), second.fence().clone());
     let adds = first
@@ -182,8 +178,8 @@ fn chain<S: Semantics, B: Backend + Default>(
 }
 
 /// A wait is about the instant of its start: what is added later is not waited for.
-pub fn a_wait_covers_the_instant_of_its_start<S: Semantics, B: Backend + Default>() {
-    let object = Arc::new(Resv::<S, B>::default());
+pub fn a_wait_covers_the_instant_of_its_start(on: Subject) {
+    let object = Arc::new(on.object());
     let (first, second) = (lone_job(), lone_job());
     chain(&object, &first, &second);
     let sets = [object.waits_for(Access::Read)];
@@ -201,8 +197,8 @@ pub fn a_wait_covers_the_instant_of_its_start<S: Semantics, B: Backend + Default
 
 /// The wait that follows has its own name: it ends when the object was idle, whatever is added
 /// meanwhile.
-pub fn a_wait_that_follows_covers_what_comes_later<S: Semantics, B: Backend + Default>() {
-    let object = Arc::new(Resv::<S, B>::default());
+pub fn a_wait_that_follows_covers_what_comes_later(on: Subject) {
+    let object = Arc::new(on.object());
     let (first, second) = (lone_job(), lone_job());
     chain(&object, &first, &second);
     let told = ends_with(vec![first, second], 1, || {
@@ -213,8 +209,8 @@ pub fn a_wait_that_follows_covers_what_comes_later<S: Semantics, B: Backend + De
 }
 
 /// Any number of waiters wait for one object, each for its own access; who adds is not held up.
-pub fn many_waiters_wait_for_one_object<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn many_waiters_wait_for_one_object(on: Subject) {
+    let object = on.object();
     let writer = lone_job();
     add(&object, &writer, Usage::Write);
     thread::scope(|scope| {
@@ -248,8 +244,8 @@ pub fn many_waiters_wait_for_one_object<S: Semantics, B: Backend + Default>() {
 
 /// A wait that timed out, and a future that was dropped, leave the object and its fences as they were:
 /// the next wait works, and the fences are freed when the object gives them up.
-pub fn a_wait_that_ends_early_leaves_nothing_behind<S: Semantics, B: Backend + Default>() {
-    let object = Resv::<S, B>::default();
+pub fn a_wait_that_ends_early_leaves_nothing_behind(on: Subject) {
+    let object = on.object();
     let timeline = Timeline::new("gfx");
     let job = crate::support::job(&timeline);
     let watched = [crate::support::Watched::new(job.fence())];
@@ -268,16 +264,16 @@ pub fn a_wait_that_ends_early_leaves_nothing_behind<S: Semantics, B: Backend + D
     let next = crate::support::job(&timeline);
     add(&object, &next, Usage::Write);
     job.signal();
-    crate::support::assert_freed::<S, B>(&watched, "a fence that was waited for");
+    crate::support::assert_freed(on, &watched, "a fence that was waited for");
     let told = ends_with(vec![next], 0, || object.wait(Access::Read, AGES));
     assert_eq!(told, Waited::Signaled);
 }
 
 /// Section 1.5: a future is the same wait: about the instant of the call, told the same.
-pub fn a_future_is_the_same_wait<S: Semantics, B: Backend + Default>() {
+pub fn a_future_is_the_same_wait(on: Subject) {
     let mut context = Context::from_waker(Waker::noop());
     for fails in [false, true] {
-        let (object, other) = (Resv::<S, B>::default(), Resv::<S, B>::default());
+        let (object, other) = (on.object(), on.object());
         let (first, later, beside) = (lone_job(), lone_job(), lone_job());
         add(&object, &first, Usage::Write);
         add(&other, &beside, Usage::Write);

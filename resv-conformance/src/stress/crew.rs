@@ -6,9 +6,10 @@ use super::watchdog::{self, Doing, Post};
 use super::worker::{Remains, Worker};
 use super::world::World;
 use super::{Config, Failure, Fault, Tally, class};
+use crate::Subject;
 use resv_api::Access;
 use resv_api::lock::Algorithm;
-use resv_core::{Backend, Semantics, Signaler};
+use resv_core::Signaler;
 use resv_sync::sync::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +18,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What the threads of a phase share.
-pub(super) struct Crew<S: Semantics, B: Backend + Default> {
+pub(super) struct Crew {
     pub(super) phase: String,
-    pub(super) world: World<S, B>,
+    pub(super) world: World,
     pub(super) jobs: Jobs,
     pub(super) posts: Vec<Post>,
     seed: u64,
@@ -29,7 +30,7 @@ pub(super) struct Crew<S: Semantics, B: Backend + Default> {
     first: Mutex<Option<Failure>>,
 }
 
-impl<S: Semantics, B: Backend + Default> Crew<S, B> {
+impl Crew {
     /// Whether another round is to be begun.
     pub(super) fn goes_on(&self) -> bool {
         !self.has_failed() && Instant::now() < self.until
@@ -57,7 +58,7 @@ impl<S: Semantics, B: Backend + Default> Crew<S, B> {
     fn work(
         &self,
         thread: usize,
-        work: impl Fn(&mut Worker<'_, S, B>) -> Result<(), Fault>,
+        work: impl Fn(&mut Worker<'_>) -> Result<(), Fault>,
     ) -> Option<Remains> {
         let mut worker = Worker::new(self, thread, self.seed);
         let worked = catch_unwind(AssertUnwindSafe(|| work(&mut worker)));
@@ -100,10 +101,11 @@ pub(super) struct Phase {
 }
 
 /// Runs `work` on each thread, and checks what must be true then.
-pub(super) fn run<S: Semantics, B: Backend + Default>(
+pub(super) fn run(
+    on: Subject,
     config: &Config,
     phase: Phase,
-    work: impl Fn(&mut Worker<'_, S, B>) -> Result<(), Fault> + Sync,
+    work: impl Fn(&mut Worker<'_>) -> Result<(), Fault> + Sync,
 ) -> Result<Tally, Failure> {
     let Phase {
         name,
@@ -115,13 +117,13 @@ pub(super) fn run<S: Semantics, B: Backend + Default>(
         threads > 0 && objects > 0,
         "a phase has threads and objects"
     );
-    let phase = format!("{name}, {} on {}", S::default().name(), B::default().name());
-    let before = watchdog::watched(config, &phase, |post| Ok(Before::new::<S, B>(post)))?;
+    let phase = format!("{name}, {on}");
+    let before = watchdog::watched(config, &phase, |post| Ok(Before::new(on, post)))?;
     let backoffs = backoffs();
-    let crew = Crew::<S, B> {
+    let crew = Crew {
         phase,
-        world: World::new(objects),
-        jobs: Jobs::new(threads * Worker::<S, B>::TIMELINES),
+        world: World::new(on, objects),
+        jobs: Jobs::new(threads * Worker::TIMELINES),
         posts: (0..threads).map(|_| Post::new()).collect(),
         seed: config.seed,
         until: Instant::now() + time,
@@ -161,7 +163,7 @@ pub(super) fn run<S: Semantics, B: Backend + Default>(
     let Crew { phase, world, .. } = crew;
     let end = |post: &Post| {
         drop(world);
-        before.no_fences::<S, B>(post)?;
+        before.no_fences(on, post)?;
         Before::no_waiters()
     };
     watchdog::watched(config, &phase, end)?;

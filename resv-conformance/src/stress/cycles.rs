@@ -5,9 +5,9 @@ use super::crew::{self, Crew, Phase};
 use super::watchdog::Doing;
 use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
+use crate::Subject;
 use resv_api::lock::Algorithm;
 use resv_api::{ExecError, exec_in};
-use resv_core::{Backend, Semantics};
 use resv_sync::sync::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 /// # Panics
 ///
 /// When there are fewer than two contexts.
-pub fn cycles<S: Semantics, B: Backend + Default>(
+pub fn cycles(
+    on: Subject,
     config: &Config,
     contexts: usize,
     algorithm: Algorithm,
@@ -37,7 +38,7 @@ pub fn cycles<S: Semantics, B: Backend + Default>(
     let (meeting, rounds) = (Meeting::new(contexts), AtomicU64::new(0));
     let is_last = AtomicBool::new(false);
     let before = class(algorithm).backoffs();
-    let mut tally = crew::run::<S, B>(config, phase, |worker| {
+    let mut tally = crew::run(on, config, phase, |worker| {
         loop {
             go_round(worker, algorithm, &meeting)?;
             if worker.thread == 0 {
@@ -59,11 +60,7 @@ pub fn cycles<S: Semantics, B: Backend + Default>(
     Ok(tally)
 }
 
-fn go_round<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
-    algorithm: Algorithm,
-    meeting: &Meeting,
-) -> Result<(), Fault> {
+fn go_round(worker: &mut Worker<'_>, algorithm: Algorithm, meeting: &Meeting) -> Result<(), Fault> {
     let crew = worker.crew;
     let world = &crew.world;
     let own = worker.thread;
@@ -107,12 +104,9 @@ impl Meeting {
         }
     }
 
-    fn meet<S: Semantics, B: Backend + Default>(
-        &self,
-        worker: &Worker<'_, S, B>,
-    ) -> Result<(), Fault> {
+    fn meet(&self, worker: &Worker<'_>) -> Result<(), Fault> {
         worker.beat(Doing::Meets, 0);
-        let crew: &Crew<S, B> = worker.crew;
+        let crew: &Crew = worker.crew;
         let size = self.size as u64;
         let mut come = self.come.lock();
         let complete = (*come / size + 1) * size;

@@ -8,7 +8,7 @@
 //!   shown;
 //! * what the ledger has and is *still* pending after the object was read, the object has shown.
 
-use resv_core::{Entry, Fence, Key, Semantics, TimelineId, Usage};
+use resv_core::{AnySemantics, Entry, Fence, Key, Semantics, TimelineId, Usage};
 
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -18,24 +18,36 @@ pub(super) struct Ledger {
 impl Ledger {
     /// As [`Slots::add`](resv_api::Slots::add). `parts` are the fences that `fence` is all of, or
     /// itself; those of one timeline signal in order.
-    pub(super) fn add<S: Semantics>(&mut self, fence: &Fence, parts: &[Fence], usage: Usage) {
-        let usage = S::default().class(usage);
+    pub(super) fn add(
+        &mut self,
+        semantics: AnySemantics,
+        fence: &Fence,
+        parts: &[Fence],
+        usage: Usage,
+    ) {
+        let usage = semantics.class(usage);
         self.forget_signaled();
-        let parts = if goes_apart::<S>(parts, usage) {
+        let parts = if goes_apart(semantics, parts, usage) {
             parts
         } else {
             std::slice::from_ref(fence)
         };
         for part in parts {
             let new = Key::new(part, usage);
-            self.put(part, usage, |old| S::default().supersedes(new, old));
+            self.put(part, usage, |old| semantics.supersedes(new, old));
         }
     }
 
     /// As [`Slots::replace`](resv_api::Slots::replace), for a timeline on which nothing signals
     /// meanwhile, and a plain fence.
-    pub(super) fn replace<S: Semantics>(&mut self, of: TimelineId, fence: &Fence, usage: Usage) {
-        let usage = S::default().class(usage);
+    pub(super) fn replace(
+        &mut self,
+        semantics: AnySemantics,
+        of: TimelineId,
+        fence: &Fence,
+        usage: Usage,
+    ) {
+        let usage = semantics.class(usage);
         self.forget_signaled();
         if !self.entries.iter().any(|(old, _)| old.timeline_id() == of) {
             return;
@@ -106,10 +118,10 @@ pub(super) fn sorted(keys: impl Iterator<Item = Key>) -> Vec<Key> {
 
 /// Whether the parts of a composed fence are added each by itself: none supersedes one of another
 /// timeline.
-fn goes_apart<S: Semantics>(parts: &[Fence], usage: Usage) -> bool {
+fn goes_apart(semantics: AnySemantics, parts: &[Fence], usage: Usage) -> bool {
     let keys = || parts.iter().map(|part| Key::new(part, usage));
     keys().all(|new| {
-        keys().all(|old| old.timeline == new.timeline || !S::default().supersedes(new, old))
+        keys().all(|old| old.timeline == new.timeline || !semantics.supersedes(new, old))
     })
 }
 

@@ -2,10 +2,11 @@
 
 use super::Fault;
 use super::watchdog::{Doing, Post};
-use resv_api::{Resv, Usage};
+use crate::Subject;
+use resv_api::Usage;
 use resv_core::fence::{pool_stats, registrations};
 use resv_core::lock::lock_stats;
-use resv_core::{Backend, Semantics, Signaler, Timeline};
+use resv_core::{Signaler, Timeline};
 use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -44,12 +45,12 @@ fn waiters() -> usize {
 static FLUSH: OnceLock<Signaler> = OnceLock::new();
 
 /// Edits an object of its own, so that a back end that frees in batches does so.
-fn flush<S: Semantics, B: Backend + Default>(post: &Post) {
+fn flush(on: Subject, post: &Post) {
     let flush = FLUSH.get_or_init(|| {
         let flush = Timeline::new("flush").issue();
         flush.expect("a new timeline has seqnos left")
     });
-    let elsewhere = Resv::<S, B>::default();
+    let elsewhere = on.object();
     for _ in 0..64 {
         post.beat(Doing::Works, 0);
         if let Ok(mut slots) = elsewhere.lock().reserve(1) {
@@ -64,8 +65,8 @@ pub(super) struct Before {
 }
 
 impl Before {
-    pub(super) fn new<S: Semantics, B: Backend + Default>(post: &Post) -> Before {
-        flush::<S, B>(post);
+    pub(super) fn new(on: Subject, post: &Post) -> Before {
+        flush(on, post);
         Before {
             live: pool_stats().live,
         }
@@ -85,10 +86,7 @@ impl Before {
     }
 
     /// When the objects are gone.
-    pub(super) fn no_fences<S: Semantics, B: Backend + Default>(
-        &self,
-        post: &Post,
-    ) -> Result<(), Fault> {
+    pub(super) fn no_fences(&self, on: Subject, post: &Post) -> Result<(), Fault> {
         /// How often a back end is given occasion to free what is retired. (Judged by occasions and
         /// not by time.)
         const OCCASIONS: usize = 2_000;
@@ -96,7 +94,7 @@ impl Before {
             if pool_stats().live == self.live {
                 return Ok(());
             }
-            flush::<S, B>(post);
+            flush(on, post);
             std::thread::sleep(Duration::from_millis(1));
         }
         let (live, before) = (pool_stats().live, self.live);

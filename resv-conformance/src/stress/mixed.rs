@@ -8,9 +8,10 @@ use super::watchdog::Doing;
 use super::worker::Worker;
 use super::world::Stay;
 use super::{Config, Failure, Fault, Tally, class};
+use crate::Subject;
 use resv_api::lock::{Algorithm, Context, LockError};
-use resv_api::{Guard, exec_async_in, lock_all_in};
-use resv_core::{Backend, LockProof, Semantics};
+use resv_api::{AnyBackend, AnySemantics, Guard, exec_async_in, lock_all_in};
+use resv_core::{Backend, LockProof};
 use std::pin::Pin;
 use std::task::Poll;
 use std::thread;
@@ -25,10 +26,7 @@ use std::time::Duration;
 /// # Panics
 ///
 /// When a number in `config` is 0, or no algorithm is named.
-pub fn mixed<S: Semantics, B: Backend + Default>(
-    config: &Config,
-    time: Duration,
-) -> Result<Tally, Failure> {
+pub fn mixed(on: Subject, config: &Config, time: Duration) -> Result<Tally, Failure> {
     let phase = Phase {
         name: "mixed".to_owned(),
         threads: config.threads,
@@ -36,7 +34,7 @@ pub fn mixed<S: Semantics, B: Backend + Default>(
         time,
     };
     let locks = config.locks.clamp(1, config.objects.max(1));
-    crew::run::<S, B>(config, phase, |worker| {
+    crew::run(on, config, phase, |worker| {
         let mut order = Vec::new();
         loop {
             worker.choose(locks, &mut order);
@@ -61,10 +59,7 @@ pub fn mixed<S: Semantics, B: Backend + Default>(
 }
 
 /// One object, without a context.
-fn plain<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
-    at: usize,
-) -> Result<(), Fault> {
+fn plain(worker: &mut Worker<'_>, at: usize) -> Result<(), Fault> {
     worker.beat(Doing::Wants, at);
     let crew = worker.crew;
     let mut guard = crew.world.objects[at].resv.lock();
@@ -73,10 +68,7 @@ fn plain<S: Semantics, B: Backend + Default>(
 }
 
 /// One object, or not, if that takes too long.
-fn timed<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
-    at: usize,
-) -> Result<(), Fault> {
+fn timed(worker: &mut Worker<'_>, at: usize) -> Result<(), Fault> {
     worker.beat(Doing::Wants, at);
     let patience = Duration::from_micros(worker.rng.below(300) as u64);
     let crew = worker.crew;
@@ -91,11 +83,7 @@ fn timed<S: Semantics, B: Backend + Default>(
 }
 
 /// A transaction by a task, which is dropped now and then when it has to wait.
-fn task<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
-    algorithm: Algorithm,
-    order: &mut [usize],
-) -> Result<(), Fault> {
+fn task(worker: &mut Worker<'_>, algorithm: Algorithm, order: &mut [usize]) -> Result<(), Fault> {
     let gives_up = worker.rng.one_in(4);
     let waker = thread_waker();
     let mut future = exec_async_in(class(algorithm), |tx| {
@@ -111,8 +99,8 @@ fn task<S: Semantics, B: Backend + Default>(
 }
 
 /// Many objects in one call, one of them twice.
-fn slice<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
+fn slice(
+    worker: &mut Worker<'_>,
     algorithm: Algorithm,
     order: &mut Vec<usize>,
 ) -> Result<(), Fault> {
@@ -124,7 +112,7 @@ fn slice<S: Semantics, B: Backend + Default>(
     worker.beat(Doing::Wants, order[0]);
     let mut guards = lock_all_in(class(algorithm), &resvs);
     // The object of each guard: they are in the order in which they were locked, which is not ours.
-    let object_of = |guard: &Guard<'_, S, B>| {
+    let object_of = |guard: &Guard<'_, AnySemantics, AnyBackend>| {
         (0..order.len()).find(|&place| std::ptr::eq(&guards[place], guard))
     };
     let places: Vec<_> = guards.objects().iter().map(object_of).collect();
@@ -137,11 +125,7 @@ fn slice<S: Semantics, B: Backend + Default>(
 }
 
 /// With a context by hand: one's own lock once more, a try, a timeout, the back-off.
-fn by_hand<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
-    algorithm: Algorithm,
-    order: &[usize],
-) -> Result<(), Fault> {
+fn by_hand(worker: &mut Worker<'_>, algorithm: Algorithm, order: &[usize]) -> Result<(), Fault> {
     let crew = worker.crew;
     let objects = &crew.world.objects;
     let lock_of = |at: usize| objects[at].resv.backend().object_lock();

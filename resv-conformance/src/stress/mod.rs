@@ -24,12 +24,13 @@
 //! stress with
 //!
 //! ```
+//! use resv_conformance::Subject;
 //! use resv_conformance::stress::{self, Config};
 //! use resv_core::{Locked as MyBackend, UsageLevels};
 //! use std::time::Duration;
 //!
 //! let config = Config { threads: 2, ..Config::default() };
-//! let tally = stress::run::<UsageLevels, MyBackend>(&config, Duration::from_millis(50))?;
+//! let tally = stress::run(Subject::of::<UsageLevels, MyBackend>(), &config, Duration::from_millis(50))?;
 //! assert!(tally.transactions > 0);
 //! # Ok::<(), stress::Failure>(())
 //! ```
@@ -71,8 +72,8 @@ pub use leftovers::{Leftovers, leftovers};
 pub use mixed::mixed;
 pub use random::{Strategy, random};
 
+use crate::Subject;
 use resv_api::lock::{Algorithm, Class};
-use resv_core::{Backend, Semantics};
 use std::any::Any;
 use std::fmt;
 use std::ops::{AddAssign, RangeInclusive};
@@ -192,10 +193,7 @@ impl std::error::Error for Failure {}
 /// # Panics
 ///
 /// When a number in `config` is 0, or no algorithm is named.
-pub fn run<S: Semantics, B: Backend + Default>(
-    config: &Config,
-    time: Duration,
-) -> Result<Tally, Failure> {
+pub fn run(on: Subject, config: &Config, time: Duration) -> Result<Tally, Failure> {
     let algorithms = &config.algorithms;
     let count = u32::try_from(algorithms.len()).expect("a few algorithms");
     assert!(count > 0, "no algorithm is named");
@@ -203,14 +201,14 @@ pub fn run<S: Semantics, B: Backend + Default>(
     for &algorithm in algorithms {
         let each = time / 2 / count / Strategy::ALL.len() as u32;
         for strategy in Strategy::ALL {
-            tally += random::<S, B>(config, strategy, algorithm, each)?;
+            tally += random(on, config, strategy, algorithm, each)?;
         }
         let each = time * 3 / 10 / count / CYCLES.count() as u32;
         for contexts in CYCLES {
-            tally += cycles::<S, B>(config, contexts, algorithm, each)?;
+            tally += cycles(on, config, contexts, algorithm, each)?;
         }
     }
-    tally += mixed::<S, B>(config, time / 5)?;
+    tally += mixed(on, config, time / 5)?;
     Ok(tally)
 }
 

@@ -4,9 +4,9 @@ use super::crew::{self, Phase};
 use super::watchdog::Doing;
 use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
+use crate::Subject;
 use resv_api::lock::Algorithm;
 use resv_api::{ExecError, Tx, exec_in};
-use resv_core::{Backend, Semantics};
 use std::fmt;
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ impl fmt::Display for Strategy {
 /// # Panics
 ///
 /// When a number in `config` is 0.
-pub fn random<S: Semantics, B: Backend + Default>(
+pub fn random(
+    on: Subject,
     config: &Config,
     strategy: Strategy,
     algorithm: Algorithm,
@@ -65,7 +66,7 @@ pub fn random<S: Semantics, B: Backend + Default>(
         time,
     };
     let locks = config.locks.clamp(1, config.objects.max(1));
-    crew::run::<S, B>(config, phase, |worker| {
+    crew::run(on, config, phase, |worker| {
         let mut order = Vec::new();
         loop {
             match strategy {
@@ -82,8 +83,8 @@ pub fn random<S: Semantics, B: Backend + Default>(
 }
 
 /// One transaction over the objects of `order`.
-pub(super) fn transact<S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'_, S, B>,
+pub(super) fn transact(
+    worker: &mut Worker<'_>,
     strategy: Strategy,
     algorithm: Algorithm,
     order: &mut [usize],
@@ -101,8 +102,8 @@ pub(super) fn transact<S: Semantics, B: Backend + Default>(
 }
 
 /// One run of the closure of a transaction.
-pub(super) fn run_once<'env, S: Semantics, B: Backend + Default>(
-    worker: &mut Worker<'env, S, B>,
+pub(super) fn run_once<'env>(
+    worker: &mut Worker<'env>,
     tx: &Tx<'env>,
     strategy: Strategy,
     order: &mut [usize],

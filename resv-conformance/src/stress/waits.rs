@@ -5,14 +5,13 @@ use super::Fault;
 use super::watchdog::Doing;
 use super::worker::Worker;
 use resv_api::{Fence, Waitable, WaitedAny, wait_all, wait_any};
-use resv_core::{Backend, Semantics};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-impl<S: Semantics, B: Backend + Default> Worker<'_, S, B> {
+impl Worker<'_> {
     /// Between transactions, with nothing held: now and then a wait or a signal.
     pub(super) fn pause(&mut self) -> Result<(), Fault> {
         self.beat(Doing::Waits, 0);

@@ -2,8 +2,8 @@
 
 use super::crew::Crew;
 use super::{Config, Failure, Fault};
+use resv_core::Backend;
 use resv_core::lock::lock_stats;
-use resv_core::{Backend, Semantics};
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -100,9 +100,9 @@ fn watch(
 }
 
 /// Watches the threads of a crew, until `ended` hangs up.
-pub(super) fn watch_crew<'scope, S: Semantics, B: Backend + Default>(
+pub(super) fn watch_crew<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    crew: &'scope Crew<S, B>,
+    crew: &'scope Crew,
     config: &Config,
     ended: &mpsc::Receiver<()>,
 ) {
@@ -141,9 +141,9 @@ pub(super) fn watched<T>(
     checked.map_err(found)
 }
 
-fn hang<'scope, S: Semantics, B: Backend + Default>(
+fn hang<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    crew: &'scope Crew<S, B>,
+    crew: &'scope Crew,
     config: &Config,
     thread: usize,
 ) -> Failure {
@@ -163,10 +163,7 @@ fn hang<'scope, S: Semantics, B: Backend + Default>(
 
 /// Who wants and who holds what, and what the objects hold. The latter is asked on a thread of its
 /// own, as it may hang as well.
-fn describe<'scope, S: Semantics, B: Backend + Default>(
-    scope: &'scope Scope<'scope, '_>,
-    crew: &'scope Crew<S, B>,
-) -> String {
+fn describe<'scope>(scope: &'scope Scope<'scope, '_>, crew: &'scope Crew) -> String {
     let mut text = String::new();
     for (thread, post) in crew.posts.iter().enumerate() {
         let (doing, object) = post.doing();

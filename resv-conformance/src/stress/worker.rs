@@ -10,17 +10,17 @@ use super::watchdog::Doing;
 use super::world::Stay;
 use super::{Fault, Tally};
 use resv_api::{
-    Access, Edit, Entry, Fence, Guard, Receipt, ReserveError, Signaler, Timeline, Usage,
+    Access, AnyBackend, AnySemantics, Edit, Entry, Fence, Guard, Receipt, ReserveError, Signaler,
+    Timeline, Usage,
 };
-use resv_core::{Backend, Semantics};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How many kept jobs a thread leaves pending.
 const KEPT: usize = 12;
 
-pub(super) struct Worker<'c, S: Semantics, B: Backend + Default> {
-    pub(super) crew: &'c Crew<S, B>,
+pub(super) struct Worker<'c> {
+    pub(super) crew: &'c Crew,
     pub(super) thread: usize,
     pub(super) rng: Rng,
     pub(super) tally: Tally,
@@ -46,8 +46,8 @@ pub(super) trait Editable {
 }
 
 macro_rules! editable {
-    ($Lock:ty) => {
-        impl<S: Semantics, B: Backend + Default> Editable for $Lock {
+    ($Held:ty) => {
+        impl Editable for $Held {
             fn shown(&self) -> Vec<Entry> {
                 self.entries()
             }
@@ -70,8 +70,8 @@ macro_rules! editable {
     };
 }
 
-editable!(Receipt<'_, '_, S, B>);
-editable!(&mut Guard<'_, S, B>);
+editable!(Receipt<'_, '_, AnySemantics, AnyBackend>);
+editable!(&mut Guard<'_, AnySemantics, AnyBackend>);
 
 /// The job of one transaction.
 struct Job {
@@ -84,11 +84,11 @@ struct Job {
     is_kept: bool,
 }
 
-impl<'c, S: Semantics, B: Backend + Default> Worker<'c, S, B> {
+impl<'c> Worker<'c> {
     /// How many timelines a thread has in [`Jobs`](super::jobs::Jobs).
     pub(super) const TIMELINES: usize = 2;
 
-    pub(super) fn new(crew: &'c Crew<S, B>, thread: usize, seed: u64) -> Self {
+    pub(super) fn new(crew: &'c Crew, thread: usize, seed: u64) -> Self {
         let timeline = |what| Timeline::new(&format!("{what}{thread}"));
         Worker {
             crew,
@@ -185,6 +185,7 @@ impl<'c, S: Semantics, B: Backend + Default> Worker<'c, S, B> {
         job: &Job,
     ) -> Result<(), Fault> {
         let at = stay.at;
+        let semantics = self.crew.world.objects[at].resv.semantics();
         let mut ledger = self.crew.world.ledger(at)?;
         if self.rng.one_in(8) {
             let compared = ledger.compare(&object.shown());
@@ -199,14 +200,14 @@ impl<'c, S: Semantics, B: Backend + Default> Worker<'c, S, B> {
         };
         let (fence, keeps) = (job.fence.clone(), self.keeps.id());
         let edit = if job.is_kept && self.rng.one_in(4) {
-            ledger.replace::<S>(keeps, &fence, usage);
+            ledger.replace(semantics, keeps, &fence, usage);
             Edit::Replace {
                 timeline: keeps,
                 fence,
                 usage,
             }
         } else {
-            ledger.add::<S>(&fence, &job.parts, usage);
+            ledger.add(semantics, &fence, &job.parts, usage);
             Edit::Add { fence, usage }
         };
         let edited = object.edit(&edit, job.parts.len());

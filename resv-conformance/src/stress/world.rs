@@ -11,26 +11,28 @@
 
 use super::Fault;
 use super::ledger::{Ledger, sorted};
-use resv_api::{Access, Entry, Resv};
-use resv_core::{Backend, EntryRef, Semantics};
+use crate::{Object, Subject};
+use resv_api::{Access, Entry};
+use resv_core::{EntryRef, Semantics};
 use resv_sync::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Nobody.
 const NOBODY: usize = 0;
 
-pub(super) struct Object<S: Semantics, B: Backend + Default> {
-    pub(super) resv: Resv<S, B>,
+/// An object, and what the threads know about it.
+pub(super) struct Shared {
+    pub(super) resv: Object,
     /// The thread that is in, plus one.
     mark: AtomicUsize,
     count: AtomicU64,
     ledger: Mutex<Ledger>,
 }
 
-impl<S: Semantics, B: Backend + Default> Default for Object<S, B> {
-    fn default() -> Self {
-        Object {
-            resv: Resv::default(),
+impl Shared {
+    fn new(on: Subject) -> Self {
+        Shared {
+            resv: on.object(),
             mark: AtomicUsize::new(NOBODY),
             count: AtomicU64::new(0),
             ledger: Mutex::default(),
@@ -38,8 +40,8 @@ impl<S: Semantics, B: Backend + Default> Default for Object<S, B> {
     }
 }
 
-pub(super) struct World<S: Semantics, B: Backend + Default> {
-    pub(super) objects: Vec<Object<S, B>>,
+pub(super) struct World {
+    pub(super) objects: Vec<Shared>,
 }
 
 /// The stay of a thread in an object: from taking its lock to just before it is released.
@@ -49,10 +51,10 @@ pub(super) struct Stay {
     count: u64,
 }
 
-impl<S: Semantics, B: Backend + Default> World<S, B> {
-    pub(super) fn new(objects: usize) -> Self {
+impl World {
+    pub(super) fn new(on: Subject, objects: usize) -> Self {
         World {
-            objects: (0..objects).map(|_| Object::default()).collect(),
+            objects: (0..objects).map(|_| Shared::new(on)).collect(),
         }
     }
 
@@ -124,7 +126,13 @@ impl<S: Semantics, B: Backend + Default> World<S, B> {
             .map_err(|what| fault(format!("unlocked: {what}")))?;
         for access in Access::ALL {
             let mut wanted = ledger.pending();
-            wanted.retain(|key| S::default().waits_for(access).contains(key.usage));
+            wanted.retain(|key| {
+                object
+                    .resv
+                    .semantics()
+                    .waits_for(access)
+                    .contains(key.usage)
+            });
             let waits = object.resv.waits_for(access);
             let told = sorted(waits.iter().map(EntryRef::key));
             let visited = object.resv.visit(access, Vec::new(), |mut keys, key| {

@@ -1,83 +1,86 @@
 //! A semantics as a value, for programs that choose at run time.
 
-use super::{ExclusiveShared, Semantics, UsageLevels, Visibility, WritersReadersOthers};
+use super::{
+    AnySemantics, ExclusiveShared, Semantics, UsageLevels, Visibility, WritersReadersOthers,
+};
 use crate::entry::Key;
 use crate::usage::{Access, ParseWordError, Usage, UsageSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-/// One of the three semantics, as a value. Every answer is that of the type it names.
-///
-/// ```
-/// use resv_core::{Access, SemanticsKind, Usage};
-///
-/// let kind: SemanticsKind = "usage-levels".parse()?;
-/// assert!(kind.waits_for(Access::Explicit).contains(Usage::Kernel));
-/// # Ok::<(), resv_core::ParseWordError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SemanticsKind {
-    /// [`ExclusiveShared`].
-    ExclusiveShared,
-    /// [`WritersReadersOthers`].
-    WritersReadersOthers,
-    /// [`UsageLevels`].
-    #[default]
-    UsageLevels,
-}
+/// The list of this project's semantics: a line for each, oldest first. Everything that is about *every*
+/// semantics takes its members from here.
+macro_rules! registry {
+    ($($(#[$attribute:meta])* $name:literal $kind:ident;)*) => {
+        /// One of the three semantics, as a value. Every answer is that of the type it names.
+        ///
+        /// ```
+        /// use resv_core::{Access, SemanticsKind, Usage};
+        ///
+        /// let kind: SemanticsKind = "usage-levels".parse()?;
+        /// assert!(kind.waits_for(Access::Explicit).contains(Usage::Kernel));
+        /// # Ok::<(), resv_core::ParseWordError>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum SemanticsKind {
+            $(#[doc = concat!("[`", stringify!($kind), "`].")] $(#[$attribute])* $kind,)*
+        }
 
-/// Evaluates `$body` with `$semantics` standing for the one that `$kind` names.
-macro_rules! with_semantics {
-    ($kind:expr, $semantics:ident => $body:expr) => {
-        match $kind {
-            SemanticsKind::ExclusiveShared => {
-                let $semantics = ExclusiveShared;
-                $body
+        impl SemanticsKind {
+            /// All of them, oldest first.
+            pub const ALL: [SemanticsKind; [$($name),*].len()] = [$(SemanticsKind::$kind),*];
+
+            /// The semantics itself, behind a pointer.
+            pub const fn any(self) -> AnySemantics {
+                match self {
+                    $(SemanticsKind::$kind => AnySemantics::new(&$kind),)*
+                }
             }
-            SemanticsKind::WritersReadersOthers => {
-                let $semantics = WritersReadersOthers;
-                $body
+
+            /// [`Semantics::name`].
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(SemanticsKind::$kind => $name,)*
+                }
             }
-            SemanticsKind::UsageLevels => {
-                let $semantics = UsageLevels;
-                $body
+
+            /// [`Semantics::visibility`].
+            pub fn visibility(self) -> Visibility {
+                match self {
+                    $(SemanticsKind::$kind => $kind.visibility(),)*
+                }
+            }
+
+            /// [`Semantics::class`].
+            pub fn class(self, usage: Usage) -> Usage {
+                match self {
+                    $(SemanticsKind::$kind => $kind.class(usage),)*
+                }
+            }
+
+            /// [`Semantics::waits_for`].
+            pub fn waits_for(self, access: Access) -> UsageSet {
+                match self {
+                    $(SemanticsKind::$kind => $kind.waits_for(access),)*
+                }
+            }
+
+            /// [`Semantics::supersedes`].
+            pub fn supersedes(self, new: Key, old: Key) -> bool {
+                match self {
+                    $(SemanticsKind::$kind => $kind.supersedes(new, old),)*
+                }
             }
         }
     };
 }
 
-impl SemanticsKind {
-    /// All three, oldest first.
-    pub const ALL: [SemanticsKind; 3] = [
-        SemanticsKind::ExclusiveShared,
-        SemanticsKind::WritersReadersOthers,
-        SemanticsKind::UsageLevels,
-    ];
-
-    /// [`Semantics::name`].
-    pub fn name(self) -> &'static str {
-        with_semantics!(self, s => s.name())
-    }
-
-    /// [`Semantics::visibility`].
-    pub fn visibility(self) -> Visibility {
-        with_semantics!(self, s => s.visibility())
-    }
-
-    /// [`Semantics::class`].
-    pub fn class(self, usage: Usage) -> Usage {
-        with_semantics!(self, s => s.class(usage))
-    }
-
-    /// [`Semantics::waits_for`].
-    pub fn waits_for(self, access: Access) -> UsageSet {
-        with_semantics!(self, s => s.waits_for(access))
-    }
-
-    /// [`Semantics::supersedes`].
-    pub fn supersedes(self, new: Key, old: Key) -> bool {
-        with_semantics!(self, s => s.supersedes(new, old))
-    }
+registry! {
+    "exclusive-shared" ExclusiveShared;
+    "writers-readers-others" WritersReadersOthers;
+    #[default]
+    "usage-levels" UsageLevels;
 }
 
 /// So an object may have a semantics that is chosen at run time; each question is a match.
@@ -113,14 +116,13 @@ impl FromStr for SemanticsKind {
     type Err = ParseWordError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        SemanticsKind::ALL
-            .into_iter()
-            .find(|k| k.name() == word)
-            .ok_or_else(|| {
-                ParseWordError::new(
-                    word,
-                    "the semantics exclusive-shared, writers-readers-others, usage-levels",
-                )
-            })
+        let named = SemanticsKind::ALL.into_iter().find(|k| k.name() == word);
+        named.ok_or_else(|| {
+            static NAMES: LazyLock<String> = LazyLock::new(|| {
+                let names = SemanticsKind::ALL.map(SemanticsKind::name);
+                format!("the semantics {}", names.join(", "))
+            });
+            ParseWordError::new(word, &NAMES)
+        })
     }
 }

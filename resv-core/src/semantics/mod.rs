@@ -34,11 +34,13 @@
 //! signal in order, the latest pending seqno of each timeline under each access is the same in
 //! both; that is the equivalence which the conformance suite checks.
 
+mod any;
 mod exclusive_shared;
 mod kind;
 mod usage_levels;
 mod writers_readers_others;
 
+pub use any::AnySemantics;
 pub use exclusive_shared::ExclusiveShared;
 pub use kind::SemanticsKind;
 pub use usage_levels::UsageLevels;
@@ -85,7 +87,7 @@ impl Visibility {
 /// assert!(!writer_waits_for_page_table_update(WritersReadersOthers));
 /// assert!(!writer_waits_for_page_table_update(UsageLevels));
 /// ```
-pub trait Semantics: Copy + Default + Send + Sync + 'static {
+pub trait Semantics: Copy + Send + Sync + 'static {
     /// The name on command lines and in reports.
     fn name(&self) -> &'static str;
 

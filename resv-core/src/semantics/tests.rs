@@ -202,6 +202,7 @@ fn names_are_those_of_the_command_line() {
 fn a_name_is_parsed_as_the_semantics_that_has_it() {
     for kind in SemanticsKind::ALL {
         assert_eq!(kind.name().parse(), Ok(kind));
+        assert_eq!(kind.any().name(), kind.name());
         assert_eq!(kind.to_string().parse(), Ok(kind));
     }
     let error = "levels"

@@ -12,10 +12,10 @@ mod world;
 
 use self::script::{OBJECTS, Raw, Regime, Script, Step, raw, scenario};
 use self::world::{Difference, World};
+use crate::Subject;
 use crate::model::{SlotModel, latest};
-use crate::support::kind;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
-use resv_api::{Access, Backend, Semantics, SemanticsKind};
+use resv_api::{Access, SemanticsKind};
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
@@ -26,9 +26,9 @@ const PROPTEST_DEFAULT: u32 = 256;
 type Played = Result<usize, (Vec<Step>, Difference)>;
 
 /// Plays a drawn script.
-fn play<S: Semantics, B: Backend + Default>(raws: &[Raw], regime: Regime) -> Played {
+fn play(on: Subject, raws: &[Raw], regime: Regime) -> Played {
     let mut script = Script::new(regime);
-    let mut world = World::<S, B>::new();
+    let mut world = World::new(on);
     let mut steps = Vec::new();
     for raw in raws {
         let Some(step) = script.step(raw) else {
@@ -52,13 +52,9 @@ fn comparable(kind: SemanticsKind) -> Regime {
 }
 
 /// Plays a drawn script on real objects and on the slot rule of the kernel generation.
-fn play_slots<S: Semantics, B: Backend + Default>(
-    raws: &[Raw],
-    kind: SemanticsKind,
-    check_every: usize,
-) -> Played {
+fn play_slots(on: Subject, raws: &[Raw], kind: SemanticsKind, check_every: usize) -> Played {
     let mut script = Script::new(comparable(kind));
-    let mut world = World::<S, B>::new();
+    let mut world = World::new(on);
     let mut slots = SlotModel::new(kind, OBJECTS);
     let mut steps = Vec::new();
     for raw in raws {
@@ -112,12 +108,7 @@ type Play<'p> = &'p dyn Fn(&[Raw]) -> Played;
 /// Draws `cases` scripts of up to `length` steps and has them played; panics with the smallest that
 /// differs.
 #[track_caller]
-fn draw<S: Semantics, B: Backend + Default>(
-    regime: Regime,
-    cases: u32,
-    length: usize,
-    play: impl Fn(&[Raw]) -> Played,
-) {
+fn draw(on: Subject, regime: Regime, cases: u32, length: usize, play: impl Fn(&[Raw]) -> Played) {
     let mut config = Config::default();
     // Unless PROPTEST_CASES says otherwise.
     if config.cases == PROPTEST_DEFAULT {
@@ -129,11 +120,8 @@ fn draw<S: Semantics, B: Backend + Default>(
     };
     if let Err(difference) = draw_for(regime, config, seed, length, &play) {
         panic!(
-            "{} on {}: {}\n{}PROPTEST_RNG_SEED={seed}",
-            S::default().name(),
-            B::default().name(),
-            difference.what,
-            difference.scenario,
+            "{on}: {}\n{}PROPTEST_RNG_SEED={seed}",
+            difference.what, difference.scenario,
         );
     }
 }
@@ -148,7 +136,7 @@ pub(crate) struct Shrunk {
     pub(crate) scenario: String,
 }
 
-/// [`draw`], compiled once for all semantics and back ends.
+/// [`draw`], with a seed.
 fn draw_for(
     regime: Regime,
     mut config: Config,
@@ -190,7 +178,7 @@ fn draw_for(
 }
 
 /// Plays a batch of random scripts that depends on `seed` alone.
-pub(crate) fn batch<S: Semantics, B: Backend + Default>(seed: u64) -> Result<Batch, Shrunk> {
+pub(crate) fn batch(on: Subject, seed: u64) -> Result<Batch, Shrunk> {
     const BATCH: u32 = 24;
     let config = |cases| Config {
         cases,
@@ -204,11 +192,11 @@ pub(crate) fn batch<S: Semantics, B: Backend + Default>(seed: u64) -> Result<Bat
         count.set(batch);
         played
     };
-    let any = |raws: &[Raw]| counted(play::<S, B>(raws, Regime::Any));
-    match (seed % 8, kind::<S>()) {
+    let any = |raws: &[Raw]| counted(play(on, raws, Regime::Any));
+    match (seed % 8, on.kind()) {
         (0, _) => draw_for(Regime::Any, config(1), seed, 2000, &any)?,
         (1 | 2, Some(kind)) => {
-            let slots = |raws: &[Raw]| counted(play_slots::<S, B>(raws, kind, 1));
+            let slots = |raws: &[Raw]| counted(play_slots(on, raws, kind, 1));
             draw_for(comparable(kind), config(BATCH), seed, 80, &slots)?;
         }
         _ => draw_for(Regime::Any, config(BATCH), seed, 60, &any)?,
@@ -224,29 +212,29 @@ pub(crate) struct Batch {
 }
 
 /// Whatever is done, in any order, objects answer as the rules that were written down say (B9).
-pub fn any_script_is_answered_like_the_model<S: Semantics, B: Backend + Default>() {
-    draw::<S, B>(Regime::Any, 200, 60, |raws| play::<S, B>(raws, Regime::Any));
+pub fn any_script_is_answered_like_the_model(on: Subject) {
+    draw(on, Regime::Any, 200, 60, |raws| play(on, raws, Regime::Any));
 }
 
 /// The same for a few long scripts.
-pub fn a_long_script_is_answered_like_the_model<S: Semantics, B: Backend + Default>() {
-    draw::<S, B>(Regime::Any, 3, 2000, |raws| play::<S, B>(raws, Regime::Any));
+pub fn a_long_script_is_answered_like_the_model(on: Subject) {
+    draw(on, Regime::Any, 3, 2000, |raws| play(on, raws, Regime::Any));
 }
 
 /// Under each of the three semantics, the latest pending seqno of each timeline that an access waits
 /// for is the one under the slot rule of the kernel generation, wherever that generation's
 /// preconditions hold.
-pub fn dominance_answers_like_the_slot_rule<S: Semantics, B: Backend + Default>() {
-    let Some(kind) = kind::<S>() else { return };
-    draw::<S, B>(comparable(kind), 128, 80, |raws| {
-        play_slots::<S, B>(raws, kind, 1)
+pub fn dominance_answers_like_the_slot_rule(on: Subject) {
+    let Some(kind) = on.kind() else { return };
+    draw(on, comparable(kind), 128, 80, |raws| {
+        play_slots(on, raws, kind, 1)
     });
 }
 
 /// The same over scripts of thousands of steps.
-pub fn dominance_answers_like_the_slot_rule_for_long<S: Semantics, B: Backend + Default>() {
-    let Some(kind) = kind::<S>() else { return };
-    draw::<S, B>(comparable(kind), 3, 4000, |raws| {
-        play_slots::<S, B>(raws, kind, 8)
+pub fn dominance_answers_like_the_slot_rule_for_long(on: Subject) {
+    let Some(kind) = on.kind() else { return };
+    draw(on, comparable(kind), 3, 4000, |raws| {
+        play_slots(on, raws, kind, 8)
     });
 }

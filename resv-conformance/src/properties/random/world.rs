@@ -3,9 +3,9 @@
 use super::script::{OBJECTS, Step, TIMELINES};
 use crate::model::{At, Item, Model, Rules};
 use crate::support::{at_of, visited};
+use crate::{Object, Subject};
 use resv_api::{
-    Access, Backend, EntryRef, Fence, FenceError, Key, Resv, Semantics, Signaler, Timeline, Usage,
-    Visibility,
+    Access, EntryRef, Fence, FenceError, Key, Semantics, Signaler, Timeline, Usage, Visibility,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,20 +18,22 @@ pub(super) struct Difference {
 }
 
 /// Real objects, and the model of them.
-pub(super) struct World<S: Semantics, B: Backend + Default> {
-    pub(super) objects: [Resv<S, B>; OBJECTS],
+pub(super) struct World {
+    on: Subject,
+    pub(super) objects: [Object; OBJECTS],
     timelines: [Timeline; TIMELINES],
     fences: BTreeMap<At, (Fence, Option<Signaler>)>,
     model: Model,
 }
 
-impl<S: Semantics, B: Backend + Default> World<S, B> {
-    pub(super) fn new() -> Self {
+impl World {
+    pub(super) fn new(on: Subject) -> Self {
         World {
-            objects: Default::default(),
+            on,
+            objects: std::array::from_fn(|_| on.object()),
             timelines: ["t0", "t1", "t2", "t3"].map(Timeline::new),
             fences: BTreeMap::new(),
-            model: Model::new(Rules::for_semantics::<S>(), OBJECTS),
+            model: Model::new(Rules::for_semantics(on.semantics()), OBJECTS),
         }
     }
 
@@ -94,7 +96,7 @@ impl<S: Semantics, B: Backend + Default> World<S, B> {
                     .expect("memory for one slot")
                     .add(self.fence(at), usage);
                 let own = staged.list(o);
-                let seen = match S::default().visibility() {
+                let seen = match self.on.semantics().visibility() {
                     Visibility::AtOnce => &own,
                     Visibility::AtPublish => &before,
                 };
