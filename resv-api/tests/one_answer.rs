@@ -49,13 +49,13 @@ fn job(timeline: &Timeline) -> Signaler {
     timeline.issue().unwrap()
 }
 
-fn add<S: Semantics, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
+fn add<S: Semantics + Default, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
     let mut guard = resv.lock();
     guard.reserve(1).unwrap().add(job.fence(), usage);
 }
 
 /// How a wait that nothing is left for ends, asked in every way that never sleeps.
-fn all_ways<S: Semantics, B: Backend>(
+fn all_ways<S: Semantics + Default, B: Backend>(
     resv: &Resv<S, B>,
     snapshot: &Snapshot<S, B>,
     access: Access,
@@ -103,7 +103,7 @@ fn all_ways<S: Semantics, B: Backend>(
 
 /// The breach: a fence failed, then a wait began. Back ends that still stored the entry reported the
 /// error, the others did not, and a look or an unrelated add changed the answer.
-fn what_signalled_before_is_not_part_of_a_wait<S: Semantics, B: Backend + Default>() {
+fn what_signalled_before_is_not_part_of_a_wait<S: Semantics + Default, B: Backend + Default>() {
     for (looked, edited) in [(false, false), (true, false), (false, true), (true, true)] {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
         let resv = Resv::<S, B>::default();
@@ -159,7 +159,7 @@ fn the_errors_of_fences_that_the_caller_names_are_reported() {
 
 /// Fences that fail during the wait are part of it; of two errors the order of the description
 /// decides, and not the order of storage.
-fn the_first_error_is_the_same<S: Semantics, B: Backend + Default>() {
+fn the_first_error_is_the_same<S: Semantics + Default, B: Backend + Default>() {
     let timelines = ["old", "mid", "new"].map(Timeline::new);
     // Added in this order; signalled entries lie in between.
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
@@ -223,7 +223,7 @@ fn of_several_errors_every_back_end_reports_the_same() {
 }
 
 /// Lists have one order, whatever the order of storage.
-fn lists_are_in_order<S: Semantics, B: Backend + Default>() {
+fn lists_are_in_order<S: Semantics + Default, B: Backend + Default>() {
     let (old, new) = (Timeline::new("old"), Timeline::new("new"));
     let resv = Resv::<S, B>::default();
     let jobs = [job(&new), job(&old), job(&Timeline::new("newest"))];

@@ -247,7 +247,8 @@ mod tests {
     #[test]
     fn right_answers_pass_and_wrong_ones_say_what_differs() {
         let sequence = "W A1, R B1, signal A1, R A2";
-        let check = check::<UsageLevels, Locked>;
+        let on = Subject::of::<UsageLevels, Locked>();
+        let check = |sequence, expected| check(on, sequence, expected);
         assert_eq!(
             check(sequence, "read: -; write: A2 B1; list: A2=read B1=read"),
             Ok(())
@@ -275,9 +276,14 @@ mod tests {
         let sequence = "lock, R F1, ?, unlock, ?, copy, signal F1, ?";
         let at_once = "write: F1 / F1 / -";
         let at_publish = "write: - / F1 / -";
-        assert_eq!(check::<ExclusiveShared, Locked>(sequence, at_once), Ok(()));
+        let legacy = Subject::of::<ExclusiveShared, Locked>();
+        assert_eq!(check(legacy, sequence, at_once), Ok(()));
         assert_eq!(
-            check::<WritersReadersOthers, Locked>(sequence, at_publish),
+            check(
+                Subject::of::<WritersReadersOthers, Locked>(),
+                sequence,
+                at_publish
+            ),
             Ok(())
         );
     }

@@ -29,11 +29,16 @@ impl Subject {
     ///
     /// A semantics that has a size is kept for good: make a few subjects, and not one for each object.
     pub fn of<S: Semantics + Default, B: Backend + Default>() -> Subject {
+        Subject::under::<S>(|| AnyBackend::new(B::default()))
+    }
+
+    /// The subject of a semantics and a back end that `backend` makes.
+    ///
+    /// A semantics that has a size is kept for good, as by [`of`](Subject::of).
+    pub fn under<S: Semantics + Default>(backend: fn() -> AnyBackend) -> Subject {
         // A semantics of size zero takes no memory there.
         let semantics = Box::leak(Box::new(S::default()));
-        Subject::new(AnySemantics::new(semantics), || {
-            AnyBackend::new(B::default())
-        })
+        Subject::new(AnySemantics::new(semantics), backend)
     }
 
     /// The subject of two values; `backend` makes the storage of a new object.

@@ -3,8 +3,8 @@
 use crate::model::At;
 use crate::{Object, Subject};
 use resv_api::{
-    Access, AnyBackend, AnySemantics, Backend, EntryRef, Fence, Guard, Key, Locked, Resv, Semantics,
-    Signaler, Timeline, TimelineId, Usage, UsageSet,
+    Access, AnyBackend, AnySemantics, Backend, EntryRef, Fence, Guard, Key, Locked, Resv,
+    Semantics, Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
 use resv_core::fence::cell::FenceCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,6 +1,7 @@
 //! `check` for a back end from elsewhere that has a defect.
 
 use fixtures::{Flaw, Flawed};
+use resv_conformance::Subject;
 use resv_conformance::check::{Options, check};
 use resv_conformance::scenario::{Runner, Scenario};
 use resv_core::{Locked, UsageLevels};
@@ -39,7 +40,7 @@ fn check_prints_a_defect_as_a_script_that_shows_it() {
             seed,
             ..Options::default()
         };
-        check::<UsageLevels, Bad>(&options).expect_err("an entry is lost")
+        check(Subject::of::<UsageLevels, Bad>(), &options).expect_err("an entry is lost")
     };
     let failure = failed(3);
     assert_eq!(failure.part, "random script", "{failure}");
@@ -72,7 +73,10 @@ fn check_finds_a_race_in_a_history() {
         operations: Some(20_000),
         ..Options::default()
     };
-    let failure = check::<UsageLevels, Flawed<{ Flaw::IDLE_NOT_REVALIDATED }>>(&options);
+    let failure = check(
+        Subject::of::<UsageLevels, Flawed<{ Flaw::IDLE_NOT_REVALIDATED }>>(),
+        &options,
+    );
     let failure = failure.expect_err("idle is a lie");
     // Or by a property that is after the same.
     assert!(

@@ -1,12 +1,12 @@
 //! Concurrent histories: the back ends pass, and known-bad ones do not.
 
 use fixtures::{Flaw, Flawed};
-use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
-use resv_api::seqcount::Seqcount;
+use resv_api::BackendKind;
+use resv_conformance::Subject;
 use resv_conformance::history::{Plan, Violation, run};
 use resv_conformance::scenario::{Runner, Scenario};
 use resv_core::{
-    Backend, ExclusiveShared, Locked, Semantics, SemanticsKind, UsageLevels, WritersReadersOthers,
+    Backend, ExclusiveShared, Semantics, SemanticsKind, UsageLevels, WritersReadersOthers,
 };
 
 #[allow(dead_code)]
@@ -22,32 +22,30 @@ fn plan(seed: u64) -> Plan {
     }
 }
 
-fn passes<S: Semantics + Default, B: Backend + Default>() {
+fn passes(on: Subject) {
     for seed in 0..2 {
-        match run::<S, B>(plan(seed)) {
+        match run(on, plan(seed)) {
             Ok(tally) => assert_eq!(tally.transactions, 400),
             Err(violation) => panic!("{violation}"),
         }
     }
 }
 
-macro_rules! sound {
-    ($($test:ident: $B:ty)*) => {
-        $(#[test]
-        fn $test() {
-            passes::<ExclusiveShared, $B>();
-            passes::<WritersReadersOthers, $B>();
-            passes::<UsageLevels, $B>();
-        })*
-    };
+#[test]
+fn every_semantics_on_every_back_end_passes() {
+    for semantics in SemanticsKind::ALL {
+        for backend in BackendKind::ALL {
+            passes(Subject::of_kinds(semantics, backend).expect("every back end is compiled in"));
+        }
+    }
 }
 
-sound! {
-    seqcount_passes: Seqcount
-    rcu_array_passes: RcuArray<Stable>
-    arc_swap_passes: RcuArray<ArcSwapped>
-    locked_passes: Locked
-    the_wrapper_without_a_defect_passes: Flawed<{ Flaw::NONE }>
+#[test]
+fn the_wrapper_without_a_defect_passes() {
+    type Control = Flawed<{ Flaw::NONE }>;
+    passes(Subject::of::<ExclusiveShared, Control>());
+    passes(Subject::of::<WritersReadersOthers, Control>());
+    passes(Subject::of::<UsageLevels, Control>());
 }
 
 /// The first violation; seeds have the parity of `seed`, so all histories are of one kind.
@@ -55,8 +53,9 @@ sound! {
 fn rejected<S: Semantics + Default, B: Backend + Default>(seed: u64) -> Violation {
     // A few are enough; on a machine that does a lot else, threads hardly meet for a while.
     const HISTORIES: u64 = 5000;
+    let on = Subject::of::<S, B>();
     let mut seeds = (0..HISTORIES).map(|n| seed + 2 * n);
-    let found = seeds.find_map(|seed| run::<S, B>(plan(seed)).err());
+    let found = seeds.find_map(|seed| run(on, plan(seed)).err());
     let violation = *found.expect("no history catches the defect");
     let text = violation.to_string();
     assert!(
@@ -115,7 +114,7 @@ fn a_violation_is_printed_in_the_scenario_language() {
     let violation = rejected::<WritersReadersOthers, Flawed<{ Flaw::OTHERS_UNPUBLISHED }>>(1);
     let text = violation.scenario().expect("there are states");
     let script = Scenario::parse(text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
-    let locked = resv_api::BackendKind::Locked;
+    let locked = BackendKind::Locked;
     let mut runner = Runner::new(SemanticsKind::WritersReadersOthers, locked).expect("it is there");
     let answers = runner.run(&script).expect("it is valid");
     assert!(!answers.is_empty(), "{text}");

@@ -102,23 +102,11 @@ pub struct Sound;
 
 impl Fault for Sound {}
 
-type Make = fn() -> Box<dyn Fault>;
-
-/// The fault that objects have which are made from now on. Runs come one after the other
-/// ([`crate::run`]), so that one choice for the process is enough.
-static CHOSEN: Mutex<Make> = Mutex::new(|| Box::new(Sound));
-
-pub(crate) fn choose(make: Make) {
-    *lock(&CHOSEN) = make;
-}
-
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The reference back end with the fault that was chosen when the object was made.
-///
-/// One type for all faults, so that the suite is compiled for it once and not for each of them.
+/// The reference back end with a fault.
 pub struct Faulty {
     inner: Arc<Locked>,
     fault: Box<dyn Fault>,
@@ -140,14 +128,21 @@ impl EntrySet for View {
     }
 }
 
-impl Default for Faulty {
-    fn default() -> Self {
-        let make = *lock(&CHOSEN);
+impl Faulty {
+    /// An object with `fault`.
+    pub fn new(fault: impl Fault + 'static) -> Faulty {
         Faulty {
             inner: Arc::default(),
-            fault: make(),
+            fault: Box::new(fault),
             staged: AtomicBool::new(false),
         }
+    }
+}
+
+/// Without a fault: the control.
+impl Default for Faulty {
+    fn default() -> Self {
+        Faulty::new(Sound)
     }
 }
 
@@ -269,8 +264,7 @@ impl Backend for Faulty {
     }
 
     fn garbage(&self) -> Garbage {
-        let make = *lock(&CHOSEN);
-        make().garbage()
+        self.fault.garbage()
     }
 }
 

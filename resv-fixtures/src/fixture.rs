@@ -1,11 +1,8 @@
 //! What is known about one defect.
 
 use crate::fault::{Fault, Faulty};
-use resv_conformance::Suite;
-use resv_core::{Backend, Semantics};
-
-/// The properties of the suite for one semantics and one back end.
-pub type Properties = &'static [(&'static str, fn())];
+use resv_conformance::Subject;
+use resv_core::{AnyBackend, Backend, Semantics};
 
 /// A broken semantics or back end, and what is said about it in `docs/defects.md`.
 #[derive(Clone, Copy)]
@@ -20,32 +17,26 @@ pub struct Fixture {
     pub what: &'static str,
     /// The properties that are about it: each must reject it.
     pub caught_by: &'static [&'static str],
-    /// The semantics of the suite that is run.
-    pub semantics: fn() -> &'static str,
-    /// The suite that is run.
-    pub suite: Properties,
-    /// The fault that is chosen meanwhile, if the back end is [`Faulty`].
-    pub(crate) fault: fn() -> Box<dyn Fault>,
+    /// What the suite is run on.
+    pub subject: fn() -> Subject,
 }
 
 impl Fixture {
-    /// No defect: what a suite must hold for.
-    pub fn control(semantics: fn() -> &'static str, suite: Properties) -> Fixture {
+    /// No defect: what the suite must hold for.
+    pub fn control(subject: fn() -> Subject) -> Fixture {
         Fixture {
-            name: semantics(),
+            name: "control",
             defects: "",
             origin: "",
             what: "",
             caught_by: &[],
-            semantics,
-            suite,
-            fault: || Box::new(crate::fault::Sound),
+            subject,
         }
     }
 }
 
 /// A fixture that is a fault of the back end, under a semantics.
-pub(crate) const fn fault<S: Semantics, F: Fault + Default + 'static>(
+pub(crate) const fn fault<S: Semantics + Default, F: Fault + Default + 'static>(
     name: &'static str,
     defects: &'static str,
     origin: &'static str,
@@ -58,14 +49,12 @@ pub(crate) const fn fault<S: Semantics, F: Fault + Default + 'static>(
         origin,
         what,
         caught_by,
-        semantics: || S::default().name(),
-        suite: Suite::<S, Faulty>::PROPERTIES,
-        fault: || Box::new(F::default()),
+        subject: || Subject::under::<S>(|| AnyBackend::new(Faulty::new(F::default()))),
     }
 }
 
 /// A fixture that is a pair of types: a broken semantics on a sound back end, or any other.
-pub(crate) const fn pair<S: Semantics, B: Backend + Default>(
+pub(crate) const fn pair<S: Semantics + Default, B: Backend + Default>(
     name: &'static str,
     defects: &'static str,
     origin: &'static str,
@@ -78,9 +67,7 @@ pub(crate) const fn pair<S: Semantics, B: Backend + Default>(
         origin,
         what,
         caught_by,
-        semantics: || S::default().name(),
-        suite: Suite::<S, B>::PROPERTIES,
-        fault: || Box::new(crate::fault::Sound),
+        subject: Subject::of::<S, B>,
     }
 }
 

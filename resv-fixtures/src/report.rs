@@ -7,6 +7,8 @@
 use crate::fixture::{Fixture, Shown};
 use crate::run::Rejection;
 use crate::{ELSEWHERE, fixtures};
+use resv_conformance::PROPERTIES;
+use resv_core::Semantics;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -46,8 +48,7 @@ const RACES: [&str; 8] = [
 
 /// Every property of the suite.
 pub fn properties() -> Vec<&'static str> {
-    let any = fixtures().next().expect("there are fixtures");
-    any.suite.iter().map(|(name, _)| *name).collect()
+    PROPERTIES.iter().map(|property| property.name).collect()
 }
 
 /// The fixtures that nothing rejects if `property` is gone from the suite: of a certain property
@@ -142,7 +143,7 @@ pub fn document(matrix: &Matrix) -> String {
             fixture.defects,
             cell(fixture.origin),
             cell(fixture.what),
-            (fixture.semantics)(),
+            (fixture.subject)().semantics().name(),
             code(fixture.caught_by),
             fastest.map_or("-", class),
         );

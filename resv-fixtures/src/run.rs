@@ -1,7 +1,8 @@
 //! Runs properties on fixtures, one at a time, and says what came of it.
 
-use crate::fault::{self, Sound};
+use crate::fault;
 use crate::fixture::Fixture;
+use resv_conformance::{PROPERTIES, Property};
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, Once};
@@ -37,23 +38,25 @@ fn silence_properties() {
 impl Fixture {
     /// Runs one property of the suite on the fixture: `None` if it holds.
     ///
-    /// Runs of a process come one after the other: the fault is chosen for the process, and a fault
-    /// that gives references away may do harm to fences of others for as long as it runs.
-    pub fn run(&self, property: fn()) -> Option<Rejection> {
+    /// Runs of a process come one after the other: a fault that gives references away may do harm to
+    /// fences of others for as long as it runs.
+    pub fn run(&self, property: &'static Property) -> Option<Rejection> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _alone = fault::lock(&ONE_AT_A_TIME);
         silence_properties();
-        fault::choose(self.fault);
+        let subject = self.subject;
         let start = Instant::now();
         let (send, receive) = mpsc::channel();
         // A thread of its own, so that a property that hangs can be left behind.
         std::thread::spawn(move || {
-            let said = catch_unwind(property).err().map(|said| {
-                said.downcast_ref::<String>()
-                    .cloned()
-                    .or_else(|| said.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                    .unwrap_or_default()
-            });
+            let said = catch_unwind(|| property.check(subject()))
+                .err()
+                .map(|said| {
+                    said.downcast_ref::<String>()
+                        .cloned()
+                        .or_else(|| said.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+                        .unwrap_or_default()
+                });
             let _ = send.send(said);
         });
         let said = match receive.recv_timeout(HANGS) {
@@ -61,20 +64,13 @@ impl Fixture {
             Err(RecvTimeoutError::Timeout) => Some("hangs".to_owned()),
             Err(RecvTimeoutError::Disconnected) => Some("ends without an answer".to_owned()),
         };
-        fault::choose(|| Box::new(Sound));
         let after = start.elapsed();
         said.map(|said| Rejection { said, after })
     }
 
-    /// The property of that name.
-    pub fn property(&self, name: &str) -> Option<fn()> {
-        let found = self.suite.iter().find(|(have, _)| *have == name);
-        found.map(|(_, property)| *property)
-    }
-
     /// Every property that rejects the fixture.
     pub fn rejections(&self) -> Vec<(&'static str, Rejection)> {
-        let run = |(name, property): &(&'static str, fn())| Some((*name, self.run(*property)?));
-        self.suite.iter().filter_map(run).collect()
+        let run = |property: &'static Property| Some((property.name, self.run(property)?));
+        PROPERTIES.iter().filter_map(run).collect()
     }
 }

@@ -1,9 +1,8 @@
 //! The suite rejects every fixture, by the properties that are about it, and holds for what is sound.
 
-use resv_conformance::Suite;
-use resv_core::{ExclusiveShared, Semantics, UsageLevels, WritersReadersOthers};
-use resv_fixtures::fixture::{Fixture, Properties};
-use resv_fixtures::{ELSEWHERE, Faulty, Shown, fixtures, report};
+use resv_conformance::{PROPERTIES, Subject};
+use resv_core::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+use resv_fixtures::{ELSEWHERE, Faulty, Fixture, Shown, fixtures, report};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -15,7 +14,8 @@ fn every_fixture_is_rejected_by_the_properties_that_are_about_it() {
     let mut wrong = Vec::new();
     for fixture in fixtures() {
         for &name in fixture.caught_by {
-            let Some(property) = fixture.property(name) else {
+            let named = PROPERTIES.iter().find(|property| property.name == name);
+            let Some(property) = named else {
                 wrong.push(format!("{}: there is no property {name}", fixture.name));
                 continue;
             };
@@ -31,26 +31,14 @@ fn every_fixture_is_rejected_by_the_properties_that_are_about_it() {
 /// The layer that the faults share is sound where nothing is overridden.
 #[test]
 fn control_without_a_fault_every_property_holds() {
-    type Control = (fn() -> &'static str, Properties);
-    let controls: [Control; 3] = [
-        (
-            || ExclusiveShared.name(),
-            Suite::<ExclusiveShared, Faulty>::PROPERTIES,
-        ),
-        (
-            || WritersReadersOthers.name(),
-            Suite::<WritersReadersOthers, Faulty>::PROPERTIES,
-        ),
-        (
-            || UsageLevels.name(),
-            Suite::<UsageLevels, Faulty>::PROPERTIES,
-        ),
+    let controls = [
+        Subject::of::<ExclusiveShared, Faulty>,
+        Subject::of::<WritersReadersOthers, Faulty>,
+        Subject::of::<UsageLevels, Faulty>,
     ];
-    for (name, suite) in controls {
-        let control = Fixture::control(name, suite);
-        let name = control.name;
-        let rejected = control.rejections();
-        assert!(rejected.is_empty(), "{name}: {rejected:#?}");
+    for subject in controls {
+        let rejected = Fixture::control(subject).rejections();
+        assert!(rejected.is_empty(), "{}: {rejected:#?}", subject());
     }
 }
 

@@ -8,12 +8,10 @@ use crate::failure::Failure;
 use crate::options::CheckOptions;
 use crate::output::Output;
 use indicatif::{ProgressBar, ProgressStyle};
-use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
-use resv_api::{BackendKind, NotCompiledIn, seqcount::Seqcount};
+use resv_api::{BackendKind, NotCompiledIn};
+use resv_conformance::Subject;
 use resv_conformance::check::{self, Options, Report, check_with};
-use resv_core::{
-    ExclusiveShared, Locked, Semantics, SemanticsKind, UsageLevels, WritersReadersOthers,
-};
+use resv_core::SemanticsKind;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -123,27 +121,8 @@ fn check_kinds(
     options: &Options,
     told: Told<'_>,
 ) -> Result<Checked, NotCompiledIn> {
-    match semantics {
-        SemanticsKind::ExclusiveShared => check_on::<ExclusiveShared>(backend, options, told),
-        SemanticsKind::WritersReadersOthers => {
-            check_on::<WritersReadersOthers>(backend, options, told)
-        }
-        SemanticsKind::UsageLevels => check_on::<UsageLevels>(backend, options, told),
-    }
-}
-
-fn check_on<S: Semantics>(
-    backend: BackendKind,
-    options: &Options,
-    told: Told<'_>,
-) -> Result<Checked, NotCompiledIn> {
-    Ok(match backend {
-        BackendKind::Seqcount => check_with::<S, Seqcount>(options, told),
-        BackendKind::RcuArray => check_with::<S, RcuArray<Stable>>(options, told),
-        BackendKind::RcuArrayArcSwap => check_with::<S, RcuArray<ArcSwapped>>(options, told),
-        BackendKind::Locked => check_with::<S, Locked>(options, told),
-        other => return Err(NotCompiledIn(other)),
-    })
+    let subject = Subject::of_kinds(semantics, backend)?;
+    Ok(check_with(subject, options, told))
 }
 
 #[cfg(test)]

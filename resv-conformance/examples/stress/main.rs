@@ -2,26 +2,18 @@
 
 mod program;
 
-use program::Pair;
-use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
-use resv_api::seqcount::Seqcount;
-use resv_core::{Backend, ExclusiveShared, Locked, UsageLevels, WritersReadersOthers};
+use resv_conformance::Subject;
+use resv_core::SemanticsKind;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let pairs = [
-        on::<Seqcount>(),
-        on::<RcuArray<Stable>>(),
-        on::<RcuArray<ArcSwapped>>(),
-        on::<Locked>(),
-    ];
-    ExitCode::from(program::main(std::env::args_os(), pairs.as_flattened()))
-}
-
-fn on<B: Backend + Default>() -> [Pair; 3] {
-    [
-        Pair::of::<ExclusiveShared, B>(),
-        Pair::of::<WritersReadersOthers, B>(),
-        Pair::of::<UsageLevels, B>(),
-    ]
+    let backends = resv_api::BackendKind::ALL.into_iter();
+    let pairs = backends.flat_map(|b| SemanticsKind::ALL.map(|s| Subject::of_kinds(s, b)));
+    match pairs.collect::<Result<Vec<_>, _>>() {
+        Ok(subjects) => ExitCode::from(program::main(std::env::args_os(), &subjects)),
+        Err(error) => {
+            eprintln!("stress: {error}");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -6,8 +6,9 @@
 use clap::Parser;
 use resv_api::lock::Algorithm;
 use resv_api::{BackendKind, SemanticsKind};
+use resv_conformance::Subject;
 use resv_conformance::stress::{self, Config, Failure, Tally, leftovers};
-use resv_core::{Backend, Semantics};
+use resv_core::Backend;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
@@ -88,32 +89,11 @@ fn algorithms(word: &str) -> Result<Choice<Algorithm>, String> {
     Ok(Choice(chosen))
 }
 
-/// A semantics on a back end.
-pub(crate) struct Pair {
-    name: String,
-    semantics: &'static str,
-    backend: &'static str,
-    run: fn(&Config, Duration) -> Result<Tally, Failure>,
-}
-
-impl Pair {
-    /// The pair of these types.
-    pub(crate) fn of<S: Semantics + Default, B: Backend + Default>() -> Pair {
-        Pair {
-            name: format!("{} on {}", S::default().name(), B::default().name()),
-            semantics: S::default().name(),
-            backend: B::default().name(),
-            run: stress::run::<S, B>,
-        }
-    }
-
-    /// Whether it is chosen; one that has a name of its own always is.
-    fn is_wanted(&self, options: &Options) -> bool {
-        let backend = self.backend.parse();
-        let semantics = self.semantics.parse();
-        backend.map_or(true, |it| options.backend.0.contains(&it))
-            && semantics.map_or(true, |it| options.semantics.0.contains(&it))
-    }
+/// Whether a subject is chosen; one that has a name of its own always is.
+fn is_wanted(subject: &Subject, options: &Options) -> bool {
+    let (semantics, backend) = (subject.kind(), subject.backend().name().parse());
+    backend.map_or(true, |it| options.backend.0.contains(&it))
+        && semantics.is_none_or(|it| options.semantics.0.contains(&it))
 }
 
 /// Why a run has ended before its end.
@@ -128,8 +108,8 @@ impl From<Failure> for End {
     }
 }
 
-/// Runs the chosen ones of `pairs`; answers the exit status.
-pub(crate) fn main(args: impl IntoIterator<Item = OsString>, pairs: &[Pair]) -> u8 {
+/// Runs the chosen ones of `subjects`; answers the exit status.
+pub(crate) fn main(args: impl IntoIterator<Item = OsString>, subjects: &[Subject]) -> u8 {
     let options = Options::parse_from(args);
     if options.locks > options.objects {
         let (locks, objects) = (options.locks, options.objects);
@@ -141,7 +121,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>, pairs: &[Pair]) -> 
             ),
         );
     }
-    match run(&options, pairs) {
+    match run(&options, subjects) {
         Ok(()) => 0,
         Err(End::Failed(failure)) => end(1, format_args!("FAILED: {failure}")),
         Err(End::CannotPrint(error)) => end(
@@ -163,7 +143,7 @@ fn say(line: impl Display) -> Result<(), End> {
     said.map_err(End::CannotPrint)
 }
 
-fn run(options: &Options, pairs: &[Pair]) -> Result<(), End> {
+fn run(options: &Options, subjects: &[Subject]) -> Result<(), End> {
     let seed = options
         .seed
         .unwrap_or_else(|| RandomState::new().hash_one(0));
@@ -187,17 +167,17 @@ fn run(options: &Options, pairs: &[Pair]) -> Result<(), End> {
         options.seconds
     ))?;
     let start = Instant::now();
-    let wanted: Vec<_> = pairs
+    let wanted: Vec<_> = subjects
         .iter()
-        .filter(|pair| pair.is_wanted(options))
+        .filter(|subject| is_wanted(subject, options))
         .collect();
     let end = start + Duration::from_secs(options.seconds);
     let mut total = Tally::default();
-    for (nth, pair) in wanted.iter().enumerate() {
+    for (nth, &subject) in wanted.iter().enumerate() {
         // What the ones before took too long is taken from the ones to come.
         let left = end.saturating_duration_since(Instant::now());
-        let tally = (pair.run)(&config, left / (wanted.len() - nth) as u32)?;
-        say(format_args!("{}: {}", pair.name, told(&tally)))?;
+        let tally = stress::run(*subject, &config, left / (wanted.len() - nth) as u32)?;
+        say(format_args!("{subject}: {}", told(&tally)))?;
         total += tally;
     }
     let seconds = start.elapsed().as_secs_f64();

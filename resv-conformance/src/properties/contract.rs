@@ -428,8 +428,11 @@ pub fn b6_a_snapshot_never_changes(on: Subject) {
         assert!(snapshot.iter().eq(cloned.iter()));
         snapshot
     };
-    let only = entry(old.fence(), on.semantics().class(Usage::Write));
-    assert!(snapshot.iter().eq([EntryRef::from(&only)]));
+    let only = EntryRef {
+        fence: old.fence(),
+        usage: on.semantics().class(Usage::Write),
+    };
+    assert!(snapshot.iter().eq([only]));
     old.signal();
     let strangers: Vec<_> = (0..50).map(|_| lone_job()).collect();
     assert_eq!(snapshot.len(), 1);

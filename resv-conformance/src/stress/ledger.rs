@@ -144,7 +144,12 @@ mod tests {
         let [a, b, c] = jobs.each_ref().map(|job| job.fence().clone());
         let mut ledger = Ledger::default();
         for fence in [&a, &b, &c] {
-            ledger.add::<UsageLevels>(fence, std::slice::from_ref(fence), Usage::Read);
+            ledger.add(
+                AnySemantics::new(&UsageLevels),
+                fence,
+                std::slice::from_ref(fence),
+                Usage::Read,
+            );
         }
         let (a, b, c) = (
             shown(&a, Usage::Read),
@@ -172,7 +177,7 @@ mod tests {
         let all = Fence::all(&parts).expect("not empty");
         let count = |usage| {
             let mut ledger = Ledger::default();
-            ledger.add::<ExclusiveShared>(&all, &parts, usage);
+            ledger.add(AnySemantics::new(&ExclusiveShared), &all, &parts, usage);
             ledger.pending().len()
         };
         assert_eq!((count(Usage::Write), count(Usage::Read)), (1, 2));

@@ -171,11 +171,13 @@ mod tests {
     use super::*;
     use resv_core::{Locked, UsageLevels};
 
-    type Small = World<UsageLevels, Locked>;
+    fn one() -> World {
+        World::new(Subject::of::<UsageLevels, Locked>(), 1)
+    }
 
     #[test]
     fn l_01_two_at_once_are_found_out() {
-        let world = Small::new(1);
+        let world = one();
         let stay = world.enter(0, 3).expect("free");
         let fault = world.enter(0, 5).err().expect("two at once");
         assert_eq!(fault.object, Some(0));
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn l_01_a_lost_update_is_found_out() {
-        let world = Small::new(1);
+        let world = one();
         let (first, second) = (world.enter(0, 0).unwrap(), Stay { at: 0, count: 0 });
         world.leave(first, 0).unwrap();
         let again = world.enter(0, 0).unwrap();
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn l_09_a_lock_that_stays_held_is_found_out() {
-        let world = Small::new(1);
+        let world = one();
         let guard = world.objects[0].resv.lock();
         assert!(world.audit(0, 0).is_err());
         drop(guard);

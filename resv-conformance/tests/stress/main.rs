@@ -5,7 +5,7 @@
 //! program.
 
 use flawed::{FLAW, Flaw, Flawed};
-use program::Pair;
+use resv_conformance::Subject;
 use resv_core::UsageLevels;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
@@ -28,8 +28,8 @@ fn start(test: &str, flaw: Flaw, args: &str) -> Child {
         let flaw = Flaw::ALL.into_iter().find(named);
         let _ = FLAW.set(flaw.expect("the name of a flaw"));
         let args = ["stress"].into_iter().chain(args.split_whitespace());
-        let pairs = [Pair::of::<UsageLevels, Flawed>()];
-        std::process::exit(program::main(args.map(OsString::from), &pairs).into());
+        let subjects = [Subject::of::<UsageLevels, Flawed>()];
+        std::process::exit(program::main(args.map(OsString::from), &subjects).into());
     }
     Command::new(std::env::current_exe().expect("this executable has a path"))
         .args(["--exact", test, "--nocapture"])

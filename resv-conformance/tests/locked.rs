@@ -1,3 +1,0 @@
-//! The suite on the reference back end.
-
-resv_conformance::suite_for_backend!(locked, resv_core::Locked);
