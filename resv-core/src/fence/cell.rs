@@ -223,6 +223,12 @@ impl FenceCell {
         self.refs.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether there is no reference but the caller's; for the owner of a reference.
+    pub(super) fn is_only_reference(&self) -> bool {
+        // Acquire: pairs with the Release decrements of the others, whose uses are over then.
+        self.refs.load(Ordering::Acquire) == 1
+    }
+
     /// Adds a reference unless there is none, in which case the cell is no fence at present.
     #[inline]
     pub(super) fn acquire_unless_vacant(&self) -> bool {

@@ -309,3 +309,21 @@ fn f_07_a_cell_without_references_is_not_acquired() {
     let kept = again.into_cell();
     assert_eq!(&Fence::from_cell(kept), job.fence());
 }
+
+#[test]
+fn a_signaler_knows_whether_anybody_wants_the_signal() {
+    let job = Timeline::new("gfx").issue().unwrap();
+    assert!(!job.is_wanted());
+    let handle = job.fence().clone();
+    assert!(job.is_wanted());
+    let callback = handle.on_signal(|_| {}).unwrap();
+    drop(handle);
+    assert!(job.is_wanted(), "a callback waits");
+    job.fence().cancel(callback);
+    assert!(!job.is_wanted());
+    let both = Fence::all([job.fence()]).unwrap();
+    assert!(job.is_wanted(), "it is part of another fence");
+    drop(both);
+    assert!(!job.is_wanted());
+    job.signal();
+}

@@ -272,6 +272,15 @@ impl Signaler {
         &parts.expect("a signaler owns its fence until it signals").0
     }
 
+    /// Whether anybody would notice the signal: there is another handle of the fence, an object holds it,
+    /// it is part of another fence, or a callback is registered. As of this instant; once nobody wants it
+    /// nobody can begin to, since there is no handle to begin with.
+    pub fn is_wanted(&self) -> bool {
+        let cell = self.fence().cell();
+        // The order matters: whoever registers a callback has a handle until then.
+        !cell.is_only_reference() || !cell.outcome().is_empty()
+    }
+
     /// The job is done.
     pub fn signal(mut self) {
         self.complete(None);

@@ -1,0 +1,59 @@
+//! What the tests on a kernel share: opening what they need, and skipping by name where it is not there.
+
+#![allow(dead_code)] // each test uses some of it
+
+use resv_linux::sources::{self, SwSync, Vgem};
+use resv_linux::{DmaBuf, DrmNode, SyncFile};
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Longer than any machine needs.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+/// Long enough to see that nothing comes.
+pub(crate) const SHORT: Duration = Duration::from_millis(30);
+
+/// What was opened; `None`, and the name of the test in the output, if the kernel has none. On the kernel
+/// that this project builds everything is there, so it is a failure there.
+pub(crate) fn needs<T>(what: &str, opened: io::Result<T>) -> Option<T> {
+    match opened {
+        Ok(opened) => Some(opened),
+        Err(error) => {
+            let guest = std::env::var("RESV_KERNEL_GUEST").unwrap_or_default();
+            assert!(
+                guest.is_empty() || guest.starts_with("stock"),
+                "Linux {guest} was built with {what}: {error}"
+            );
+            let test = std::thread::current().name().unwrap_or("main").to_owned();
+            // Past the harness, which keeps to itself what a test that passes has printed.
+            let note = format!("skipped {test}: no {what} here ({error})\n");
+            let _ = io::stderr().write_all(note.as_bytes());
+            None
+        }
+    }
+}
+
+pub(crate) fn sw_sync() -> Option<SwSync> {
+    needs("sw_sync", SwSync::open())
+}
+
+pub(crate) fn vgem() -> Option<Vgem> {
+    needs("vgem", Vgem::open())
+}
+
+/// A node with timeline sync objects.
+pub(crate) fn node() -> Option<DrmNode> {
+    needs("timeline sync objects", sources::syncobj_node())
+}
+
+/// A buffer, whatever it is made of.
+pub(crate) fn buffer() -> Option<DmaBuf> {
+    let made = sources::udmabuf()
+        .or_else(|_| sources::system_heap())
+        .or_else(|_| Vgem::open()?.buffer());
+    needs("dma-buf", made)
+}
+
+/// The pending fence at `value` of a timeline.
+pub(crate) fn pending(timeline: &SwSync, value: u32) -> SyncFile {
+    timeline.fence(value).expect("sw_sync makes fences")
+}
