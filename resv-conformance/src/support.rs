@@ -7,8 +7,10 @@ use resv_api::{
     Semantics, Signaler, Timeline, TimelineId, Usage, UsageSet,
 };
 use resv_core::fence::cell::FenceCell;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a machine that does something else, too.
@@ -161,6 +163,14 @@ pub(crate) fn is_busy(resv: &Object, access: Access) -> bool {
         assert_eq!(busy, also, "is_idle and {way} disagree for access {access}");
     }
     busy
+}
+
+/// Looks at a wait that goes on beside the test. One that has begun before its fences signal reports
+/// their first error; a later wait does not, as they are no longer pending when it begins.
+pub(crate) fn look(
+    wait: Pin<&mut impl Future<Output = resv_api::Waited>>,
+) -> Poll<resv_api::Waited> {
+    wait.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// How fences are named in the models: timelines by their place in `timelines`.

@@ -5,7 +5,8 @@
 //! is read from it is the very fence that was added, with its deadline and its error.
 
 use crate::support::{
-    A_MOMENT, AGES, add, add_fence, entries, entry_of, is_busy, job, lone_job, sorted, visited,
+    A_MOMENT, AGES, add, add_fence, entries, entry_of, is_busy, job, lone_job, look, sorted,
+    visited,
 };
 use crate::{Object, Subject};
 use resv_api::fence::{merge, unwrap};
@@ -13,8 +14,10 @@ use resv_api::{
     Access, Fence, FenceError, Semantics, Signaler, Timeline, TimelineId, Usage, Waited, WaitedAny,
     lock_all, wait_all, wait_any,
 };
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// A usage under which no fence pushes out one of another timeline, under any semantics.
@@ -191,13 +194,18 @@ pub fn the_first_error_of_a_composition_is_told(on: Subject) {
     let mut jobs = lone_jobs(4);
     let every = all(&jobs);
     add_composed(&object, &every, BESIDE_OTHERS);
-    let covered = object.waits_for(Access::Move);
+    let mut begun = pin!(object.wait_async(Access::Move));
+    assert!(look(begun.as_mut()).is_pending());
     jobs.remove(2).signal_error(errors[1]);
     jobs.remove(0).signal_error(errors[0]);
     assert!(is_busy(&object, Access::Move), "the others are at work");
     jobs.into_iter().for_each(Signaler::signal);
     assert_eq!(every.wait(None), Waited::Failed(errors[1]));
-    assert!(matches!(covered.wait(None), Waited::Failed(error) if errors.contains(&error)));
+    let told = look(begun);
+    assert!(
+        matches!(told, Poll::Ready(Waited::Failed(error)) if errors.contains(&error)),
+        "{told:?}"
+    );
     assert!(!is_busy(&object, Access::Move));
     assert_eq!(object.wait(Access::Move, None), Waited::Signaled);
 }

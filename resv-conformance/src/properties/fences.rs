@@ -4,12 +4,14 @@
 //! back end. Here is what an object must not spoil.
 
 use crate::support::{
-    AGES, Watched, add, add_fence, assert_freed, entries, is_busy, job, lone_job,
+    AGES, Watched, add, add_fence, assert_freed, entries, is_busy, job, lone_job, look,
 };
 use crate::{Object, Subject};
 use resv_api::{Access, FenceError, FenceStatus, Timeline, Usage, Waited};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 /// F-01: one signal is seen in every object that holds the fence, and stays seen.
 pub fn f_01_a_signal_is_seen_in_every_object(on: Subject) {
@@ -76,11 +78,13 @@ pub fn f_06_a_dropped_signaler_frees_the_object(on: Subject) {
     let job = lone_job();
     let fence = job.fence().clone();
     add(&object, &job, Usage::Write);
-    let before = object.waits_for(Access::Read);
+    let mut begun = pin!(object.wait_async(Access::Read));
+    assert!(look(begun.as_mut()).is_pending());
     drop(job);
     assert!(!is_busy(&object, Access::Move));
     assert_eq!(fence.status(), FenceStatus::Error(FenceError::CANCELED));
-    assert_eq!(before.wait(None), Waited::Failed(FenceError::CANCELED));
+    let canceled = Waited::Failed(FenceError::CANCELED);
+    assert_eq!(look(begun), Poll::Ready(canceled));
     assert_eq!(object.wait(Access::Move, None), Waited::Signaled);
 }
 

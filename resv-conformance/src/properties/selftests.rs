@@ -5,11 +5,14 @@
 
 use crate::Subject;
 use crate::support::{
-    A_MOMENT, AGES, add, entries, entry_of, held_entries, is_busy, job, lone_job, replace, sorted,
+    A_MOMENT, AGES, add, entries, entry_of, held_entries, is_busy, job, lone_job, look, replace,
+    sorted,
 };
 use resv_api::{
-    Access, Backend, Edit, FenceError, Reservation, Semantics, Timeline, Usage, Waited,
+    Access, Backend, Edit, FenceError, Reservation, Semantics, Timeline, Usage, Waitable, Waited,
 };
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Test 1: an object is made, locked, unlocked and dropped.
@@ -342,9 +345,13 @@ pub fn errors_free_the_object_and_are_told(on: Subject) {
     add(&object, &bad, Usage::Read);
     let hang = FenceError::from_errno(110).expect("110 is an errno");
     let snapshot = object.waits_for(Access::Write);
+    let mut begun = pin!(snapshot.when_signaled());
+    assert!(look(begun.as_mut()).is_pending());
     good.signal();
     bad.signal_error(hang);
-    assert_eq!(snapshot.wait(Some(Duration::ZERO)), Waited::Failed(hang));
+    assert_eq!(look(begun), Poll::Ready(Waited::Failed(hang)));
+    // What has failed before a wait begins is no part of it, stored or not.
+    assert_eq!(snapshot.wait(Some(Duration::ZERO)), Waited::Signaled);
     assert!(!is_busy(&object, Access::Move));
     assert!(entries(&object).is_empty());
     assert_eq!(object.wait(Access::Move, None), Waited::Signaled);
