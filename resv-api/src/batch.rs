@@ -3,9 +3,8 @@
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::Guard;
-use crate::wait::Until;
 use resv_core::lock::{Class, Context, LockError, LockSet};
-use resv_core::{Backend, Semantics};
+use resv_core::{Backend, Semantics, Until};
 use std::fmt;
 use std::ops::{Index, IndexMut};
 

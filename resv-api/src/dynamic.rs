@@ -5,9 +5,8 @@ use crate::object::Resv;
 use crate::snapshot::order;
 use resv_core::{
     Access, Backend, Counters, Entry, EntryRef, Fence, ReserveError, Semantics, SemanticsKind,
-    TimelineId, Usage, Waited,
+    TimelineId, Until, Usage, Waited,
 };
-use std::time::Duration;
 
 /// One edit of a transaction.
 #[derive(Clone, Debug)]
@@ -95,10 +94,23 @@ pub trait Reservation: Send + Sync {
     fn is_idle(&self, access: Access) -> bool;
 
     /// Sleeps until what `access` must wait for now has signalled.
-    fn wait(&self, access: Access, timeout: Option<Duration>) -> Waited;
+    ///
+    /// `dyn Reservation` has it as [`wait`](#method.wait) with any time, as all others do.
+    #[doc(hidden)]
+    fn wait_until(&self, access: Access, until: Until) -> Waited;
 
     /// What readers of this object had to do.
     fn counters(&self) -> Counters;
+}
+
+impl dyn Reservation + '_ {
+    /// Sleeps until what `access` must wait for now has signalled: for ever with `None`, at most for a
+    /// [`Duration`](std::time::Duration), or until an [`Instant`](std::time::Instant). As
+    /// [`Resv::wait`].
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn wait(&self, access: Access, until: impl Into<Until>) -> Waited {
+        self.wait_until(access, until.into())
+    }
 }
 
 fn collect<'e>(entries: impl Iterator<Item = EntryRef<'e>>) -> Result<Vec<Entry>, ReserveError> {
@@ -159,8 +171,8 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
         Resv::is_idle(self, access)
     }
 
-    fn wait(&self, access: Access, timeout: Option<Duration>) -> Waited {
-        Resv::wait(self, access, timeout)
+    fn wait_until(&self, access: Access, until: Until) -> Waited {
+        self.wait(access, until)
     }
 
     fn counters(&self) -> Counters {

@@ -65,9 +65,8 @@
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::receipt::{Members, Receipt};
-use crate::wait::Until;
 use resv_core::lock::{Class, Context, LockError, Watch};
-use resv_core::{Backend, ObjectLock, ReserveError, Semantics};
+use resv_core::{Backend, ObjectLock, ReserveError, Semantics, Until};
 use std::cell::Cell;
 use std::fmt;
 use std::task::Waker;

@@ -146,14 +146,14 @@ pub use patience::TimedOut;
 pub use receipt::{Receipt, Reserved};
 pub use snapshot::Snapshot;
 pub use transaction::{Guard, Slots};
-pub use wait::{Until, Waitable, WaitedAny, wait_all, wait_any};
+pub use wait::{Waitable, WaitedAny, wait_all, wait_any};
 
 pub use resv_core::{
     Access, AlreadySignaled, AnyBackend, AnySemantics, Backend, CallbackId, Counters, Entry,
     EntryRef, ExclusiveShared, Fence, FenceError, FenceStatus, Garbage, Key, Locked,
     ParseWordError, ReserveError, Semantics, SemanticsKind, SeqnoError, Signaler, Timeline,
-    TimelineId, Usage, UsageLevels, UsageSet, Visibility, Waited, WritersReadersOthers, backend,
-    checks, fence, lock,
+    TimelineId, Until, Usage, UsageLevels, UsageSet, Visibility, Waited, WritersReadersOthers,
+    backend, checks, fence, lock,
 };
 #[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
 pub use resv_rcu_array as rcu_array;

@@ -5,8 +5,10 @@ use crate::kind::DefaultBackend;
 use crate::recorded::ObjectId;
 use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
-use crate::wait::{Until, Waitable, sleep_for_all};
-use resv_core::{Access, Backend, Counters, Key, ReserveError, Semantics, UsageLevels, Waited};
+use crate::wait::{Waitable, sleep_for_all};
+use resv_core::{
+    Access, Backend, Counters, Key, ReserveError, Semantics, Until, UsageLevels, Waited,
+};
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
 

@@ -1,8 +1,7 @@
 //! How long a transaction over many objects waits for their locks.
 
-use crate::wait::Until;
-use resv_core::ObjectLock;
 use resv_core::lock::{LockError, LockSet};
+use resv_core::{ObjectLock, Until};
 use std::fmt;
 use std::time::Instant;
 

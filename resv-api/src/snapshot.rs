@@ -1,9 +1,9 @@
 //! The fences of one instant, owned.
 
-use crate::wait::{Until, Waitable, wait_all};
+use crate::wait::{Waitable, wait_all};
 use resv_core::{
-    Access, Backend, Entry, EntryRef, EntrySet, Fence, Semantics, TimelineId, Usage, UsageSet,
-    Waited,
+    Access, Backend, Entry, EntryRef, EntrySet, Fence, Semantics, TimelineId, Until, Usage,
+    UsageSet, Waited,
 };
 use std::fmt;
 

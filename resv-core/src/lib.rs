@@ -80,7 +80,7 @@ pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, ReserveError};
 pub use entry::{Entry, EntryRef, Key};
 pub use fence::{
     AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, Owner, SeqnoError, Signaler, Tag,
-    Timeline, TimelineId, Waited,
+    Timeline, TimelineId, Until, Waited,
 };
 pub use lock::{LockProof, ObjectLock};
 pub use locked::Locked;

@@ -83,6 +83,7 @@ mod tag_tests;
 mod task;
 mod timeline;
 pub mod trace;
+mod until;
 mod wait;
 mod watchers;
 
@@ -93,6 +94,7 @@ pub use status::{FenceError, FenceStatus, Waited};
 pub use tag::{Owner, Tag};
 pub use task::run_before_sleep;
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
+pub use until::Until;
 
 #[cfg(all(test, not(loom)))]
 mod chain_tests;

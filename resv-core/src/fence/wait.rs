@@ -12,9 +12,10 @@ use super::handle::Fence;
 use super::status::{FenceStatus, Waited};
 use super::task;
 use super::trace;
+use super::until::Until;
 use crate::checks;
 use resv_sync::thread::{current, park_until};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl From<FenceStatus> for Option<Waited> {
     fn from(status: FenceStatus) -> Option<Waited> {
@@ -27,20 +28,22 @@ impl From<FenceStatus> for Option<Waited> {
 }
 
 impl Fence {
-    /// Sleeps until the fence has signalled, at most for `timeout`; for ever with `None`.
+    /// Sleeps until the fence has signalled: for ever with `None`, at most for a
+    /// [`Duration`](std::time::Duration), or until an [`Instant`].
     ///
     /// A zero timeout is a pure poll. A fence that has signalled when the time runs out counts as
-    /// signalled (Linux may report a time-out then; specification 1.5).
+    /// signalled (Linux may report a time-out then).
     ///
     /// A thread that has to signal the fence itself must not call this.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn wait(&self, timeout: Option<Duration>) -> Waited {
+    pub fn wait(&self, until: impl Into<Until>) -> Waited {
+        let until = until.into();
         match Option::<Waited>::from(self.status()) {
             Some(done) => done,
-            None if timeout == Some(Duration::ZERO) => Waited::TimedOut,
+            None if until.is_poll() => Waited::TimedOut,
             None => {
                 checks::waiting(self);
-                self.wait_deadline(deadline_after(timeout))
+                self.wait_deadline(until.deadline())
             }
         }
     }
@@ -62,9 +65,4 @@ impl Fence {
         }
         Option::from(self.status()).unwrap_or(Waited::TimedOut)
     }
-}
-
-/// The instant `timeout` from now; `None`, for ever, also when that is beyond the clock.
-fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
-    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
