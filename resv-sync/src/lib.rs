@@ -14,6 +14,7 @@
 //! | [`sync`], [`thread`], [`cell`], [`hint`] | the facade: the names of `std`, what a model can explore |
 //! | [`process_wide!`], [`thread_wide!`] | statics, which each execution of a model has anew |
 //! | [`callbacks`] | the outcome of a fence and the callbacks that wait for it, in one word |
+//! | [`pool`] | type-stable memory, with a magazine of free cells for each thread |
 //! | [`holder`] | state that only the holder of an object's lock can reach |
 //! | [`slot`] | a reference for ever and a tag, in one word |
 //! | [`keys`] | a few values on the stack |
@@ -39,6 +40,7 @@ mod facade;
 pub mod holder;
 pub mod keys;
 pub mod known_bad;
+pub mod pool;
 pub mod slot;
 
 pub use facade::{cell, hint, sync, thread};
