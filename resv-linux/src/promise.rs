@@ -1,7 +1,7 @@
 //! What an importer waits for: a descriptor that becomes readable once.
 
 use crate::abi::sync_file as abi;
-use crate::sync_file::{SyncFile, status};
+use crate::sync_file::{SyncFile, is_readable, status};
 use resv_api::{FenceError, FenceStatus};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -46,7 +46,18 @@ impl Promise {
         (self.kind == Kind::SyncFile).then(|| self.fd.as_fd())
     }
 
-    /// How it has ended. Asks an eventfd once only: what it answers is to be kept.
+    /// How it has ended, before anybody has watched it.
+    ///
+    /// The kernel forgets the error of a file of several fences if it is asked for the status before
+    /// anybody has polled the file.
+    pub(crate) fn look(&self) -> FenceStatus {
+        match is_readable(self.fd.as_fd()) {
+            Ok(false) => FenceStatus::Pending,
+            _ => self.ask(),
+        }
+    }
+
+    /// How it has ended, once it is watched. Asks an eventfd once only: what it answers is to be kept.
     pub(crate) fn ask(&self) -> FenceStatus {
         match self.kind {
             Kind::SyncFile => match abi::status(self.fd.as_fd()) {

@@ -60,6 +60,8 @@ impl SyncFile {
     ///
     /// Gives the descriptor back if it is none (ENOTTY).
     pub fn from_fd(fd: OwnedFd) -> Result<SyncFile, GivenBack<OwnedFd>> {
+        // Polled first, for the sake of its error: see `status`.
+        let _ = is_readable(fd.as_fd());
         match abi::status(fd.as_fd()) {
             Ok(_) => Ok(SyncFile { fd }),
             Err(error) => Err(GivenBack::new(fd, error)),
@@ -71,14 +73,20 @@ impl SyncFile {
         SyncFile { fd }
     }
 
-    /// Whether all fences have signalled, and if one of them did with an error, that: one system call.
+    /// Whether all fences have signalled, and if one of them did with an error, that: one system call while
+    /// it is pending, two afterwards.
     ///
-    /// Errors of fences that had signalled before a merge or an export are not seen by it.
+    /// Errors of fences that had signalled before a merge or an export are not seen by it. Those of a file of
+    /// several fences are lost too if the kernel is asked for the status of it before anybody has polled it;
+    /// so this polls first, and it is right unless somebody else has asked.
     ///
     /// # Errors
     ///
     /// None on a kernel that works.
     pub fn status(&self) -> io::Result<FenceStatus> {
+        if !is_readable(self.as_fd())? {
+            return Ok(FenceStatus::Pending);
+        }
         Ok(status(abi::status(self.as_fd())?))
     }
 
@@ -88,6 +96,7 @@ impl SyncFile {
     ///
     /// None on a kernel that works.
     pub fn info(&self) -> io::Result<SyncFileInfo> {
+        is_readable(self.as_fd())?; // see `status`
         // The status without the list: with it the kernel answers with an error while others still run.
         let summary = abi::summary(self.as_fd())?;
         let fences = abi::list(self.as_fd())?;
@@ -110,6 +119,7 @@ impl SyncFile {
     ///
     /// None on a kernel that works.
     pub fn count(&self) -> io::Result<usize> {
+        is_readable(self.as_fd())?; // see `status`
         Ok(abi::summary(self.as_fd())?.count as usize)
     }
 
@@ -119,6 +129,9 @@ impl SyncFile {
     /// an export of a driver, a dma-buf or a sync object has made, and may be anything of one that another
     /// process sent.
     pub fn kernel_seqno(&self) -> Option<KernelSeqno> {
+        if is_readable(self.as_fd()).ok()? {
+            return None; // has signalled; and see `status`
+        }
         let summary = abi::summary(self.as_fd()).ok()?;
         if summary.count != 1 || summary.status != 0 {
             return None;
@@ -233,6 +246,11 @@ fn parse_name(name: &str, driver: &str, timeline: &str) -> Option<KernelSeqno> {
         context: context.parse().ok()?,
         seqno,
     })
+}
+
+/// Whether a descriptor is readable now.
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    poll_until(fd, PollFlags::IN, Until::Timeout(Duration::ZERO))
 }
 
 /// Polls one descriptor; whether it was ready in time.

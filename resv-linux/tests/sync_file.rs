@@ -108,6 +108,27 @@ fn a_merge_of_which_one_has_failed_is_pending_all_the_same() {
     assert_eq!(merged.wait(LONG).unwrap(), Waited::Failed(ENOENT));
 }
 
+/// Pitfall: the kernel forgets the error of a file of several fences if it is asked for its status before
+/// anybody has polled it. What is asked here polls first.
+#[test]
+fn the_error_of_several_fences_is_seen_though_nobody_waited() {
+    let (Some(a), Some(b)) = (sw_sync(), sw_sync()) else {
+        return;
+    };
+    let merged = || pending(&a, 1).merge(&pending(&b, 1), "both").unwrap();
+    let (by_status, by_info, by_import) = (merged(), merged(), merged());
+    let importer = resv_linux::Importer::new().unwrap();
+    drop(a);
+    b.advance(1).unwrap();
+    let failed = FenceStatus::Error(ENOENT);
+    assert_eq!(by_status.status().unwrap(), failed);
+    assert_eq!(by_info.info().unwrap().status, failed);
+    assert_eq!(
+        importer.import_exported(by_import).unwrap().status(),
+        failed
+    );
+}
+
 /// Pitfall: an export drops what has signalled, and with it the error.
 #[test]
 fn an_export_forgets_the_errors_of_what_has_signalled() {

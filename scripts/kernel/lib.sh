@@ -30,27 +30,32 @@ wants() {
     [ ${#missing[@]} = 0 ] || cannot "not installed: ${missing[*]}"
 }
 
-# from_debian PACKAGE DIRECTORY: downloads a package of the releases above and unpacks it. The machine's
-# own lists of packages stay as they are; no root is needed.
-from_debian() {
-    local package=$1 into=$2 apt=$kept/apt archive keys=/usr/share/keyrings/debian-archive-keyring.gpg
+# debian_lists: makes the lists of packages of the releases above. The machine's own stay as they are; no
+# root is needed.
+debian_lists() {
+    [ -z "${lists_are_fresh:-}" ] || return 0
+    local apt=$kept/apt archive keys=/usr/share/keyrings/debian-archive-keyring.gpg
     wants apt-get dpkg-deb
     [ -r "$keys" ] || cannot "there is no $keys: apt-get install debian-archive-keyring"
     archive=${RESV_DEBIAN_ARCHIVE:-$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
         | sed -n 's/^Debian Debian //p' | head -n 1)}
-    [ -n "$archive" ] || cannot "this machine's apt has no Debian archive: name one in RESV_DEBIAN_ARCHIVE"
+    [ -n "$archive" ] || cannot "this machine's apt has no Debian archive: apt-get update, or name one in RESV_DEBIAN_ARCHIVE"
     mkdir -p "$apt"/{parts,lists/partial,cache/archives/partial}
     printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
         "$archive" "${suites[*]}" "$keys" >"$apt/parts/debian.sources"
     printf 'Dir::State::lists "%s";\nDir::Cache "%s";\nDir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "%s";\nAPT::Sandbox::User "";\n' \
         "$apt/lists" "$apt/cache" "$apt/parts" >"$apt/apt.conf"
-    if [ -z "${lists_are_fresh:-}" ]; then
-        APT_CONFIG=$apt/apt.conf apt-get update -qq || cannot "Debian's archive cannot be reached"
-        lists_are_fresh=yes
-    fi
+    APT_CONFIG=$apt/apt.conf apt-get update -qq || cannot "Debian's archive cannot be reached"
+    lists_are_fresh=yes
+}
+
+# from_debian PACKAGE DIRECTORY: downloads a package of the releases above and unpacks it.
+from_debian() {
+    local package=$1 into=$2
+    debian_lists
     rm -rf "$into"
     mkdir -p "$into"
-    (cd "$into" && APT_CONFIG=$apt/apt.conf apt-get download -qq "$package") \
+    (cd "$into" && APT_CONFIG=$kept/apt/apt.conf apt-get download -qq "$package") \
         || cannot "Debian's archive has no $package in ${suites[*]}"
     dpkg-deb -x "$into"/*.deb "$into"
     rm "$into"/*.deb

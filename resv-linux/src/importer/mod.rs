@@ -118,7 +118,7 @@ impl Importer {
     /// that is always ready). No descriptor is opened, so being out of them is no obstacle.
     pub fn import(&self, promise: impl Into<Promise>) -> Result<Fence, GivenBack<Promise>> {
         let promise = promise.into();
-        match promise.ask() {
+        match promise.look() {
             FenceStatus::Pending => self.core().add_alone(promise),
             kept => Ok(kept_fence(kept)),
         }

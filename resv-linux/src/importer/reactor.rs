@@ -259,6 +259,10 @@ impl Core {
             }
             unwanted
         };
+        if unwanted.is_empty() {
+            return;
+        }
+        self.wake();
         // With the lock released: each signals, though nobody sees it.
         drop(unwanted);
     }
@@ -287,7 +291,8 @@ impl Core {
                         let mut count = [0; 8];
                         let _ = rustix::io::read(&self.wake, &mut count);
                         for token in std::mem::take(&mut table.given_up) {
-                            table.settle(token, &mut ended);
+                            // What is pending all the same is watched still.
+                            let _ = table.settle(token, &mut ended);
                         }
                     }
                     raw => {

@@ -64,7 +64,7 @@ pub(super) struct Table {
     free: Vec<u32>,
     timelines: HashMap<TimelineId, Of>,
     contexts: HashMap<u64, TimelineId>,
-    /// Given up: to be settled by the dispatch.
+    /// Given up, or perhaps held back no more: to be settled by the dispatch.
     pub(super) given_up: Vec<Token>,
     /// No importer is left.
     pub(super) closing: bool,
@@ -325,6 +325,9 @@ impl Table {
         }
         if let Some(Of::Line(line)) = self.timelines.get_mut(&timeline) {
             line.order.retain(|(_, token)| !unwanted.contains(token));
+            // It may have been held back by what goes: no descriptor will report it again.
+            self.given_up
+                .extend(line.order.front().map(|&(_, token)| token));
         }
         let taken = unwanted.into_iter().filter_map(|token| self.take(token));
         taken.map(|p| (p.promise, p.signaler)).collect()

@@ -147,6 +147,27 @@ fn fences_of_a_timeline_signal_in_the_order_of_their_seqnos() {
     assert_eq!(timeline.completed_seqno(), 4);
 }
 
+/// What held others back is wanted by nobody and goes: the others must signal all the same.
+#[test]
+fn what_goes_unwanted_holds_nobody_back() {
+    let (importer, dispatch) = Importer::manual().unwrap();
+    let timeline = Timeline::new("pulls");
+    let (first, _first) = promise();
+    let (second, second_keeper) = promise();
+    let (third, _third) = promise();
+    drop(importer.import_at(&timeline, 1, first).unwrap());
+    let second = importer.import_at(&timeline, 2, second).unwrap();
+    let third = importer.import_at(&timeline, 3, third).unwrap();
+    keep(&second_keeper);
+    dispatch.dispatch().unwrap();
+    assert!(!second.is_signaled(), "held back");
+    importer.drop_unwanted(timeline.id());
+    dispatch.dispatch().unwrap();
+    assert!(second.is_signaled());
+    assert!(!third.is_signaled());
+    assert_eq!(importer.pending(), 1);
+}
+
 #[test]
 fn a_place_is_given_once() {
     let (importer, _dispatch) = Importer::manual().unwrap();
