@@ -204,8 +204,23 @@ impl Context {
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn in_class(class: &'static Class) -> Self {
         let ticket = take_ticket();
+        Context::with_claim(class, Claim::of(ticket, class.algorithm), ticket)
+    }
+
+    /// A context that takes its locks in the order of their addresses; see
+    /// [`LockSet::in_order`](super::LockSet::in_order).
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub(super) fn in_order(class: &'static Class) -> Self {
+        // The ticket is for the injection only.
+        Context::with_claim(class, Claim::IN_ORDER, take_ticket())
+    }
+
+    #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
+    #[cfg_attr(not(feature = "inject-backoff"), allow(unused_variables))]
+    fn with_claim(class: &'static Class, claim: Claim, ticket: u64) -> Self {
         Context {
-            claim: Claim::of(ticket, class.algorithm),
+            claim,
             class,
             holds: Cell::new(0),
             phase: Cell::new(Phase::Open),

@@ -30,6 +30,8 @@ pub(super) enum Defect {
     StaysLocked,
     /// A sleeper that backs off stays in the queue.
     StaysQueued,
+    /// A set that is to take its locks in order takes this one in any.
+    TakenInAnyOrder,
 }
 
 impl ObjectLock {

@@ -15,7 +15,7 @@
 //! those variants run in a process of their own.
 
 use super::defect::Defect;
-use super::{Algorithm, Class, Context, LockError, ObjectLock};
+use super::{Algorithm, Class, Context, LockError, LockSet, ObjectLock};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -277,6 +277,103 @@ fn l_03_known_bad_wounded_is_not_woken() {
     crosswise([Algorithm::WoundWait; 2], Some(Defect::WoundsWithoutWaking));
 }
 
+/// Two locks in the order of their addresses.
+fn in_a_row(defect: Option<Defect>) -> Arc<[Guarded; 2]> {
+    Arc::new([(); 2].map(|()| Guarded {
+        lock: ObjectLock::with_defect(defect),
+        value: AtomicUsize::new(0),
+    }))
+}
+
+/// What a submit does: takes both locks in the order of `order`; if a context of another kind is in the
+/// way, once more with a ticket of its own. Answers whether that was so.
+fn submit(guarded: &[Guarded; 2], order: [usize; 2], class: &'static Class) -> bool {
+    let locks = order.map(|at| &guarded[at].lock);
+    match LockSet::in_order(class, locks, None) {
+        Ok(set) => {
+            assert_eq!(set.len(), 2);
+            guarded.iter().for_each(Guarded::bump);
+            false
+        }
+        Err(LockError::Deadlock) => {
+            both(&Context::in_class(class), &guarded[0], &guarded[1]);
+            true
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn bumped_twice(guarded: &[Guarded; 2]) {
+    for guarded in guarded {
+        let held = guarded.lock.try_lock().expect("free");
+        assert_eq!(guarded.value.load(Ordering::Relaxed), 2, "lost");
+        drop(held);
+    }
+}
+
+/// Two submits never back off from each other.
+fn two_submits(orders: [[usize; 2]; 2], defect: Option<Defect>) {
+    loom::model(move || {
+        let class = Class::shared(Algorithm::WaitDie);
+        let guarded = in_a_row(defect);
+        let thread = {
+            let guarded = Arc::clone(&guarded);
+            thread::spawn(move || submit(&guarded, orders[0], class))
+        };
+        let mine = submit(&guarded, orders[1], class);
+        let theirs = thread.join().expect("no panic");
+        assert!(!mine && !theirs, "a submit backed off from a submit");
+        bumped_twice(&guarded);
+    });
+}
+
+#[test]
+fn l_03_two_submits_never_back_off_from_each_other() {
+    two_submits([[0, 1]; 2], None);
+}
+
+#[test]
+#[ignore = "a deadlock; `known_bad_deadlocks_are_found` runs it"]
+fn l_03_known_bad_submits_in_different_orders() {
+    two_submits([[0, 1], [1, 0]], Some(Defect::TakenInAnyOrder));
+}
+
+/// A submit and a context that takes the same locks in the other order: both finish, and in some
+/// execution it is the submit that backs off.
+fn submit_and_context(algorithm: Algorithm, defect: Option<Defect>) {
+    let class: &'static Class = Box::leak(Box::new(Class::new(Algorithm::WaitDie)));
+    loom::model(move || {
+        let guarded = in_a_row(defect);
+        let thread = {
+            let guarded = Arc::clone(&guarded);
+            thread::spawn(move || {
+                let context = Context::in_class(Class::shared(algorithm));
+                both(&context, &guarded[1], &guarded[0]);
+            })
+        };
+        submit(&guarded, [0, 1], class);
+        thread.join().expect("no panic");
+        bumped_twice(&guarded);
+    });
+    assert!(class.backoffs() > 0, "backing off was not explored");
+}
+
+#[test]
+fn l_03_a_submit_yields_to_a_wait_die_context() {
+    submit_and_context(Algorithm::WaitDie, None);
+}
+
+#[test]
+fn l_03_a_submit_yields_to_a_wound_wait_context() {
+    submit_and_context(Algorithm::WoundWait, None);
+}
+
+#[test]
+#[ignore = "a deadlock; `known_bad_deadlocks_are_found` runs it"]
+fn l_03_known_bad_a_submit_that_yields_to_nobody() {
+    submit_and_context(Algorithm::WaitDie, Some(Defect::NobodyBacksOff));
+}
+
 /// A plain waiter comes through between two contexts that need both locks.
 #[test]
 fn l_03_crosswise_with_a_plain_one() {
@@ -376,6 +473,8 @@ fn known_bad_deadlocks_are_found() {
         "l_03_known_bad_wounded_goes_on",
         "l_03_known_bad_nobody_dies",
         "l_03_known_bad_wounded_is_not_woken",
+        "l_03_known_bad_submits_in_different_orders",
+        "l_03_known_bad_a_submit_that_yields_to_nobody",
     ];
     for variant in variants {
         let model = format!(

@@ -43,6 +43,23 @@
 //! grabs, since waking a sleeper takes longer than most holders hold it; but a waiter that has lost it
 //! so for half a millisecond is handed the lock in its turn.
 //!
+//! # Locks in order
+//!
+//! A job that names all of its buffers beforehand takes their locks in the order of their addresses
+//! ([`LockSet::in_order`]). Such contexts cannot deadlock among each other, so none of them ever backs
+//! off from another. Among all contexts they count as the youngest, equally old, and they die: one
+//! that holds something and would wait for a context of another kind is told to back off.
+//!
+//! **No deadlock.** A cycle of waits has an edge from a context in order to one of another kind, or it
+//! has no context in order, or no other. In the first case the one in order holds something, and waits
+//! for an older one: it has backed off. The second is the case above. In the third, each waits at a
+//! higher address than all that it holds, or behind one of its kind in the queue of the same lock, which
+//! has come before it and holds no lock at a higher address: follow the waits, and the address never
+//! falls; where it stays, the place in the queue falls. So there is no cycle.
+//!
+//! **Progress.** Who was told to back off begins again with a ticket of its own and becomes the oldest
+//! in its time.
+//!
 //! # The protocol
 //!
 //! An [`ObjectLock`] is one word: free, or the holder's ticket and algorithm; and a *queued* flag.

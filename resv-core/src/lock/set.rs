@@ -6,7 +6,7 @@
 
 use super::contended::Request;
 use super::defect::Defect;
-use super::{Context, LockError, LockProof, ObjectLock, Watch, contended};
+use super::{Class, Context, LockError, LockProof, ObjectLock, Watch, contended};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::task::Waker;
@@ -54,6 +54,43 @@ impl<'l> LockSet<'l> {
             first: [const { Cell::new(None) }; INLINE],
             more: RefCell::default(),
         }
+    }
+
+    /// All of `locks`, which are in the order of their addresses, each once: sleeps while others hold
+    /// them, at most until `deadline`. Two who lock so never back off from each other.
+    ///
+    /// See the [module](super), Locks in order.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Deadlock`] when a context that takes its locks in another order has one of them or
+    /// waits for it: with nothing held, begin again with a context of one's own.
+    /// [`LockError::TimedOut`]. Nothing is held then.
+    ///
+    /// # Panics
+    ///
+    /// When a lock is not at a higher address than the one before.
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn in_order(
+        class: &'static Class,
+        locks: impl IntoIterator<Item = &'l ObjectLock>,
+        deadline: Option<Instant>,
+    ) -> Result<Self, LockError> {
+        let set = LockSet::new(Context::in_order(class));
+        let mut last = 0;
+        for lock in locks {
+            let address = std::ptr::from_ref(lock).addr();
+            assert!(
+                address > last || lock.has(Defect::TakenInAnyOrder),
+                "the locks are not in the order of their addresses"
+            );
+            last = address;
+            match deadline {
+                None => set.lock(lock)?,
+                Some(deadline) => set.lock_until(lock, deadline)?,
+            };
+        }
+        Ok(set)
     }
 
     /// The context. A lock taken with it directly would have no place, so only tests get at it.

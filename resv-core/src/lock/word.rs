@@ -51,6 +51,10 @@ impl Claim {
     /// Somebody without a context.
     pub(super) const PLAIN: Claim = Claim(HELD);
 
+    /// A context that takes its locks in the order of their addresses. All of them have the same
+    /// claim: none is older than another, and each is younger than any other context. It dies.
+    pub(super) const IN_ORDER: Claim = Claim(!0 << TICKET_SHIFT | WAIT_DIE | HELD);
+
     pub(super) fn of(ticket: u64, algorithm: Algorithm) -> Claim {
         debug_assert!(ticket > 0, "ticket 0 is nobody's");
         let algorithm = match algorithm {
@@ -137,5 +141,8 @@ mod tests {
         assert!(young.can_be_wounded() && !young.dies());
         assert!(old.dies() && !old.can_be_wounded());
         assert!(!Claim::PLAIN.can_be_wounded() && !Claim::PLAIN.dies());
+        assert!(old.is_older_than(Claim::IN_ORDER) && young.is_older_than(Claim::IN_ORDER));
+        assert!(!Claim::IN_ORDER.is_older_than(Claim::IN_ORDER));
+        assert!(Claim::IN_ORDER.dies() && !Claim::IN_ORDER.can_be_wounded());
     }
 }
