@@ -6,8 +6,23 @@ default_version=6.12
 # Debian releases that package them; the last one has the newest.
 suites=(trixie trixie-backports)
 
-# What is kept: `linux-VERSION`, a program that is a User-Mode Linux kernel.
+# What is kept: `linux-VERSION`, a program that is a User-Mode Linux kernel. Where: as said, else in target,
+# else in the cache of the user, so that a fresh clone has one (`build --cache` puts it there).
+cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/resv/kernel
+has_kernel() {
+    local kernel
+    for kernel in "$1"/linux-*.*; do
+        case $kernel in
+            *.made-from | *.part) ;;
+            *) [ ! -x "$kernel" ] || return 0 ;;
+        esac
+    done
+    return 1
+}
 kept=${RESV_KERNEL_DIR:-${CARGO_TARGET_DIR:-$PWD/target}/kernel}
+if [ -z "${RESV_KERNEL_DIR:-}" ] && ! has_kernel "$kept" && has_kernel "$cache"; then
+    kept=$cache
+fi
 [[ $kept == /* ]] || kept=$PWD/$kept
 
 # cannot REMEDY...: ends a step that this machine cannot do. That is no failure, unless
