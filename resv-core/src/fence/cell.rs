@@ -38,6 +38,7 @@ use super::status::FenceStatus;
 use super::timeline::{Line, TimelineId};
 use super::trace::Asked;
 use resv_sync::callbacks::Callbacks;
+use resv_sync::pool::Link;
 use resv_sync::sync::Mutex;
 use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 // Only the owners of a reference read `composed`, and it is written before there is one; `next_callback`
@@ -65,6 +66,8 @@ pub struct FenceCell {
     /// Never reset, so that an id is never valid for a later fence in the same cell.
     next_callback: Counter,
     cold: Mutex<Cold>,
+    /// For the [pool](super::pool), while this is no fence.
+    link: Link<FenceCell>,
 }
 
 /// What compositions, lazy fences, deadlines and descriptions touch. Who puts something into it for
@@ -104,7 +107,12 @@ impl FenceCell {
             asked: Asked::default(),
             next_callback: Counter::new(0),
             cold: Mutex::new(Cold::default()),
+            link: Link::new(),
         }
+    }
+
+    pub(super) fn link(&self) -> &Link<FenceCell> {
+        &self.link
     }
 
     /// Makes a vacant cell a fence that has one reference: a pending one, or one born signalled.
@@ -221,6 +229,11 @@ impl FenceCell {
     #[inline]
     pub(super) fn acquire(&self) {
         self.refs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this is a fence at present; a hint for anybody else than the owner of a reference.
+    pub(super) fn is_referenced(&self) -> bool {
+        self.refs.load(Ordering::Relaxed) > 0
     }
 
     /// Whether there is no reference but the caller's; for the owner of a reference.

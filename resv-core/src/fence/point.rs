@@ -16,10 +16,10 @@
 //! loom takes SeqCst accesses for AcqRel. Under it, SeqCst fences stand for the one order.
 
 use super::handle::Fence;
-use super::pool::Stable;
 use super::timeline::{Line, Signaler, Timeline};
 use crate::checks;
-use resv_sync::process_wide;
+use resv_sync::pool::{Link, Pooled};
+use resv_sync::stable_pool;
 use resv_sync::sync::Mutex;
 #[cfg(loom)]
 use resv_sync::sync::atomic::fence;
@@ -30,24 +30,38 @@ use std::collections::BTreeMap;
 ///
 /// In memory that stays, so that a signaler can have it without counting: the fence that it is to signal
 /// keeps the [`Line`], and that keeps this.
+#[repr(align(64))]
 pub(super) struct Reach {
     /// The greatest seqno that has signalled; 0 at first.
     completed: AtomicU64,
     /// How many points wait: written under the lock of `points`.
     waiting: AtomicUsize,
     points: Mutex<BTreeMap<u64, Signaler>>,
+    /// For the pool, while no timeline has this.
+    link: Link<Reach>,
 }
 
-process_wide!(static REACHES: Mutex<Stable<Reach>> = Mutex::new(Stable::new()));
+stable_pool!(static REACHES: Reach);
+
+impl Pooled for Reach {
+    fn vacant() -> Reach {
+        Reach {
+            completed: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            points: Mutex::new(BTreeMap::new()),
+            link: Link::new(),
+        }
+    }
+
+    fn link(&self) -> &Link<Reach> {
+        &self.link
+    }
+}
 
 impl Reach {
     /// Of a new timeline.
     pub(super) fn take() -> &'static Reach {
-        REACHES.lock().take(|| Reach {
-            completed: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            points: Mutex::new(BTreeMap::new()),
-        })
+        REACHES.take()
     }
 
     /// No seqno after `last` will be issued, nor a point asked for: cancels the points that nobody will
@@ -83,9 +97,9 @@ impl Reach {
     /// The timeline and its fences are gone, so nobody uses this any more.
     pub(super) fn give_back(&'static self) {
         debug_assert!(self.points.lock().is_empty(), "a point that nobody reached");
-        // Relaxed: the next timeline gets it through the lock of the pool.
+        // Relaxed: the next timeline gets it through the pool, which orders this.
         self.completed.store(0, Ordering::Relaxed);
-        REACHES.lock().put(self);
+        REACHES.put(self);
     }
 
     fn completed(&self) -> u64 {

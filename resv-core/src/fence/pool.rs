@@ -1,17 +1,17 @@
-//! The pool of fence cells: grown in chunks, never given back. The same kind of memory holds what a
-//! timeline shares with its signalers.
+//! The pool of fence cells, which are never given back to the allocator ([`resv_sync::pool`]).
 //!
-//! A freed cell is the next one handed out, so that reuse without a grace period, the case that
+//! A freed cell is the next one that its thread takes, so that reuse without a grace period, the case that
 //! hazard H-01 is about, is the normal case here and not a rare one.
 //!
-//! The free list has room for every cell that exists, so dropping a fence never allocates.
+//! Making a fence and dropping its last handle touch the thread's own free cells, and take no lock that
+//! another thread takes, except once for 16 cells at most. Dropping never allocates.
 
 use super::cell::FenceCell;
 use super::extra::Extra;
 use super::handle::Fence;
 use super::trace;
-use resv_sync::process_wide;
-use resv_sync::sync::Mutex;
+use resv_sync::pool::{Link, Pooled};
+use resv_sync::stable_pool;
 
 /// How many fences there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,65 +19,28 @@ pub struct PoolStats {
     /// Fences alive: referenced by a [`Signaler`](super::Signaler), a [`Fence`](super::Fence), an
     /// object or a snapshot.
     pub live: usize,
-    /// Cells that exist, alive or free. Never shrinks.
+    /// Cells that exist, alive or free. Never shrinks: as many as there were fences at a time, a quarter
+    /// more at most (64 to 4096 cells), and 32 for each thread that lives.
     pub capacity: usize,
 }
 
-/// Memory that keeps its type: places that are handed out and come back, in chunks that stay.
-pub(super) struct Stable<T: 'static> {
-    free: Vec<&'static T>,
-    capacity: usize,
-    /// Keeps the memory reachable for leak checkers.
-    chunks: Vec<&'static [T]>,
-}
+stable_pool!(static POOL: FenceCell);
 
-#[cfg(not(loom))]
-const FIRST_CHUNK: usize = 64;
-#[cfg(loom)]
-const FIRST_CHUNK: usize = 1;
-/// The largest number of cells added at a time.
-const MAX_CHUNK: usize = 4096;
-
-process_wide!(static POOL: Mutex<Stable<FenceCell>> = Mutex::new(Stable::new()));
-
-impl<T> Stable<T> {
-    pub(super) const fn new() -> Self {
-        Stable {
-            free: Vec::new(),
-            capacity: 0,
-            chunks: Vec::new(),
-        }
+impl Pooled for FenceCell {
+    fn vacant() -> FenceCell {
+        FenceCell::vacant()
     }
 
-    /// A place that is free, made by `vacant` if there is none.
-    pub(super) fn take(&mut self, vacant: impl FnMut() -> T) -> &'static T {
-        if self.free.is_empty() {
-            self.grow(vacant);
-        }
-        self.free.pop().expect("there is one")
-    }
-
-    /// Takes one back. Never allocates.
-    pub(super) fn put(&mut self, place: &'static T) {
-        self.free.push(place);
-    }
-
-    /// Called when there is none left.
-    #[cold]
-    fn grow(&mut self, vacant: impl FnMut() -> T) {
-        let count = self.capacity.clamp(FIRST_CHUNK, MAX_CHUNK);
-        let chunk: Box<[T]> = std::iter::repeat_with(vacant).take(count).collect();
-        let chunk: &'static [T] = Box::leak(chunk);
-        self.capacity += count;
-        self.chunks.push(chunk);
-        self.free.reserve(self.capacity);
-        self.free.extend(chunk.iter().rev());
+    #[inline]
+    fn link(&self) -> &Link<FenceCell> {
+        self.link()
     }
 }
 
 /// Takes a vacant cell.
+#[inline]
 pub(super) fn take() -> &'static FenceCell {
-    POOL.lock().take(FenceCell::vacant)
+    POOL.take()
 }
 
 /// Puts back a cell whose last reference is gone.
@@ -91,7 +54,7 @@ pub(super) fn put(cell: &'static FenceCell) {
 fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
     let (line, extra) = cell.vacate();
     trace::destroy(cell, line.as_deref());
-    POOL.lock().put(cell);
+    POOL.put(cell);
     extra
 }
 
@@ -119,8 +82,7 @@ fn dismantle(extra: Box<Extra>) {
 /// (once for each time). Looks at every cell, one by one: exact when nobody waits or signals
 /// meanwhile. For tests and diagnostics.
 pub fn registrations() -> usize {
-    let chunks = POOL.lock().chunks.clone();
-    let cells = chunks.into_iter().flatten();
+    let cells = POOL.all();
     // With a reference, so that the cell does not become another fence meanwhile.
     let fences = cells.filter_map(Fence::try_acquire);
     fences.map(|fence| registrations_of(fence.cell())).sum()
@@ -132,11 +94,11 @@ fn registrations_of(cell: &FenceCell) -> usize {
     cell.outcome().count() + watchers
 }
 
-/// How many fences there are in this process.
+/// How many fences there are in this process. Looks at every cell, one by one: exact when nobody makes or
+/// drops one meanwhile. For tests and diagnostics.
 pub fn pool_stats() -> PoolStats {
-    let pool = POOL.lock();
     PoolStats {
-        live: pool.capacity - pool.free.len(),
-        capacity: pool.capacity,
+        live: POOL.all().filter(|cell| cell.is_referenced()).count(),
+        capacity: POOL.capacity(),
     }
 }

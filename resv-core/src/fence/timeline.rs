@@ -7,6 +7,7 @@ use super::status::FenceError;
 use super::tag::Tag;
 use super::trace;
 use crate::checks;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 // Identity and numbering only: no protocol reads them, so they stay real under loom.
@@ -17,6 +18,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct TimelineId(u64);
 
 impl TimelineId {
+    /// An identity that no timeline has or had.
+    ///
+    /// A thread takes the numbers in blocks: a counter that all threads write would cost more than the rest
+    /// of making a timeline.
+    fn take() -> TimelineId {
+        const BLOCK: u64 = 64;
+        static BLOCKS: AtomicU64 = AtomicU64::new(0);
+        thread_local! {
+            /// The last number that this thread has taken; a multiple of the block when none is left.
+            static LAST: Cell<u64> = const { Cell::new(0) };
+        }
+        let mut last = LAST.get();
+        if last.is_multiple_of(BLOCK) {
+            last = BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK;
+        }
+        LAST.set(last + 1);
+        TimelineId(last + 1)
+    }
+
     /// The identity with this number. Timelines of [`Timeline::new`] count from 1.
     pub const fn from_raw(raw: u64) -> TimelineId {
         TimelineId(raw)
@@ -66,9 +86,8 @@ impl Line {
     }
 
     pub(super) fn tagged(name: &str, tag: Tag) -> Arc<Line> {
-        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         Arc::new(Line {
-            id: TimelineId(NEXT_ID.fetch_add(1, Ordering::Relaxed)),
+            id: TimelineId::take(),
             name: name.into(),
             tag,
             reach: Reach::take(),

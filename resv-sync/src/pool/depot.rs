@@ -190,6 +190,9 @@ impl<C: Linked> Depot<C> {
     /// Puts cells, which the caller has and gives up: in one step if that is a batch.
     #[cold]
     pub fn put(&self, mut chain: Chain<C>) {
+        if chain.is_empty() {
+            return;
+        }
         let mut lists = self.lists.lock();
         match chain.first {
             Some(first) if chain.len == self.batch => lists.put_batch(first),

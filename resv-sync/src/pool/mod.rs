@@ -17,7 +17,8 @@
 //! |---|---|
 //! | `depot` | chains of cells that no thread has; one mutex |
 //! | `magazine` | the chains of one thread |
-//! | `stable` | a pool of values of one type, in chunks: what safe code uses |
+//! | `stable` | a pool of values of one type: what safe code uses |
+//! | `chunks` | where those values lie, for ever |
 //!
 //! # What it promises
 //!
@@ -71,6 +72,7 @@
 
 #![deny(unsafe_code)]
 
+mod chunks;
 mod depot;
 #[cfg(all(test, loom))]
 mod loom_models;

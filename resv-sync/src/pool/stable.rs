@@ -1,9 +1,9 @@
 //! A pool of values of one type, which lie in chunks and stay there.
 
+use super::chunks::Chunks;
 #[cfg(not(any(loom, shuttle)))]
 use super::{BATCH, Magazine};
 use super::{Chain, Depot, Linked};
-use crate::sync::Mutex;
 use std::fmt;
 // Only the one who has a free cell uses its links, and cells change hands under the depot's mutex. So these
 // take part in no protocol that a model has to explore; atomics make the pool sound for safe code that puts
@@ -92,8 +92,7 @@ impl<T: Pooled> Linked for &'static T {
 /// handed out while it is in use.
 pub struct StablePool<T: Pooled> {
     depot: Depot<&'static T>,
-    /// All values, in the order in which they were made. Keeps them reachable for leak checkers.
-    chunks: Mutex<Vec<&'static [T]>>,
+    chunks: Chunks<T>,
     #[cfg(not(any(loom, shuttle)))]
     magazine: &'static LocalKey<Magazine<&'static T, &'static Depot<&'static T>>>,
 }
@@ -115,7 +114,7 @@ impl<T: Pooled> StablePool<T> {
     ) -> Self {
         StablePool {
             depot: Depot::new(),
-            chunks: Mutex::new(Vec::new()),
+            chunks: Chunks::new(),
             magazine,
         }
     }
@@ -126,7 +125,7 @@ impl<T: Pooled> StablePool<T> {
     pub fn new() -> Self {
         StablePool {
             depot: Depot::new(),
-            chunks: Mutex::new(Vec::new()),
+            chunks: Chunks::new(),
         }
     }
 
@@ -137,7 +136,7 @@ impl<T: Pooled> StablePool<T> {
     pub const fn new() -> Self {
         StablePool {
             depot: Depot::new(),
-            chunks: Mutex::new(Vec::new()),
+            chunks: Chunks::new(),
         }
     }
 
@@ -196,8 +195,7 @@ impl<T: Pooled> StablePool<T> {
         let count = self.chunk();
         // With no lock held: other threads need not wait for the allocator.
         let chunk: Box<[T]> = std::iter::repeat_with(T::vacant).take(count).collect();
-        let chunk: &'static [T] = Box::leak(chunk);
-        self.chunks.lock().push(chunk);
+        let chunk = self.chunks.push(chunk);
         let (first, rest) = chunk.split_first().expect("a chunk has values");
         let mut chain = Chain::EMPTY;
         for value in rest.iter().rev() {
@@ -211,18 +209,17 @@ impl<T: Pooled> StablePool<T> {
 
     /// How many values to make: a quarter of what there is, within bounds.
     fn chunk(&self) -> usize {
-        let least = FIRST_CHUNK;
-        (self.capacity() / 4).clamp(least, MAX_CHUNK)
+        (self.capacity() / 4).clamp(FIRST_CHUNK, MAX_CHUNK)
     }
 
     /// How many values there are, in use or free. Never shrinks.
     pub fn capacity(&self) -> usize {
-        self.chunks.lock().iter().map(|chunk| chunk.len()).sum()
+        self.chunks.capacity()
     }
 
     /// All values, in use or free, at the time of the call. For diagnostics.
     pub fn all(&self) -> impl Iterator<Item = &'static T> + use<T> {
-        self.chunks.lock().clone().into_iter().flatten()
+        self.chunks.all()
     }
 }
 
