@@ -253,3 +253,24 @@ fn lazy_the_shortest_wait_asks_and_one_that_is_late_does_not() {
         assert_eq!(calls.load(Ordering::Relaxed), 1, "{what}");
     }
 }
+
+/// Points have the key of their timeline and a seqno, so an object keeps the latest, as of its fences.
+#[test]
+fn points_of_one_timeline_supersede_each_other_in_an_object() {
+    let (ring, other) = (Timeline::new("gfx"), Timeline::new("dma"));
+    let resv = Resv::<UsageLevels, resv_api::DefaultBackend>::default();
+    let points = [2, 1, 3].map(|seqno| ring.point(seqno));
+    let foreign = other.point(9);
+    for fence in [&points[0], &foreign, &points[1], &points[2]] {
+        resv.lock().reserve(1).unwrap().add(fence, Usage::Write);
+    }
+    let kept = resv.snapshot();
+    let mut kept: Vec<_> = kept.iter().map(|entry| entry.fence.clone()).collect();
+    kept.sort_by_key(Fence::timeline_id);
+    assert_eq!(kept, [points[2].clone(), foreign]);
+    for _ in 0..3 {
+        assert!(!resv.is_idle(Access::Read) && !points[2].is_signaled());
+        ring.issue().unwrap().signal();
+    }
+    assert!(points.iter().all(Fence::is_signaled));
+}

@@ -225,6 +225,7 @@ impl Runner {
                 "timeline '{timeline}' has used its greatest seqno: \
                  expected a lower seqno that is not taken, or another timeline"
             ),
+            other => format!("timeline '{timeline}': {other}"),
         })?;
         let fence = signaler.fence().clone();
         self.issued.insert((at, fence.seqno()), name.clone());

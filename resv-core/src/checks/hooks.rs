@@ -3,7 +3,7 @@
 use super::report::{Misuse, Place, Report, tell};
 use super::thread::HeldLock;
 use super::{Signals, order, pending, sections, thread};
-use crate::fence::{Fence, Timeline, TimelineId};
+use crate::fence::{Fence, Timeline};
 use crate::lock::Context;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -184,10 +184,10 @@ pub(crate) fn settled(fence: &Fence) {
     pending::settled(fence);
 }
 
-/// A point of `of` is being made, with a timeline of its own.
+/// A point of `of` is being asked for.
 #[track_caller]
-pub(crate) fn pointed(own: TimelineId, of: &Timeline, seqno: u64) {
-    pending::pointed(own, of, seqno);
+pub(crate) fn pointed(of: &Timeline, seqno: u64) {
+    pending::pointed(of, seqno);
 }
 
 pub(super) fn timeline_ended(timeline: &Timeline) {

@@ -1,7 +1,7 @@
 //! The hooks without the feature `checks`: nothing.
 
 use super::Signals;
-use crate::fence::{Fence, Timeline, TimelineId};
+use crate::fence::{Fence, Timeline};
 use crate::lock::Context;
 
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(crate) fn issued(_fence: &Fence) {}
 pub(crate) fn settled(_fence: &Fence) {}
 
 #[inline(always)]
-pub(crate) fn pointed(_own: TimelineId, _of: &Timeline, _seqno: u64) {}
+pub(crate) fn pointed(_of: &Timeline, _seqno: u64) {}
 
 #[inline(always)]
 pub(super) fn timeline_ended(_timeline: &Timeline) {}

@@ -13,11 +13,9 @@ const MAX_PENDING: usize = 65_536;
 /// How many points, and how many ended timelines, are kept; the oldest go first.
 const MAX_TIMELINES: usize = 4096;
 
-/// What a point stands for.
+/// A place of a timeline that somebody has asked for.
 #[derive(Clone)]
-pub(super) struct Point {
-    pub(super) timeline: TimelineId,
-    pub(super) seqno: u64,
+struct Point {
     asked: Place,
     /// The greatest seqno issued; `None` when nobody can issue any more.
     last_issued: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
@@ -31,8 +29,7 @@ struct Issued {
 #[derive(Default)]
 struct Pending {
     fences: HashMap<(TimelineId, u64), Issued>,
-    /// By the timeline of the point itself.
-    points: BTreeMap<TimelineId, Point>,
+    points: BTreeMap<(TimelineId, u64), Point>,
     ended: BTreeSet<TimelineId>,
 }
 
@@ -60,25 +57,18 @@ pub(super) fn settled(fence: &Fence) {
     pending().fences.remove(&key);
 }
 
-/// A point of `of` has been asked for, whose own timeline is `own`.
+/// A point of `of` has been asked for.
 #[track_caller]
-pub(super) fn pointed(own: TimelineId, of: &Timeline, seqno: u64) {
+pub(super) fn pointed(of: &Timeline, seqno: u64) {
     let point = Point {
-        timeline: of.id(),
-        seqno,
         asked: Location::caller(),
         last_issued: of.last_issued_if_alive(),
     };
     let mut pending = pending();
-    pending.points.insert(own, point);
+    pending.points.insert((of.id(), seqno), point);
     let oldest = (pending.points.len() > MAX_TIMELINES).then(|| pending.points.pop_first());
     drop(pending);
     drop(oldest);
-}
-
-/// What the only fence of timeline `own` stands for, if it is a point.
-pub(super) fn point(own: TimelineId) -> Option<Point> {
-    pending().points.get(&own).cloned()
 }
 
 /// `fence` is added to an object at `place`.
@@ -95,17 +85,14 @@ pub(super) fn added(fence: &Fence, place: Place) {
             issued.added = Some(place);
             issued.issued
         });
-        (
-            pending.points.get(&timeline).cloned(),
-            issued.filter(|_| ended),
-        )
+        (pending.points.get(&key).cloned(), issued.filter(|_| ended))
     };
     if let Some(issued) = ended_issued {
         tell(lost(&fence.timeline_name(), fence.seqno(), issued, place));
     }
     if let Some(point) = point
         && let Some(last) = (point.last_issued)()
-        && last < point.seqno
+        && last < key.1
     {
         let asked = point.asked;
         tell(Report {

@@ -5,7 +5,6 @@
 //! they are a deadlock between two threads, whatever the objects: a section cannot know which lock
 //! its waiter holds.
 
-use super::pending;
 use super::report::{Misuse, Place, Report, tell};
 use super::thread::{self, HeldLock, Section};
 use crate::fence::{Fence, TimelineId};
@@ -53,11 +52,7 @@ fn hangs_on(fence: &Fence, depth: usize, is: &mut dyn FnMut(TimelineId, u64) -> 
             false => each.any(|part| hangs_on(part, depth - 1, is)),
         };
     }
-    let own = fence.timeline_id();
-    match pending::point(own) {
-        Some(point) => is(point.timeline, point.seqno),
-        None => is(own, fence.seqno()),
-    }
+    is(fence.timeline_id(), fence.seqno())
 }
 
 fn hangs_on_section(fence: &Fence, section: &Section) -> bool {

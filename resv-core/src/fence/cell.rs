@@ -33,7 +33,7 @@
 //!   cell is reused after its last reference was dropped, so after it was removed from every object.
 //!   A reader who reads any of the new values therefore sees that removal in step 3.
 
-use super::extra::{Extra, Mode};
+use super::extra::Extra;
 use super::status::FenceStatus;
 use super::timeline::{Line, TimelineId};
 use super::trace::Asked;
@@ -41,14 +41,39 @@ use resv_sync::callbacks::Callbacks;
 use resv_sync::pool::Link;
 use resv_sync::sync::Mutex;
 use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-// Only the owners of a reference read `composed`, and it is written before there is one; `next_callback`
+// Only the owners of a reference read `kind`, and it is written before there is one; `next_callback`
 // makes names. Neither takes part in a protocol.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64 as Counter};
 
-const PLAIN: u8 = 0;
-const ALL: u8 = 1;
-const ANY: u8 = 2;
+/// What a fence is, as far as that never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Issued by a timeline.
+    Issued = 0,
+    /// The point of a place of a timeline.
+    Point = 1,
+    /// Of others of which all have to signal, on a timeline of its own.
+    All = 2,
+    /// Of others of which one has to signal, on a timeline of its own.
+    Any = 3,
+    /// Born signalled, on a timeline of its own.
+    Stub = 4,
+}
+
+impl Kind {
+    const KINDS: [Kind; 5] = [Kind::Issued, Kind::Point, Kind::All, Kind::Any, Kind::Stub];
+
+    /// The name of the timeline that such a fence has of its own.
+    pub(super) const fn own_name(self) -> &'static str {
+        match self {
+            Kind::All => "all",
+            Kind::Any => "any",
+            _ => "signaled",
+        }
+    }
+}
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
 ///
@@ -60,8 +85,7 @@ pub struct FenceCell {
     timeline: AtomicU64,
     seqno: AtomicU64,
     outcome: Callbacks,
-    /// [`PLAIN`], [`ALL`] or [`ANY`].
-    composed: AtomicU8,
+    kind: AtomicU8,
     asked: Asked,
     /// Never reset, so that an id is never valid for a later fence in the same cell.
     next_callback: Counter,
@@ -74,17 +98,10 @@ pub struct FenceCell {
 /// the signaller [marks](FenceCell::attend) the outcome.
 #[derive(Default)]
 pub(super) struct Cold {
+    /// `None` for a fence that has a timeline of its own.
     pub(super) line: Option<Arc<Line>>,
     /// What few fences have: a hook, a deadline, children, or somebody composed of them.
     pub(super) extra: Option<Box<Extra>>,
-}
-
-impl Cold {
-    /// The timeline; for the owner of a reference.
-    pub(super) fn line(&self) -> &Arc<Line> {
-        let line = self.line.as_ref();
-        line.expect("a fence that is referenced has a timeline")
-    }
 }
 
 impl std::fmt::Debug for Cold {
@@ -103,7 +120,7 @@ impl FenceCell {
             timeline: AtomicU64::new(0),
             seqno: AtomicU64::new(0),
             outcome: Callbacks::closed(0),
-            composed: AtomicU8::new(PLAIN),
+            kind: AtomicU8::new(Kind::Issued as u8),
             asked: Asked::default(),
             next_callback: Counter::new(0),
             cold: Mutex::new(Cold::default()),
@@ -115,37 +132,32 @@ impl FenceCell {
         &self.link
     }
 
-    /// Makes a vacant cell a fence that has one reference: a pending one, or one born signalled.
+    /// Makes a vacant cell a fence that has one reference: a pending one, or one born with an `outcome`.
+    /// One of a `kind` that has a timeline of its own has no `line`.
     pub(super) fn occupy(
         &self,
-        line: Arc<Line>,
+        kind: Kind,
+        (timeline, line): (TimelineId, Option<Arc<Line>>),
         seqno: u64,
-        pending: bool,
+        outcome: Option<u32>,
         extra: Option<Box<Extra>>,
     ) {
-        let composition = extra.as_ref().and_then(|e| e.composition.as_ref());
-        let composed = match composition.map(|c| c.mode) {
-            None => PLAIN,
-            Some(Mode::All) => ALL,
-            Some(Mode::Any) => ANY,
-        };
         // Relaxed: handing over the reference orders it.
-        self.composed.store(composed, Ordering::Relaxed);
+        self.kind.store(kind as u8, Ordering::Relaxed);
         self.asked.reset();
         // Release, each: pairs with the Acquire loads in `key_parts`, `is_pending` and `status` (the
         // outcome is stored with Release in there). A
         // reader without a reference that reads the new fence here must not go on to believe that
         // the place it came from still holds the old one (step 3).
-        self.timeline.store(line.id().as_raw(), Ordering::Release);
+        self.timeline.store(timeline.as_raw(), Ordering::Release);
         self.seqno.store(seqno, Ordering::Release);
-        if pending {
-            self.outcome.reopen(extra.is_some());
-        } else {
-            self.outcome.close_again(0);
+        match outcome {
+            None => self.outcome.reopen(extra.is_some()),
+            Some(outcome) => self.outcome.close_again(outcome),
         }
         {
             let mut cold = self.cold.lock();
-            cold.line = Some(line);
+            cold.line = line;
             cold.extra = extra;
         }
         // Release: pairs with the Acquire increment in `try_acquire`.
@@ -163,15 +175,16 @@ impl FenceCell {
         (cold.line.take(), cold.extra.take())
     }
 
+    /// What the fence is; for the owner of a reference, and of the last one.
+    #[inline]
+    pub(super) fn kind(&self) -> Kind {
+        Kind::KINDS[usize::from(self.kind.load(Ordering::Relaxed))]
+    }
+
     /// Whether the fence was made of others; for the owner of a reference.
     #[inline]
     pub(super) fn is_composed(&self) -> bool {
-        self.composed.load(Ordering::Relaxed) != PLAIN
-    }
-
-    /// Whether the fence was made of others of which all have to signal; for the owner of a reference.
-    pub(super) fn is_all(&self) -> bool {
-        self.composed.load(Ordering::Relaxed) == ALL
+        matches!(self.kind(), Kind::All | Kind::Any)
     }
 
     /// Whether somebody has asked for its signal, for [`trace`](super::trace).

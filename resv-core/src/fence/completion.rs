@@ -13,7 +13,7 @@
 
 use super::extra::{Child, Composition, Counted, Watcher};
 use super::handle::Fence;
-use super::point::Reach;
+use super::reach::{Point, Reach};
 use super::status::{FenceError, FenceStatus, outcome};
 use super::task::{self, Completion, Task};
 use super::trace;
@@ -22,44 +22,38 @@ use resv_sync::callbacks::Closed;
 use std::collections::VecDeque;
 
 impl Fence {
-    /// Signals. Called once for each fence: by its signaler, which knows the reach of the timeline.
+    /// Signals, if it has not: by its signaler, which knows the reach of the timeline, or by the timeline.
     #[inline]
     pub(super) fn complete(self, reach: &'static Reach, error: Option<FenceError>) {
-        let (callbacks, awaited) = self.close(reach, error);
-        if callbacks.is_marked() || awaited.is_some() {
-            let completion = self.look_further(callbacks, awaited, error);
-            trace::signaled(&completion.fence);
-            spread(completion);
-        } else {
-            trace::signaled(&self);
-            if callbacks.has_callbacks() {
-                task::run(Task::Callbacks(callbacks, self));
-            }
+        let callbacks = self.cell().outcome().close(outcome(error));
+        if !callbacks.took_effect() {
+            // The timeline has failed all its fences.
+            return;
+        }
+        checks::settled(&self);
+        if let Some(error) = error {
+            reach.fails(self.seqno(), error);
+        }
+        let is_awaited = reach.advance(self.seqno());
+        trace::signaled(&self);
+        if callbacks.is_marked() || is_awaited {
+            let mut completion = self.completion(callbacks, error);
+            completion.awaited = is_awaited.then_some(reach);
+            spread([completion]);
+        } else if callbacks.has_callbacks() {
+            task::run(Task::Callbacks(callbacks, self));
         }
     }
 
-    /// A point has been reached.
-    fn reached(self, reach: &'static Reach) -> Completion {
-        let (callbacks, awaited) = self.close(reach, None);
-        self.look_further(callbacks, awaited, None)
-    }
-
-    /// Takes, if there was a mark, what there is besides callbacks.
-    fn look_further(
-        self,
-        callbacks: Closed<'static>,
-        awaited: Option<&'static Reach>,
-        error: Option<FenceError>,
-    ) -> Completion {
-        let marked = callbacks.is_marked();
+    /// What remains to be done: with the callbacks, if there was a mark, what there is besides.
+    fn completion(self, callbacks: Closed<'static>, error: Option<FenceError>) -> Completion {
         let take = || self.cell().cold().lock().extra.take();
-        let extra = marked.then(take).flatten();
         Completion {
             status: FenceStatus::of(Some(outcome(error))),
+            extra: callbacks.is_marked().then(take).flatten(),
             callbacks,
-            extra,
-            awaited,
-            fence: self,
+            awaited: None,
+            _fence: self,
         }
     }
 
@@ -93,21 +87,20 @@ impl Fence {
     }
 
     fn count(self, f: impl FnOnce(&mut Composition) -> Counted) -> Option<News> {
-        let (callbacks, awaited, extra, error) = {
+        let (callbacks, extra, error) = {
             let mut cold = self.cell().cold().lock();
             // Nothing there: it has signalled already, as `any` does before its last child.
             let extra = cold.extra.as_mut()?;
             match f(extra.composition.as_mut()?) {
                 Counted::Nothing => return None,
                 Counted::WillFail(error) => {
-                    let parents = extra.watchers.iter().copied().collect();
-                    return Some(News::WillFail(error, parents));
+                    let watchers = extra.watchers.iter().copied().collect();
+                    return Some(News::WillFail(error, watchers));
                 }
                 Counted::Completes(error) => {
-                    let reach = cold.line().reach();
-                    let (callbacks, awaited) = self.close(reach, error);
+                    let callbacks = self.cell().outcome().close(outcome(error));
                     // Under the same lock as the count: no later child finds anything to count.
-                    (callbacks, awaited, cold.extra.take(), error)
+                    (callbacks, cold.extra.take(), error)
                 }
             }
         };
@@ -116,22 +109,29 @@ impl Fence {
             status: FenceStatus::of(Some(outcome(error))),
             callbacks,
             extra,
-            awaited,
-            fence: self,
+            awaited: None,
+            _fence: self,
         }))
     }
+}
 
-    /// Becomes signalled. Returns the callbacks, and the reach if somebody waits for a point of it.
-    #[inline]
-    fn close(
-        &self,
-        reach: &'static Reach,
-        error: Option<FenceError>,
-    ) -> (Closed<'static>, Option<&'static Reach>) {
-        let callbacks = self.cell().outcome().close(outcome(error));
-        checks::settled(self);
-        let is_awaited = reach.advance(self.seqno());
-        (callbacks, is_awaited.then_some(reach))
+impl Point {
+    /// The place has been reached, or never will be. `None`: the timeline has failed all its fences.
+    pub(super) fn complete(self) -> Option<Completion> {
+        let Point { fence, error } = self;
+        let callbacks = fence.cell().outcome().close(outcome(error));
+        if !callbacks.took_effect() {
+            return None;
+        }
+        trace::signaled(&fence);
+        Some(fence.completion(callbacks, error))
+    }
+}
+
+/// Signals points, and all that they complete.
+pub(super) fn spread_points(points: Vec<Point>) {
+    if !points.is_empty() {
+        spread(points.into_iter().filter_map(Point::complete));
     }
 }
 
@@ -139,39 +139,39 @@ impl Fence {
 pub(super) enum News {
     /// It has signalled.
     Signaled(Completion),
-    /// It is pending and will signal with this error: it is an `all` with a leaf that failed. These are
-    /// composed of it.
+    /// It is pending and will signal with this error: it is an `all` with a leaf that failed. These watch
+    /// it.
     WillFail(FenceError, Vec<Watcher>),
 }
 
-/// Signals everything that `first` completes, and runs the callbacks of all of them.
-pub(super) fn spread(first: Completion) {
-    let mut todo = VecDeque::from([News::Signaled(first)]);
+/// Signals everything that `first` complete, and runs the callbacks of all of them.
+pub(super) fn spread(first: impl IntoIterator<Item = Completion>) {
+    let mut todo: VecDeque<_> = first.into_iter().map(News::Signaled).collect();
     let mut done = Vec::new();
     while let Some(news) = todo.pop_front() {
         let mut completion = match news {
             News::Signaled(completion) => completion,
-            News::WillFail(error, parents) => {
-                let parents = parents.into_iter().filter_map(Watcher::upgrade);
+            News::WillFail(error, watchers) => {
+                let parents = watchers.into_iter().filter_map(Watcher::composition);
                 todo.extend(parents.filter_map(|parent| parent.child_will_fail(error)));
                 continue;
             }
         };
         if let Some(extra) = &mut completion.extra {
-            let watchers = std::mem::take(&mut extra.watchers);
-            let parents = watchers.iter().filter_map(|parent| parent.upgrade());
-            todo.extend(parents.filter_map(|parent| parent.child_signaled(completion.status)));
+            for watcher in std::mem::take(&mut extra.watchers).iter() {
+                match watcher {
+                    Watcher::Composition(..) => {
+                        let parent = watcher.composition();
+                        todo.extend(parent.and_then(|p| p.child_signaled(completion.status)));
+                    }
+                    Watcher::Place(reach, hold) => {
+                        todo.extend(reached(reach.release(*hold, completion.status)));
+                    }
+                }
+            }
         }
-        for point in completion
-            .awaited
-            .take()
-            .into_iter()
-            .flat_map(Reach::reached)
-        {
-            let (fence, reach) = point.into_parts();
-            let next = fence.reached(reach);
-            trace::signaled(&next.fence);
-            todo.push_back(News::Signaled(next));
+        if let Some(reach) = completion.awaited.take() {
+            todo.extend(reached(reach.take_reached()));
         }
         done.push(completion);
     }
@@ -181,5 +181,12 @@ pub(super) fn spread(first: Completion) {
             composition.children.iter().for_each(Child::unwatch);
         }
     }
-    task::run(Task::Completions(done));
+    if !done.is_empty() {
+        task::run(Task::Completions(done));
+    }
+}
+
+fn reached(points: Vec<Point>) -> impl Iterator<Item = News> {
+    let completions = points.into_iter().filter_map(Point::complete);
+    completions.map(News::Signaled)
 }

@@ -28,11 +28,12 @@
 //! has signalled, keeps the latest fence of each timeline, which stands for the earlier ones, and
 //! composes only if more than one is left. Merging what was merged changes nothing (F-10).
 
+use super::cell::Kind;
 use super::completion::spread;
 use super::extra::{Child, Composition, Extra, Mode, Watcher};
 use super::handle::Fence;
 use super::status::{FenceError, FenceStatus};
-use super::timeline::{Line, TimelineId};
+use super::timeline::TimelineId;
 use super::watchers::Place;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -105,9 +106,12 @@ impl Fence {
         cold.extra.as_ref()?.composition.as_ref().map(f)
     }
 
-    /// Has this fence count for `parent` when it signals; if it has signalled, says how. With the place of
+    /// Has this fence tell `watcher` when it signals; if it has signalled, says how. With the place of
     /// the watcher comes the error with which this fence will signal, if that is known.
-    fn watch(&self, parent: Watcher) -> Result<(Place, Option<FenceError>), FenceStatus> {
+    pub(super) fn watch(
+        &self,
+        watcher: Watcher,
+    ) -> Result<(Place, Option<FenceError>), FenceStatus> {
         let mut cold = self.cell().cold().lock();
         // Marked with the lock held: either it has signalled, or the signaller finds the mark, waits
         // for the lock, and finds the watcher.
@@ -117,7 +121,7 @@ impl Fence {
         let extra = cold.extra.get_or_insert_default();
         let composition = extra.composition.as_ref();
         let error = composition.and_then(Composition::known_error);
-        Ok((extra.watchers.push(parent), error))
+        Ok((extra.watchers.push(watcher), error))
     }
 
     /// Takes back a [`watch`](Fence::watch).
@@ -156,22 +160,22 @@ fn compose<'a>(mode: Mode, fences: impl IntoIterator<Item = &'a Fence>) -> Optio
         });
     }
     if let Some(completion) = parent.make_whole(children) {
-        spread(completion);
+        spread([completion]);
     }
     Some(parent)
 }
 
 /// A composed fence that has no children yet, and does not signal before it [has](Fence::make_whole).
 pub(super) fn without_children(mode: Mode) -> Fence {
-    let name = match mode {
-        Mode::All => "all",
-        Mode::Any => "any",
+    let kind = match mode {
+        Mode::All => Kind::All,
+        Mode::Any => Kind::Any,
     };
     let extra = Extra {
         composition: Some(Composition::new(mode)),
         ..Extra::default()
     };
-    Fence::new(Line::new(name), 1, true, Some(Box::new(extra)))
+    Fence::alone(kind, None, Some(Box::new(extra)))
 }
 
 /// The fences to be waited for in place of one: see [`Fence::leaves`].
@@ -216,7 +220,7 @@ impl Iterator for Leaves<'_> {
     fn next(&mut self) -> Option<Fence> {
         loop {
             match self.next_child() {
-                Some(Some(child)) if !child.cell().is_all() => return Some(child),
+                Some(Some(child)) if child.cell().kind() != Kind::All => return Some(child),
                 Some(Some(child)) => {
                     // One that has signalled has no leaves any more.
                     if !child.is_signaled() && self.seen.insert(child.timeline_id()) {

@@ -14,13 +14,14 @@ impl Fence {
     ///
     /// May be called at any time from any thread; the soonest deadline counts, later ones change
     /// nothing. One in the past means now. On a signalled fence nothing happens. A composed fence
-    /// passes it on to its children. A hint is not a wait: it does not ask a
+    /// passes it on to its children, a point to the fences that it and earlier places are
+    /// [attached](super::Timeline::attach) to, also later. A hint is not a wait: it does not ask a
     /// [lazy](super::Timeline::issue_lazy) fence for its work.
     pub fn set_deadline(&self, deadline: Instant) {
         // A list, not a recursion: compositions may be nested.
         let mut todo = vec![self.clone()];
         while let Some(fence) = todo.pop() {
-            let hook = {
+            let (hook, point) = {
                 let mut cold = fence.cell().cold().lock();
                 if !fence.cell().attend(&mut cold) {
                     continue;
@@ -34,8 +35,12 @@ impl Fence {
                     let children = composition.children.iter().rev();
                     todo.extend(children.map(|child| child.fence.clone()));
                 }
-                extra.on_deadline.clone()
+                (extra.on_deadline.clone(), extra.point)
             };
+            if let Some(timeline) = point {
+                let attached = timeline.set_deadline(fence.seqno(), deadline);
+                todo.extend(attached.into_iter().rev());
+            }
             if let Some(hook) = hook {
                 task::run(Task::Deadline(hook, deadline));
             }
@@ -76,8 +81,10 @@ impl Signaler {
         let (deadline, _earlier) = {
             let cell = self.fence().cell();
             let mut cold = cell.cold().lock();
-            // A signaler is there, so the fence is pending.
-            cell.attend(&mut cold);
+            if !cell.attend(&mut cold) {
+                // The timeline has failed all its fences.
+                return;
+            }
             let extra = cold.extra.get_or_insert_default();
             (extra.deadline, extra.on_deadline.replace(Arc::clone(&hook)))
         };

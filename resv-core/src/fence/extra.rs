@@ -1,4 +1,4 @@
-//! What few fences have, kept out of the cell: children, parents, a hook, a deadline.
+//! What few fences have, kept out of the cell: children, watchers, a hook, a deadline.
 //!
 //! A plain fence has none of it and pays the test of one bit, of a word that it has at hand, when it is
 //! registered on and when it signals.
@@ -13,6 +13,7 @@
 
 use super::cell::FenceCell;
 use super::handle::Fence;
+use super::reach::{Hold, Reach};
 use super::status::{FenceError, FenceStatus};
 use super::timeline::TimelineId;
 use super::watchers::{Place, Watchers};
@@ -27,12 +28,15 @@ pub(super) type DeadlineHook = Arc<dyn Fn(Instant) + Send + Sync>;
 /// See the [module](self). Guarded by the lock of the fence's cell; taken out when it signals.
 #[derive(Default)]
 pub(super) struct Extra {
-    /// The composed fences that have this one as a child, once for each time they have it.
+    /// The composed fences that have this one as a child, once for each time they have it, and the
+    /// timelines of which a place is attached to it.
     pub(super) watchers: Watchers<Watcher>,
     /// The children, of a fence that is composed.
     pub(super) composition: Option<Composition>,
     /// The hook of a lazy fence that nobody has waited for yet.
     pub(super) start: Option<StartHook>,
+    /// The timeline's, of a point.
+    pub(super) point: Option<&'static Reach>,
     /// The soonest deadline.
     pub(super) deadline: Option<Instant>,
     pub(super) on_deadline: Option<DeadlineHook>,
@@ -47,7 +51,7 @@ impl Extra {
     /// has to be [started](Fence::start).
     pub(super) fn on_registered(&mut self, fence: &Fence) -> bool {
         match &self.composition {
-            None => self.start.is_some(),
+            None => self.start.is_some() || self.point.is_some(),
             Some(composition) => {
                 self.keep.get_or_insert_with(|| fence.clone());
                 !composition.started
@@ -64,29 +68,34 @@ impl Extra {
     }
 }
 
-/// A weak reference to a composed fence.
-///
-/// A cell is never freed and a composed fence has a timeline of its own, so "the fence in this cell,
-/// if it has this timeline" can be asked at any time.
+/// Who is to be told when a fence signals.
 #[derive(Clone, Copy)]
-pub(super) struct Watcher {
-    cell: &'static FenceCell,
-    timeline: TimelineId,
+pub(super) enum Watcher {
+    /// A composed fence that has it as a child: the fence in this cell, as long as that has this timeline.
+    ///
+    /// A cell is never freed and a composed fence has a timeline of its own, so that can be asked at any
+    /// time.
+    Composition(&'static FenceCell, TimelineId),
+    /// A timeline of which a place is attached to it. The name of an attachment is never used again, so the
+    /// memory may be another timeline's by now.
+    Place(&'static Reach, Hold),
 }
 
 impl Watcher {
     /// The composed fence `parent`, for as long as it exists.
     pub(super) fn of(parent: &Fence) -> Watcher {
-        Watcher {
-            cell: parent.cell(),
-            timeline: parent.timeline_id(),
-        }
+        Watcher::Composition(parent.cell(), parent.timeline_id())
     }
 
-    /// The fence, if it is still there. Never with a lock held: what is in the cell by now may be
-    /// another fence, whose last handle is then dropped here.
-    pub(super) fn upgrade(self) -> Option<Fence> {
-        Fence::try_acquire(self.cell).filter(|fence| fence.timeline_id() == self.timeline)
+    /// The composed fence, if it is one and is still there. Never with a lock held: what is in the cell by
+    /// now may be another fence, whose last handle is then dropped here.
+    pub(super) fn composition(self) -> Option<Fence> {
+        match self {
+            Watcher::Composition(cell, timeline) => {
+                Fence::try_acquire(cell).filter(|fence| fence.timeline_id() == timeline)
+            }
+            Watcher::Place(..) => None,
+        }
     }
 }
 

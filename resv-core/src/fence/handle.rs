@@ -1,9 +1,9 @@
 //! The consumer's handle: testing, comparing and calling back.
 
-use super::cell::FenceCell;
+use super::cell::{FenceCell, Kind};
 use super::extra::Extra;
 use super::pool;
-use super::status::FenceStatus;
+use super::status::{FenceError, FenceStatus, outcome};
 use super::tag::Tag;
 use super::task::{self, Task};
 use super::timeline::{Line, TimelineId};
@@ -59,21 +59,50 @@ impl Fence {
     /// assert!(resv_core::Fence::signaled().is_signaled());
     /// ```
     pub fn signaled() -> Fence {
-        let line = Line::new("signaled");
-        line.reach().advance(1);
-        let fence = Fence::new(line, 1, false, None);
+        let fence = Fence::alone(Kind::Stub, Some(outcome(None)), None);
         trace::signaled(&fence);
         fence
     }
 
-    pub(super) fn new(
-        line: Arc<Line>,
+    /// A fence of a timeline that is born signalled, with `error`.
+    pub(super) fn born_failed(line: &Arc<Line>, seqno: u64, error: FenceError) -> Fence {
+        let timeline = (line.id(), Some(Arc::clone(line)));
+        let outcome = Some(outcome(Some(error)));
+        let fence = Fence::new(Kind::Point, timeline, seqno, outcome, None);
+        trace::signaled(&fence);
+        fence
+    }
+
+    /// A pending fence of a timeline.
+    pub(super) fn pending(
+        kind: Kind,
+        line: &Arc<Line>,
         seqno: u64,
-        pending: bool,
+        extra: Option<Box<Extra>>,
+    ) -> Fence {
+        Fence::new(
+            kind,
+            (line.id(), Some(Arc::clone(line))),
+            seqno,
+            None,
+            extra,
+        )
+    }
+
+    /// The one fence of a timeline of its own, pending or born with an `outcome`.
+    pub(super) fn alone(kind: Kind, outcome: Option<u32>, extra: Option<Box<Extra>>) -> Fence {
+        Fence::new(kind, (TimelineId::take(), None), 1, outcome, extra)
+    }
+
+    fn new(
+        kind: Kind,
+        timeline: (TimelineId, Option<Arc<Line>>),
+        seqno: u64,
+        outcome: Option<u32>,
         extra: Option<Box<Extra>>,
     ) -> Fence {
         let cell = pool::take();
-        cell.occupy(line, seqno, pending, extra);
+        cell.occupy(kind, timeline, seqno, outcome, extra);
         let fence = Fence { cell };
         trace::init(&fence);
         fence
@@ -93,14 +122,17 @@ impl Fence {
 
     /// The timeline's name. Takes a short lock; meant for descriptions.
     pub fn timeline_name(&self) -> Arc<str> {
-        let cold = self.cell.cold().lock();
-        Arc::clone(cold.line().name())
+        match &self.cell.cold().lock().line {
+            Some(line) => Arc::clone(line.name()),
+            None => self.cell.kind().own_name().into(),
+        }
     }
 
     /// The tag of the timeline. A composed fence has none of its own: ask its
     /// [leaves](Fence::leaves). Takes a short lock.
     pub fn tag(&self) -> Tag {
-        self.cell.cold().lock().line().tag()
+        let cold = self.cell.cold().lock();
+        cold.line.as_ref().map_or(Tag::default(), |line| line.tag())
     }
 
     /// Whether the fence has signalled, with success or an error: one acquire load.

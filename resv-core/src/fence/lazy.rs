@@ -52,8 +52,7 @@ impl Timeline {
             start: Some(Box::new(hook)),
             ..Extra::default()
         };
-        let seqno = self.next_seqno()?;
-        Ok(Signaler::new(self.line(), seqno, Some(Box::new(extra))))
+        self.issue_next(Some(Box::new(extra)))
     }
 }
 
@@ -70,15 +69,21 @@ impl Fence {
                 continue;
             }
             trace::enable_signal(&fence);
-            let mut hook = None;
+            let (mut hook, mut point) = (None, None);
             if let Some(extra) = fence.cell().cold().lock().extra.as_mut() {
                 hook = extra.start.take();
+                point = extra.point;
                 if let Some(composition) = &mut extra.composition
                     && !std::mem::replace(&mut composition.started, true)
                 {
                     let children = composition.children.iter().rev();
                     todo.extend(children.map(|child| (child.fence.clone(), Some(fence.clone()))));
                 }
+            }
+            if let Some(timeline) = point {
+                // What this place and earlier ones are attached to.
+                let attached = timeline.start(fence.seqno()).into_iter().rev();
+                todo.extend(attached.map(|attached| (attached, None)));
             }
             if let Some(hook) = hook {
                 panics.catch(hook);

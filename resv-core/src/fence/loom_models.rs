@@ -2,9 +2,11 @@
 //! code, each with a variant that loom must reject. `scripts/loom` runs them.
 
 use super::cell::FenceCell;
-use super::completion::{News, spread};
+use super::completion::{News, spread, spread_points};
 use super::compose::without_children;
 use super::extra::{Child, Mode, Watcher};
+use super::point::new_point;
+use super::reach::Reach;
 use super::timeline::Line;
 use super::*;
 use loom::sync::Arc;
@@ -131,9 +133,7 @@ fn composing_misses_no_child(sound: bool) {
             for child in &fences {
                 watch_unmarked(child, &both);
             }
-            both.make_whole(unwatched(&fences))
-                .into_iter()
-                .for_each(spread);
+            spread(both.make_whole(unwatched(&fences)));
             both
         };
         for signaller in signallers {
@@ -168,7 +168,7 @@ fn count_in_two_steps(parent: &Fence) {
     parent.in_composition(|c| c.signaled = signaled);
     let news = parent.clone().child_signaled(FenceStatus::Signaled);
     if let Some(News::Signaled(completion)) = news {
-        spread(completion);
+        spread([completion]);
     }
 }
 
@@ -248,8 +248,9 @@ fn a_point_is_not_lost(sound: bool) {
         let point = if sound {
             ring.point(1)
         } else {
-            let point = Signaler::new(&Line::new("point"), 1, None);
-            ring.reach().insert_without_looking_again(1, point)
+            let point = new_point(ring.line(), 1);
+            let place = ring.reach().insert_without_looking_again(1, point);
+            super::point::place(ring.line(), 1, place)
         };
         signaller.join().expect("the signaller ends");
         assert_eq!(point.status(), FenceStatus::Signaled, "lost");
@@ -278,7 +279,8 @@ fn a_timeline_ends(sound: bool) {
         if sound {
             drop(ring);
         } else {
-            ring.reach().end_after_and_forget(1);
+            let never = ring.reach().end_and_forget(1, FenceError::CANCELED);
+            spread_points(never);
         }
         assert_eq!(far.status(), FenceStatus::Error(FenceError::CANCELED));
         signaller.join().expect("the signaller ends");
@@ -295,4 +297,131 @@ fn the_end_of_a_timeline_cancels_what_nobody_reaches() {
 #[should_panic(expected = "lost")]
 fn the_end_known_bad_forgetting_who_waits() {
     a_timeline_ends(false);
+}
+
+/// Attaching a place races with the signal of the fence, and with a thread that asks for the place. Once with
+/// the real order of steps, once watching the fence before there is anything for its signaller to take
+/// away.
+fn an_attached_place_is_not_lost(sound: bool) {
+    loom::model(move || {
+        let chain = Timeline::new("chain");
+        let job = issue(&Timeline::new("t"));
+        let fence = job.fence().clone();
+        let signaller = thread::spawn(move || job.signal());
+        if sound {
+            chain.attach(1, &fence).expect("attached");
+        } else {
+            attach_watched(&chain, &fence);
+        }
+        let point = chain.point(1);
+        signaller.join().expect("the signaller ends");
+        let status = point.status();
+        // What is left of the unsound one keeps the timeline, beyond the model.
+        chain.fail_all(FenceError::CANCELED);
+        assert_eq!(status, FenceStatus::Signaled, "lost");
+        assert_eq!(chain.completed_seqno(), 1);
+    });
+}
+
+/// Attaches place 1 in the wrong order: watches the fence first.
+fn attach_watched(chain: &Timeline, fence: &Fence) {
+    let (reach, hold) = (chain.reach(), Reach::name(1));
+    let watched = fence.watch(Watcher::Place(reach, hold));
+    reach.attach(hold, fence).expect("not reached");
+    match watched {
+        Ok((place, _)) => reach.watched(hold, place),
+        Err(status) => spread_points(reach.release(hold, status)),
+    }
+}
+
+#[test]
+fn attached_places_are_not_lost() {
+    an_attached_place_is_not_lost(true);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn attached_known_bad_watching_first() {
+    an_attached_place_is_not_lost(false);
+}
+
+/// Waiting for a submission races with it: it is found issued, or it is told. Once with the real order of
+/// steps, once looking before announcing.
+fn a_submission_is_not_lost(sound: bool) {
+    loom::model(move || {
+        let ring = Timeline::new("t");
+        let issuer = {
+            let ring = ring.clone();
+            thread::spawn(move || issue(&ring))
+        };
+        let submitted = if sound {
+            ring.submitted(1)
+        } else {
+            submitted_without_looking_again(&ring)
+        };
+        let job = issuer.join().expect("the issuer ends");
+        assert!(submitted.is_signaled(), "lost");
+        job.signal();
+    });
+}
+
+fn submitted_without_looking_again(ring: &Timeline) -> Fence {
+    if ring.last_seqno() >= 1 {
+        return Fence::signaled();
+    }
+    let issues = Line::tagged("issues", Tag::default());
+    ring.book().lock().issues = Some(std::sync::Arc::clone(&issues));
+    let point = new_point(&issues, 1);
+    let fence = super::point::place(&issues, 1, issues.reach().insert(1, point));
+    ring.expect_waiters();
+    fence
+}
+
+#[test]
+fn submissions_are_not_lost() {
+    a_submission_is_not_lost(true);
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn submissions_known_bad_without_looking_again() {
+    a_submission_is_not_lost(false);
+}
+
+/// A fence's signaler and a lost device at once: it signals once, as one of them says, and its callback runs
+/// once. (What makes two that close one is with the list itself, in `resv-sync`.)
+#[test]
+fn a_fence_that_is_failed_and_signalled_signals_once() {
+    loom::model(|| {
+        let ring = Timeline::new("t");
+        let job = issue(&ring);
+        let fence = job.fence().clone();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&runs);
+        let registered = fence.on_signal(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(registered.is_ok());
+        let signaller = thread::spawn(move || job.signal());
+        ring.fail_all(FenceError::IO);
+        signaller.join().expect("the signaller ends");
+        assert!(fence.is_signaled());
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        assert_eq!(ring.completed_seqno(), 1);
+    });
+}
+
+/// A leaf of an inner composition fails while an outer one is being made of it: the outer one fails, as
+/// the leaf was the first to.
+#[test]
+fn an_error_within_is_not_lost() {
+    loom::model(|| {
+        let (a, b) = (issue(&Timeline::new("a")), issue(&Timeline::new("b")));
+        let inner = Fence::all([a.fence(), b.fence()]).expect("not empty");
+        let failing = thread::spawn(move || a.signal_error(FenceError::IO));
+        let outer = Fence::all([&inner]).expect("not empty");
+        failing.join().expect("it ends");
+        b.signal_error(FenceError::CANCELED);
+        assert_eq!(outer.status(), FenceStatus::Error(FenceError::IO));
+    });
 }

@@ -66,6 +66,7 @@
 //! # Ok::<(), resv_core::SeqnoError>(())
 //! ```
 
+mod attach;
 pub mod cell;
 mod completion;
 mod compose;
@@ -75,6 +76,7 @@ mod handle;
 mod lazy;
 mod point;
 mod pool;
+mod reach;
 mod run_queue;
 mod status;
 mod tag;
@@ -96,6 +98,8 @@ pub use task::run_before_sleep;
 pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
 pub use until::Until;
 
+#[cfg(all(test, not(loom)))]
+mod attach_tests;
 #[cfg(all(test, not(loom)))]
 mod chain_tests;
 #[cfg(all(test, not(loom)))]

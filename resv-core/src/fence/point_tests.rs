@@ -1,6 +1,7 @@
 //! Points: what the chain self-tests of section 7.2 of the specification say about them.
 
 use super::*;
+use crate::{Key, Semantics, Usage, UsageLevels};
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -113,11 +114,35 @@ fn c9_c10_c11_wait_in_any_order() {
 }
 
 #[test]
-fn an_error_reaches_a_point_too() {
+fn a_point_fails_as_the_fence_at_its_place_and_as_no_other() {
     let ring = Timeline::new("ring");
-    let point = ring.point(1);
-    drop(jobs(&ring, 1));
-    assert_eq!(point.status(), FenceStatus::Signaled);
+    let points: Vec<_> = (1..=3).map(|seqno| ring.point(seqno)).collect();
+    let (first, third) = (ring.issue_at(1), ring.issue_at(3));
+    first.expect("in range").signal_error(FenceError::IO);
+    drop(third);
+    let expected = [
+        FenceStatus::Error(FenceError::IO),
+        FenceStatus::Signaled, // in a gap
+        FenceStatus::Error(FenceError::CANCELED),
+    ];
+    assert!(points.iter().map(Fence::status).eq(expected));
+    // What has been reached says no more than that.
+    assert_eq!(ring.point(1).status(), FenceStatus::Signaled);
+}
+
+#[test]
+fn points_of_a_timeline_supersede_each_other() {
+    let ring = Timeline::new("ring");
+    let points: Vec<_> = (1..=3).map(|seqno| ring.point(seqno)).collect();
+    let job = ring.issue().expect("a seqno is left");
+    assert_eq!(merge(&points), points[2]);
+    assert_eq!(merge([&points[1], job.fence()]), points[1]);
+    let key = |fence: &Fence| Key::new(fence, Usage::Write);
+    assert!(UsageLevels.supersedes(key(&points[2]), key(&points[0])));
+    assert!(UsageLevels.supersedes(key(&points[2]), key(job.fence())));
+    assert!(!UsageLevels.supersedes(key(&points[0]), key(&points[2])));
+    assert_eq!(points[2].to_string(), "ring:3");
+    assert_eq!(points[2].is_later_than(job.fence()), Some(true));
 }
 
 #[test]

@@ -9,6 +9,7 @@
 use super::cell::FenceCell;
 use super::extra::Extra;
 use super::handle::Fence;
+use super::timeline::TimelineId;
 use super::trace;
 use resv_sync::pool::{Link, Pooled};
 use resv_sync::stable_pool;
@@ -86,6 +87,21 @@ pub fn registrations() -> usize {
     // With a reference, so that the cell does not become another fence meanwhile.
     let fences = cells.filter_map(Fence::try_acquire);
     fences.map(|fence| registrations_of(fence.cell())).sum()
+}
+
+/// The pending fences of a timeline up to seqno `last`. Looks at every cell.
+pub(super) fn pending_of(timeline: TimelineId, last: u64) -> Vec<Fence> {
+    let is_one = |cell: &FenceCell| {
+        let (own, seqno) = cell.key_parts();
+        own == timeline && seqno <= last && cell.is_pending()
+    };
+    let cells = POOL.all();
+    // Without a reference first: it costs the others nothing. Then with one, as the cell may be another
+    // fence by now.
+    let fences = cells
+        .filter(|cell| is_one(cell))
+        .filter_map(Fence::try_acquire);
+    fences.filter(|fence| is_one(fence.cell())).collect()
 }
 
 fn registrations_of(cell: &FenceCell) -> usize {

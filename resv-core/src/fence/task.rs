@@ -3,7 +3,7 @@
 
 use super::extra::{DeadlineHook, Extra};
 use super::handle::Fence;
-use super::point::Reach;
+use super::reach::Reach;
 use super::run_queue::{self, Panics, RunQueue};
 use super::status::FenceStatus;
 use resv_sync::callbacks::Closed;
@@ -18,7 +18,7 @@ pub(super) struct Completion {
     /// How far the timeline has come, if somebody waits for a point of it.
     pub(super) awaited: Option<&'static Reach>,
     /// Keeps the fence until the callbacks have run.
-    pub(super) fence: Fence,
+    pub(super) _fence: Fence,
 }
 
 /// See the [module](self).

@@ -1,17 +1,23 @@
 //! Timelines, and the handle that signals.
 
+use super::cell::Kind;
+use super::completion::spread_points;
 use super::extra::Extra;
 use super::handle::Fence;
-use super::point::Reach;
+use super::reach::Reach;
 use super::status::FenceError;
 use super::tag::Tag;
 use super::trace;
 use crate::checks;
+use resv_sync::sync::Mutex;
+#[cfg(loom)]
+use resv_sync::sync::atomic::fence;
+use resv_sync::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-// Identity and numbering only: no protocol reads them, so they stay real under loom.
-use std::sync::atomic::{AtomicU64, Ordering};
+// Identities only: no protocol reads them, so they stay real under loom.
+use std::sync::atomic::AtomicU64 as Counter;
 
 /// The identity of a timeline: unique in the process, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,9 +28,9 @@ impl TimelineId {
     ///
     /// A thread takes the numbers in blocks: a counter that all threads write would cost more than the rest
     /// of making a timeline.
-    fn take() -> TimelineId {
+    pub(super) fn take() -> TimelineId {
         const BLOCK: u64 = 64;
-        static BLOCKS: AtomicU64 = AtomicU64::new(0);
+        static BLOCKS: Counter = Counter::new(0);
         thread_local! {
             /// The last number that this thread has taken; a multiple of the block when none is left.
             static LAST: Cell<u64> = const { Cell::new(0) };
@@ -61,14 +67,52 @@ pub struct Timeline {
 /// What the handles share.
 struct Issuer {
     line: Arc<Line>,
-    /// The greatest seqno issued; 0 at first.
+    /// The greatest seqno issued; 0 at first, [`CLOSED`] when no more will be.
     last: AtomicU64,
+    /// Whether somebody waits for a seqno to be issued, or has: never reset.
+    is_awaited: AtomicU32,
+    book: Mutex<Book>,
+}
+
+/// The greatest seqno issued, of a closed timeline.
+const CLOSED: u64 = u64::MAX;
+
+/// What few timelines have.
+#[derive(Default)]
+pub(super) struct Book {
+    /// The timeline of which place n is reached when seqno n has been issued: for those who wait for that.
+    pub(super) issues: Option<Arc<Line>>,
+    /// The greatest seqno issued before it was closed, and with what error it was.
+    pub(super) closed: Option<(u64, FenceError)>,
+    /// The greatest seqno that was counted, and the greatest before it that was not.
+    pub(super) counted: u64,
+    pub(super) not_counted: u64,
 }
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        // Relaxed: who issued had a handle, and the `Arc` orders its drop before this one.
-        self.line.reach.end_after(self.last.load(Ordering::Relaxed));
+        let (last, book) = (self.last_issued(), self.book.lock());
+        // What is to be counted nobody can count any more.
+        let promised = match last == book.counted {
+            true => book.not_counted,
+            false => last,
+        };
+        let issues = book.issues.clone();
+        drop(book);
+        spread_points(self.line.reach.end(promised, true, FenceError::CANCELED));
+        if let Some(issues) = issues {
+            spread_points(issues.reach.end(last, true, FenceError::CANCELED));
+        }
+    }
+}
+
+impl Issuer {
+    fn last_issued(&self) -> u64 {
+        match self.last.load(Ordering::Relaxed) {
+            // Relaxed: it is written under the lock.
+            CLOSED => self.book.lock().closed.map_or(CLOSED, |(last, _)| last),
+            last => last,
+        }
     }
 }
 
@@ -81,10 +125,6 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(name: &str) -> Arc<Line> {
-        Self::tagged(name, Tag::default())
-    }
-
     pub(super) fn tagged(name: &str, tag: Tag) -> Arc<Line> {
         Arc::new(Line {
             id: TimelineId::take(),
@@ -133,6 +173,8 @@ impl Timeline {
             issuer: Arc::new(Issuer {
                 line: Line::tagged(name, tag),
                 last: AtomicU64::new(0),
+                is_awaited: AtomicU32::new(0),
+                book: Mutex::new(Book::default()),
             }),
         }
     }
@@ -154,7 +196,7 @@ impl Timeline {
 
     /// The greatest seqno issued so far; 0 if none.
     pub fn last_seqno(&self) -> u64 {
-        self.issuer.last.load(Ordering::Relaxed)
+        self.issuer.last_issued()
     }
 
     /// Issues the next fence: its seqno is one more than the greatest so far.
@@ -164,10 +206,18 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// When the seqnos are used up.
+    /// When the seqnos are used up, or the timeline is [closed](Timeline::close).
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue(&self) -> Result<Signaler, SeqnoError> {
-        Ok(Signaler::new(self.line(), self.next_seqno()?, None))
+        self.issue_next(None)
+    }
+
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub(super) fn issue_next(&self, extra: Option<Box<Extra>>) -> Result<Signaler, SeqnoError> {
+        let seqno = self.next_seqno()?;
+        let signaler = Signaler::new(self.line(), seqno, extra);
+        self.announce(seqno);
+        Ok(signaler)
     }
 
     /// [`last_seqno`](Timeline::last_seqno), as long as there is a handle.
@@ -190,14 +240,74 @@ impl Timeline {
     }
 
     pub(super) fn next_seqno(&self) -> Result<u64, SeqnoError> {
-        let last = self
+        self.raise_last(|last| (last < Self::MAX_SEQNO).then(|| last + 1))
+            .map(|last| last + 1)
+    }
+
+    /// Raises the greatest seqno issued to `seqno`, if it is less.
+    pub(super) fn claim(&self, seqno: u64) -> Result<(), SeqnoError> {
+        if seqno == 0 || seqno > Self::MAX_SEQNO {
+            return Err(SeqnoError::OutOfRange(seqno));
+        }
+        self.raise_last(|last| (last != CLOSED).then_some(last.max(seqno)))?;
+        Ok(())
+    }
+
+    fn raise_last(&self, to: impl FnMut(u64) -> Option<u64>) -> Result<u64, SeqnoError> {
+        // SeqCst: see `submitted`, step 1.
+        let raised = self
             .issuer
             .last
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                (last < Self::MAX_SEQNO).then_some(last + 1)
-            })
-            .map_err(|_| SeqnoError::Exhausted)?;
-        Ok(last + 1)
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, to);
+        raised.map_err(|last| match last {
+            CLOSED => SeqnoError::Closed,
+            _ => SeqnoError::Exhausted,
+        })
+    }
+
+    /// Seqno `seqno` has been issued, attached or counted: tells those who wait for that.
+    #[inline]
+    pub(super) fn announce(&self, seqno: u64) {
+        #[cfg(loom)]
+        fence(Ordering::SeqCst);
+        // SeqCst: see `submitted`, step 2.
+        if self.issuer.is_awaited.load(Ordering::SeqCst) != 0 {
+            self.announce_to_waiters(seqno);
+        }
+    }
+
+    #[cold]
+    fn announce_to_waiters(&self, seqno: u64) {
+        let issues = self.book().lock().issues.clone();
+        if let Some(issues) = issues
+            && issues.reach.advance(seqno)
+        {
+            spread_points(issues.reach.take_reached());
+        }
+    }
+
+    /// Somebody waits for seqnos to be issued.
+    pub(super) fn expect_waiters(&self) {
+        // SeqCst: see `submitted`, step 3.
+        self.issuer.is_awaited.store(1, Ordering::SeqCst);
+        #[cfg(loom)]
+        fence(Ordering::SeqCst);
+    }
+
+    pub(super) fn book(&self) -> &Mutex<Book> {
+        &self.issuer.book
+    }
+
+    /// No seqno will be issued any more, for the holder of the lock of `book`. The greatest that was, if
+    /// this has done it.
+    pub(super) fn close_with(&self, book: &mut Book, error: FenceError) -> Option<u64> {
+        // SeqCst: as each change of it.
+        let last = self.issuer.last.swap(CLOSED, Ordering::SeqCst);
+        if last == CLOSED {
+            return None;
+        }
+        book.closed = Some((last, error));
+        Some(last)
     }
 
     /// Issues a fence with a given seqno, which may be below the greatest so far: for models and
@@ -208,14 +318,13 @@ impl Timeline {
     ///
     /// # Errors
     ///
-    /// When `seqno` is 0 or 2^64 - 1.
+    /// When `seqno` is 0 or 2^64 - 1, or the timeline is [closed](Timeline::close).
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue_at(&self, seqno: u64) -> Result<Signaler, SeqnoError> {
-        if seqno == 0 || seqno > Self::MAX_SEQNO {
-            return Err(SeqnoError::OutOfRange(seqno));
-        }
-        self.issuer.last.fetch_max(seqno, Ordering::Relaxed);
-        Ok(Signaler::new(self.line(), seqno, None))
+        self.claim(seqno)?;
+        let signaler = Signaler::new(self.line(), seqno, None);
+        self.announce(seqno);
+        Ok(signaler)
     }
 }
 
@@ -233,13 +342,20 @@ impl fmt::Debug for Timeline {
     }
 }
 
-/// A fence could not be issued.
+/// A place of a timeline could not be issued, attached or counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SeqnoError {
     /// The seqno is 0 or 2^64 - 1.
     OutOfRange(u64),
     /// The timeline has issued its greatest seqno.
     Exhausted,
+    /// The timeline was [closed](Timeline::close).
+    Closed,
+    /// The place was to be attached to a fence, and the timeline has reached it.
+    Reached(u64),
+    /// The place was to be attached to a fence of this very place, or of a later one.
+    Circular(u64),
 }
 
 impl fmt::Display for SeqnoError {
@@ -253,15 +369,26 @@ impl fmt::Display for SeqnoError {
             SeqnoError::Exhausted => {
                 f.write_str("the timeline has issued its greatest seqno: use a new timeline")
             }
+            SeqnoError::Closed => f.write_str("the timeline is closed: use a new timeline"),
+            SeqnoError::Reached(seqno) => write!(
+                f,
+                "seqno {seqno} has been reached: attach a fence to a later place"
+            ),
+            SeqnoError::Circular(seqno) => write!(
+                f,
+                "seqno {seqno} would wait for itself: attach it to a fence of another timeline, or of an \
+                 earlier place"
+            ),
         }
     }
 }
 
 impl std::error::Error for SeqnoError {}
 
-/// The one handle that can signal a fence.
+/// The handle that signals a fence.
 ///
-/// Dropping it without signalling signals [`FenceError::CANCELED`].
+/// Dropping it without signalling signals [`FenceError::CANCELED`]. When the timeline
+/// [has failed everything](Timeline::fail_all), signalling does nothing.
 #[must_use = "dropping a signaler cancels its fence"]
 pub struct Signaler {
     /// Gone once it has signalled. The fence keeps its [`Line`], and so the reach.
@@ -271,18 +398,12 @@ pub struct Signaler {
 impl Signaler {
     #[cfg_attr(feature = "checks", track_caller)]
     pub(super) fn new(line: &Arc<Line>, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
-        let fence = Fence::new(Arc::clone(line), seqno, true, extra);
+        let fence = Fence::pending(Kind::Issued, line, seqno, extra);
         trace::emit(&fence);
         checks::issued(&fence);
         Signaler {
             parts: Some((fence, line.reach())),
         }
-    }
-
-    /// The fence and the reach of its timeline, and with them the duty to signal it.
-    pub(super) fn into_parts(mut self) -> (Fence, &'static Reach) {
-        let parts = self.parts.take();
-        parts.expect("a signaler owns its fence until it signals")
     }
 
     /// The fence, to be cloned for whoever waits.

@@ -7,13 +7,16 @@
 //!
 //! | event | when |
 //! |---|---|
-//! | `dma_fence_init` | a fence is made: issued, composed, a point, or born signalled |
+//! | `dma_fence_init` | a fence is made: issued, composed, or born signalled |
 //! | `dma_fence_emit` | it has got a [`Signaler`](super::Signaler), so a job is behind it; at once after `init` |
 //! | `dma_fence_enable_signal` | somebody asks for its signal for the first time: once for each fence |
 //! | `dma_fence_signaled` | it has signalled: after the state has changed, before callbacks run |
 //! | `dma_fence_wait_start` | a thread, a future or a descriptor begins to wait for it |
 //! | `dma_fence_wait_end` | that wait lets go of it, signalled or not |
 //! | `dma_fence_destroy` | its last reference is gone, and its memory not yet given to another |
+//!
+//! A [point](super::Timeline::point) has the timeline and the seqno of the fence at its place, so only waits
+//! for it tell of it: the rest would be told twice.
 //!
 //! # Where a wait begins and ends
 //!
@@ -46,6 +49,8 @@
 //! is one relaxed load and a branch that is not taken.
 
 use super::cell::FenceCell;
+#[cfg(feature = "tracing")]
+use super::cell::Kind;
 use super::handle::Fence;
 use super::timeline::Line;
 
@@ -55,6 +60,12 @@ pub const DRIVER: &str = "resv";
 /// Emits one event: the kernel's name for a step in a fence's life, and the kernel's fields.
 #[cfg(feature = "tracing")]
 macro_rules! emit {
+    // What a point would tell its fence tells.
+    (unless point, $name:literal, $fence:ident $(, if $first:expr)?) => {
+        if $fence.cell().kind() != Kind::Point {
+            emit!($name, $fence $(, if $first)?);
+        }
+    };
     ($name:literal, $fence:ident $(, if $first:expr)?) => {
         emit!($name, &*$fence.timeline_name(), $fence.timeline_id(), $fence.seqno() $(, if $first)?)
     };
@@ -79,6 +90,7 @@ macro_rules! emit {
 
 #[cfg(not(feature = "tracing"))]
 macro_rules! emit {
+    (unless point, $name:literal, $fence:ident) => {};
     ($name:literal, $fence:ident) => {};
 }
 
@@ -109,7 +121,7 @@ pub fn undisturbed(emit: impl FnOnce()) {
 /// A fence was made.
 #[inline(always)]
 pub(super) fn init(_fence: &Fence) {
-    emit!("dma_fence_init", _fence);
+    emit!(unless point, "dma_fence_init", _fence);
 }
 
 /// A job is behind the fence.
@@ -123,6 +135,7 @@ pub(super) fn emit(_fence: &Fence) {
 pub(super) fn enable_signal(_fence: &Fence) {
     #[cfg(feature = "tracing")]
     emit!(
+        unless point,
         "dma_fence_enable_signal",
         _fence,
         if _fence.cell().asked().is_first()
@@ -132,20 +145,17 @@ pub(super) fn enable_signal(_fence: &Fence) {
 /// The fence has signalled; its callbacks have not run.
 #[inline(always)]
 pub(super) fn signaled(_fence: &Fence) {
-    emit!("dma_fence_signaled", _fence);
+    emit!(unless point, "dma_fence_signaled", _fence);
 }
 
 /// The fence is no more; its cell is not yet another one's.
 #[inline(always)]
 pub(super) fn destroy(_cell: &FenceCell, _line: Option<&Line>) {
     #[cfg(feature = "tracing")]
-    if let Some(line) = _line {
-        emit!(
-            "dma_fence_destroy",
-            line.name().as_ref(),
-            line.id(),
-            _cell.key_parts().1
-        );
+    if _cell.kind() != Kind::Point {
+        let name = _line.map_or(_cell.kind().own_name(), |line| line.name());
+        let (timeline, seqno) = _cell.key_parts();
+        emit!("dma_fence_destroy", name, timeline, seqno);
     }
 }
 

@@ -15,6 +15,7 @@ use std::ptr::{NonNull, null_mut};
 pub struct Closed<'a> {
     list: &'a Callbacks,
     outcome: u32,
+    took_effect: bool,
     marked: bool,
     /// The next callback to run.
     first: *mut Header,
@@ -46,6 +47,7 @@ impl Callbacks {
         let mut now = Closed {
             list: self,
             outcome,
+            took_effect: false,
             marked: false,
             first: null_mut(),
             nodes: (null_mut(), null_mut()),
@@ -65,6 +67,7 @@ impl Callbacks {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
+                    now.took_effect = true;
                     now.marked = has(word, MARKED);
                     if word.addr() & !MARKED != 0 {
                         now.take(newest(word), met);
@@ -79,6 +82,12 @@ impl Callbacks {
 }
 
 impl<'a> Closed<'a> {
+    /// Whether it was open: of several that close, one is told so.
+    #[inline]
+    pub fn took_effect(&self) -> bool {
+        self.took_effect
+    }
+
     /// Whether the word was [marked](Callbacks::mark).
     pub fn is_marked(&self) -> bool {
         self.marked
