@@ -24,9 +24,10 @@ pub(crate) fn left(deadline: Option<Instant>) -> Option<Timespec> {
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub(crate) fn monotonic_ns(at: Instant) -> u64 {
+    // In this order the number is a little late, never early: a wait must not end before its time.
+    let instant = Instant::now();
     let now = clock_gettime(ClockId::Monotonic);
     let now = Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32);
-    let instant = Instant::now();
     let ns = match at.checked_duration_since(instant) {
         Some(ahead) => now.saturating_add(ahead),
         None => now.saturating_sub(instant - at),

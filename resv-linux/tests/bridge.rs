@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{LONG, SHORT, buffer, node, pending, sw_sync};
+use common::{LONG, SHORT, buffer, node, pending, sw_sync, timeline};
 use resv_api::{Access, FenceStatus, Resv, Timeline, Usage, UsageLevels, Waited};
 use resv_linux::{Bridge, Followed, Importer, Left, Syncobj, Waiting};
 
@@ -14,27 +14,29 @@ fn bridge() -> Bridge {
 
 #[test]
 fn a_pulled_buffer_waits_as_the_kernel_would() {
-    let (Some(timeline), Some(buffer)) = (sw_sync(), buffer()) else {
+    let (Some(timeline), Some(buffer)) = (timeline(), buffer()) else {
         return;
     };
     let (bridge, resv) = (bridge(), Resv::new());
     assert!(bridge.pull(&buffer, &resv).unwrap().users.is_none());
     assert_eq!(resv.snapshot().iter().count(), 0);
 
-    buffer.import(&pending(&timeline, 1), Usage::Read).unwrap();
+    buffer.import(&timeline.fence(1), Usage::Read).unwrap();
     let pulled = bridge.pull(&buffer, &resv).unwrap();
     assert!(pulled.writers.is_none() && pulled.users.is_some());
     assert!(resv.is_idle(Access::Read));
     assert!(!resv.is_idle(Access::Write));
 
-    let Some(other) = sw_sync() else { return };
-    buffer.import(&pending(&other, 1), Usage::Write).unwrap();
+    let Some(other) = common::timeline() else {
+        return;
+    };
+    buffer.import(&other.fence(1), Usage::Write).unwrap();
     bridge.pull(&buffer, &resv).unwrap();
     assert!(!resv.is_idle(Access::Read));
-    other.advance(1).unwrap();
+    other.advance(1);
     assert_eq!(resv.wait(Access::Read, LONG), Waited::Signaled);
     assert_eq!(resv.wait(Access::Write, SHORT), Waited::TimedOut);
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(resv.wait(Access::Write, LONG), Waited::Signaled);
 }
 
@@ -56,11 +58,11 @@ fn a_single_writer_is_one_entry() {
 /// of the exports is caught.
 #[test]
 fn a_writer_that_comes_during_a_pull_never_looks_like_a_reader() {
-    let (Some(timeline), Some(buffer)) = (sw_sync(), buffer()) else {
+    let (Some(timeline), Some(buffer)) = (timeline(), buffer()) else {
         return;
     };
     let (bridge, resv) = (bridge(), Resv::new());
-    let writer = || buffer.import(&pending(&timeline, 1), Usage::Write).unwrap();
+    let writer = || buffer.import(&timeline.fence(1), Usage::Write).unwrap();
     bridge.pull_with(&buffer, &resv, writer).unwrap();
     assert!(
         !resv.is_idle(Access::Read),
@@ -68,9 +70,11 @@ fn a_writer_that_comes_during_a_pull_never_looks_like_a_reader() {
     );
 
     let wrong = Resv::new();
-    let Some(other) = sw_sync() else { return };
-    timeline.advance(1).unwrap();
-    let writer = || buffer.import(&pending(&other, 1), Usage::Write).unwrap();
+    let Some(other) = common::timeline() else {
+        return;
+    };
+    timeline.advance(1);
+    let writer = || buffer.import(&other.fence(1), Usage::Write).unwrap();
     bridge.pull_writers_first(&buffer, &wrong, writer).unwrap();
     assert!(
         wrong.is_idle(Access::Read),
@@ -82,12 +86,12 @@ fn a_writer_that_comes_during_a_pull_never_looks_like_a_reader() {
 /// Pitfall: pulls that repeat must replace what the last one put in, entries and descriptors.
 #[test]
 fn repeated_pulls_do_not_accumulate() {
-    let (Some(a), Some(b), Some(buffer)) = (sw_sync(), sw_sync(), buffer()) else {
+    let (Some(a), Some(b), Some(buffer)) = (timeline(), timeline(), buffer()) else {
         return;
     };
     let (bridge, resv) = (bridge(), Resv::new());
-    buffer.import(&pending(&a, 1), Usage::Read).unwrap();
-    buffer.import(&pending(&b, 1), Usage::Write).unwrap();
+    buffer.import(&a.fence(1), Usage::Read).unwrap();
+    buffer.import(&b.fence(1), Usage::Write).unwrap();
     for _ in 0..200 {
         bridge.pull(&buffer, &resv).unwrap();
         assert_eq!(resv.snapshot().iter().count(), 2);
@@ -100,23 +104,23 @@ fn repeated_pulls_do_not_accumulate() {
         bridge.pull(&buffer, &resv).unwrap();
     }
     assert!(!held.is_idle());
-    a.advance(1).unwrap();
-    b.advance(1).unwrap();
+    a.advance(1);
+    b.advance(1);
     assert_eq!(held.wait(LONG), Waited::Signaled);
     assert_eq!(resv.wait(Access::Write, LONG), Waited::Signaled);
 }
 
 #[test]
 fn a_push_takes_what_it_can_and_returns_the_rest() {
-    let (Some(timeline), Some(buffer)) = (sw_sync(), buffer()) else {
+    let (Some(timeline), Some(buffer)) = (timeline(), buffer()) else {
         return;
     };
     let (bridge, resv) = (bridge(), Resv::new());
     let importer = bridge.importer();
-    let read = importer.import(pending(&timeline, 1)).unwrap();
-    let write = importer.import(pending(&timeline, 2)).unwrap();
-    let kernel = importer.import(pending(&timeline, 3)).unwrap();
-    let bookkeep = importer.import(pending(&timeline, 4)).unwrap();
+    let read = importer.import(timeline.fence(1)).unwrap();
+    let write = importer.import(timeline.fence(2)).unwrap();
+    let kernel = importer.import(timeline.fence(3)).unwrap();
+    let bookkeep = importer.import(timeline.fence(4)).unwrap();
     let ours = Timeline::new("cpu").issue().unwrap();
     let mut guard = resv.lock();
     let mut slots = guard.reserve(5).unwrap();
@@ -138,9 +142,9 @@ fn a_push_takes_what_it_can_and_returns_the_rest() {
             Left::Failed(error) => panic!("{error}"),
         }
     }
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert!(!buffer.is_idle(Access::Read).unwrap());
-    timeline.advance(2).unwrap();
+    timeline.advance(2);
     assert!(
         buffer.wait(Access::Write, LONG).unwrap(),
         "bookkeep is not there"
@@ -151,39 +155,39 @@ fn a_push_takes_what_it_can_and_returns_the_rest() {
 /// A fence made of several goes in by its parts.
 #[test]
 fn a_composed_fence_is_pushed_by_its_parts() {
-    let (Some(a), Some(b), Some(buffer)) = (sw_sync(), sw_sync(), buffer()) else {
+    let (Some(a), Some(b), Some(buffer)) = (timeline(), timeline(), buffer()) else {
         return;
     };
     let (bridge, resv) = (bridge(), Resv::new());
     let (one, two) = (
-        bridge.importer().import(pending(&a, 1)).unwrap(),
-        bridge.importer().import(pending(&b, 1)).unwrap(),
+        bridge.importer().import(a.fence(1)).unwrap(),
+        bridge.importer().import(b.fence(1)).unwrap(),
     );
     let both = resv_api::Fence::all([&one, &two]).unwrap();
     resv.lock().reserve(2).unwrap().add(&both, Usage::Write);
     let pushed = bridge.push(&resv, &buffer);
     assert_eq!((pushed.taken, pushed.left.len()), (2, 0));
-    a.advance(1).unwrap();
+    a.advance(1);
     assert!(!buffer.is_idle(Access::Read).unwrap());
-    b.advance(1).unwrap();
+    b.advance(1);
     assert!(buffer.wait(Access::Write, LONG).unwrap());
 }
 
 /// From one buffer to another by way of an object, and not back to where they came from.
 #[test]
 fn what_was_pulled_is_pushed_to_others_only() {
-    let (Some(timeline), Some(from), Some(to)) = (sw_sync(), buffer(), buffer()) else {
+    let (Some(timeline), Some(from), Some(to)) = (timeline(), buffer(), buffer()) else {
         return;
     };
     let bridge = bridge();
     let resv: Resv<UsageLevels> = Resv::new();
-    from.import(&pending(&timeline, 1), Usage::Write).unwrap();
+    from.import(&timeline.fence(1), Usage::Write).unwrap();
     bridge.pull(&from, &resv).unwrap();
     assert_eq!(bridge.push(&resv, &from).taken, 0);
     let pushed = bridge.push(&resv, &to);
     assert_eq!((pushed.taken, pushed.left.len()), (1, 0));
     assert!(!to.is_idle(Access::Read).unwrap());
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert!(to.wait(Access::Write, LONG).unwrap());
 }
 

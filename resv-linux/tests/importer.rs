@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{LONG, SHORT, buffer, node, pending, sw_sync};
+use common::{LONG, SHORT, buffer, node, pending, sw_sync, timeline};
 use resv_api::{Access, Fence, FenceError, FenceStatus, Resv, Timeline, Usage, Waited, wait_all};
 use resv_linux::{Importer, SyncFile, Syncobj};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -96,32 +96,29 @@ fn a_foreign_file_supersedes_nothing() {
 /// Pitfall: who drops the importer must not make running jobs look canceled.
 #[test]
 fn a_dropped_importer_does_not_cancel_what_the_kernel_runs() {
-    let Some(timeline) = sw_sync() else { return };
-    let fence = Importer::new()
-        .unwrap()
-        .import(pending(&timeline, 1))
-        .unwrap();
+    let Some(timeline) = timeline() else { return };
+    let fence = Importer::new().unwrap().import(timeline.fence(1)).unwrap();
     assert_eq!(fence.wait(Some(SHORT)), Waited::TimedOut);
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(fence.wait(Some(LONG)), Waited::Signaled);
 }
 
 /// Pitfall: all of a burst become readable at once, and epoll reports them in its own order.
 #[test]
 fn a_burst_signals_in_order() {
-    let Some(timeline) = sw_sync() else { return };
+    let Some(timeline) = timeline() else { return };
     let importer = Importer::new().unwrap();
     let line = Timeline::new("ring");
     let (send, order) = mpsc::channel();
     // Imported from the last to the first, so that any order but that of the seqnos is likely.
     for value in (1..=200).rev() {
         let fence = importer
-            .import_at(&line, u64::from(value), pending(&timeline, value))
+            .import_at(&line, u64::from(value), timeline.fence(value))
             .unwrap();
         let send = send.clone();
         assert!(fence.on_signal(move |_| send.send(value).unwrap()).is_ok());
     }
-    timeline.advance(200).unwrap();
+    timeline.advance(200);
     let order: Vec<u32> = (0..200)
         .map(|_| order.recv_timeout(LONG).unwrap())
         .collect();
@@ -130,17 +127,17 @@ fn a_burst_signals_in_order() {
 
 #[test]
 fn two_thousand_sync_files_are_pending_at_once() {
-    let Some(timeline) = sw_sync() else { return };
+    let Some(timeline) = timeline() else { return };
     raise_descriptor_limit(2500);
     let importer = Importer::new().unwrap();
     let fences: Vec<Fence> = (1..=2000)
-        .map(|value| importer.import(pending(&timeline, value)).unwrap())
+        .map(|value| importer.import(timeline.fence(value)).unwrap())
         .collect();
     assert_eq!(importer.pending(), 2000);
-    timeline.advance(1000).unwrap();
+    timeline.advance(1000);
     assert_eq!(wait_all(&fences[..1000], LONG), Waited::Signaled);
     assert!(fences[1000..].iter().all(|fence| !fence.is_signaled()));
-    timeline.advance(1000).unwrap();
+    timeline.advance(1000);
     assert_eq!(wait_all(&fences, LONG), Waited::Signaled);
     assert_eq!(importer.pending(), 0);
 }
@@ -169,12 +166,12 @@ fn being_out_of_descriptors_is_an_error_and_changes_nothing() {
         assert!(status.success());
         return;
     }
-    let (Some(timeline), Some(buffer)) = (sw_sync(), buffer()) else {
+    let (Some(timeline), Some(buffer)) = (timeline(), buffer()) else {
         return;
     };
     let importer = Importer::new().unwrap();
     let bridge = resv_linux::Bridge::new(importer.clone());
-    let file: SyncFile = pending(&timeline, 1);
+    let file: SyncFile = timeline.fence(1);
     buffer.import(&file, Usage::Write).unwrap();
     let resv = Resv::new();
 
@@ -197,7 +194,7 @@ fn being_out_of_descriptors_is_an_error_and_changes_nothing() {
     // What is there is imported without another descriptor.
     let fence = importer.import(file).unwrap();
     buffer_is_pushed_or_left(&bridge, &fence, &buffer);
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(fence.wait(Some(LONG)), Waited::Signaled);
 
     drop(all);
@@ -240,11 +237,11 @@ fn a_deadline_of_the_fence_reaches_the_driver() {
 
 #[test]
 fn the_sync_file_behind_a_fence_is_there_while_it_is_pending() {
-    let Some(timeline) = sw_sync() else { return };
+    let Some(timeline) = timeline() else { return };
     let (importer, dispatch) = Importer::manual().unwrap();
-    let fence = importer.import(pending(&timeline, 1)).unwrap();
+    let fence = importer.import(timeline.fence(1)).unwrap();
     let behind = importer.sync_file(&fence).unwrap().expect("it is pending");
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(behind.status().unwrap(), FenceStatus::Signaled);
     dispatch.dispatch().unwrap();
     assert!(importer.sync_file(&fence).unwrap().is_none());
@@ -253,9 +250,9 @@ fn the_sync_file_behind_a_fence_is_there_while_it_is_pending() {
 /// A file imported twice, with another descriptor keeping it alive between: epoll still knows the first.
 #[test]
 fn a_file_is_imported_again_under_the_same_number() {
-    let Some(timeline) = sw_sync() else { return };
+    let Some(timeline) = timeline() else { return };
     let (importer, dispatch) = Importer::manual().unwrap();
-    let original = pending(&timeline, 1);
+    let original = timeline.fence(1);
     for _ in 0..3 {
         let fence = importer.import(original.try_clone().unwrap()).unwrap();
         assert!(importer.give_up(&fence, FenceError::IO));
@@ -263,7 +260,7 @@ fn a_file_is_imported_again_under_the_same_number() {
         assert!(fence.is_signaled());
     }
     let fence = importer.import(original.try_clone().unwrap()).unwrap();
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     dispatch.dispatch().unwrap();
     assert_eq!(fence.status(), FenceStatus::Signaled);
 }

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{LONG, SHORT, buffer, pending, sw_sync, vgem};
+use common::{LONG, SHORT, buffer, pending, sw_sync, timeline, vgem};
 use resv_api::{Access, FenceError, FenceStatus, Usage, Waited};
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ const ENOENT: FenceError = FenceError::from_errno(2).expect("an errno");
 
 #[test]
 fn a_sync_file_signals_when_its_timeline_has_come_so_far() {
-    let Some(timeline) = sw_sync() else { return };
-    let (one, two) = (pending(&timeline, 1), pending(&timeline, 2));
+    let Some(timeline) = timeline() else { return };
+    let (one, two) = (timeline.fence(1), timeline.fence(2));
     assert_eq!(one.status().unwrap(), FenceStatus::Pending);
     assert_eq!(one.wait(SHORT).unwrap(), Waited::TimedOut);
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(one.wait(LONG).unwrap(), Waited::Signaled);
     assert_eq!(two.status().unwrap(), FenceStatus::Pending);
     let waiter = std::thread::spawn(move || two.wait(LONG).unwrap());
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(waiter.join().unwrap(), Waited::Signaled);
 }
 
@@ -200,27 +200,19 @@ fn a_deadline_reaches_the_driver() {
 
 #[test]
 fn a_writer_concerns_everybody_and_a_reader_the_writers() {
-    let (Some(timeline), Some(buffer)) = (sw_sync(), buffer()) else {
+    let (Some(timeline), Some(buffer)) = (timeline(), buffer()) else {
         return;
     };
-    buffer.import(&pending(&timeline, 1), Usage::Read).unwrap();
+    buffer.import(&timeline.fence(1), Usage::Read).unwrap();
     assert!(buffer.is_idle(Access::Read).unwrap());
     assert!(!buffer.is_idle(Access::Write).unwrap());
-    buffer.import(&pending(&timeline, 2), Usage::Write).unwrap();
+    buffer.import(&timeline.fence(2), Usage::Write).unwrap();
     assert!(!buffer.is_idle(Access::Read).unwrap());
     assert!(!buffer.wait(Access::Write, SHORT).unwrap());
-    timeline.advance(2).unwrap();
+    timeline.advance(2);
     assert!(buffer.wait(Access::Write, LONG).unwrap());
-    assert!(
-        buffer
-            .import(&pending(&timeline, 3), Usage::Kernel)
-            .is_err()
-    );
-    assert!(
-        buffer
-            .import(&pending(&timeline, 3), Usage::Bookkeep)
-            .is_err()
-    );
+    assert!(buffer.import(&timeline.fence(3), Usage::Kernel).is_err());
+    assert!(buffer.import(&timeline.fence(3), Usage::Bookkeep).is_err());
 }
 
 #[test]
@@ -253,11 +245,11 @@ fn a_fence_of_vgem_is_on_the_buffer_until_it_is_signalled() {
 
 #[test]
 fn a_descriptor_may_be_sent_and_taken_again() {
-    let Some(timeline) = sw_sync() else { return };
-    let file = pending(&timeline, 1);
+    let Some(timeline) = timeline() else { return };
+    let file = timeline.fence(1);
     let sent: std::os::fd::OwnedFd = file.try_clone().unwrap().into();
     let taken = resv_linux::SyncFile::try_from(sent).unwrap();
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(taken.wait(LONG).unwrap(), Waited::Signaled);
     let buffer =
         resv_linux::SyncFile::try_from(std::os::fd::OwnedFd::from(std::io::pipe().unwrap().0));

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{LONG, SHORT, node, pending, sw_sync};
+use common::{LONG, SHORT, node, timeline};
 use resv_api::{FenceStatus, Waited};
 use resv_linux::{Point, Syncobj, WaitFor, Waiting};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -85,19 +85,19 @@ fn a_point_that_nobody_has_submitted_can_be_waited_for() {
         let object = object.clone();
         std::thread::spawn(move || object.wait(5, Waiting::ALL, LONG).unwrap())
     };
-    let Some(timeline) = sw_sync() else {
+    let Some(timeline) = timeline() else {
         object.signal_point(5).unwrap();
         assert!(waiter.join().unwrap());
         return;
     };
-    object.import_sync_file(&pending(&timeline, 1), 5).unwrap();
+    object.import_sync_file(&timeline.fence(1), 5).unwrap();
     assert!(object.wait(5, Waiting::SUBMITTED, LONG).unwrap());
     assert!(is_readable(&there) && !is_readable(&done));
     assert_eq!(
         (object.completed().unwrap(), object.submitted().unwrap()),
         (0, 5)
     );
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert!(waiter.join().unwrap());
     assert!(is_readable(&done));
     assert_eq!(object.completed().unwrap(), 5);
@@ -147,22 +147,22 @@ fn an_object_is_sent_and_taken() {
 
 #[test]
 fn a_point_goes_to_a_sync_file_and_back() {
-    let (Some(node), Some(timeline)) = (node(), sw_sync()) else {
+    let (Some(node), Some(timeline)) = (node(), timeline()) else {
         return;
     };
     let object = Syncobj::new(&node).unwrap();
     assert!(object.export_sync_file(1).is_err(), "it has no fence");
-    object.import_sync_file(&pending(&timeline, 1), 4).unwrap();
+    object.import_sync_file(&timeline.fence(1), 4).unwrap();
     let exported = object.export_sync_file(4).unwrap();
     assert_eq!(exported.status().unwrap(), FenceStatus::Pending);
     let other = Syncobj::new(&node).unwrap();
     other.transfer_from(object.at(4), 11).unwrap();
     assert_eq!(other.submitted().unwrap(), 11);
-    timeline.advance(1).unwrap();
+    timeline.advance(1);
     assert_eq!(exported.wait(LONG).unwrap(), Waited::Signaled);
     assert!(other.wait(11, Waiting::ALL, LONG).unwrap());
     let binary = Syncobj::new(&node).unwrap();
-    binary.import_sync_file(&pending(&timeline, 2), 0).unwrap();
+    binary.import_sync_file(&timeline.fence(2), 0).unwrap();
     assert_eq!(
         binary.export_sync_file(0).unwrap().status().unwrap(),
         FenceStatus::Pending

@@ -2,9 +2,12 @@
 
 #![allow(dead_code)] // each test uses some of it
 
-use resv_linux::sources::{self, SwSync, Vgem};
+use resv_api::Access;
+use resv_linux::sources::{self, SwSync, Vgem, VgemFence};
 use resv_linux::{DmaBuf, DrmNode, SyncFile};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Longer than any machine needs.
@@ -38,6 +41,56 @@ pub(crate) fn sw_sync() -> Option<SwSync> {
 
 pub(crate) fn vgem() -> Option<Vgem> {
     needs("vgem", Vgem::open())
+}
+
+/// Fences that a test signals, in the order of their values: of sw_sync where there is one, else of vgem,
+/// which stock kernels have. Those of vgem have contexts of their own, and cannot fail.
+pub(crate) enum Timeline {
+    SwSync(SwSync),
+    Vgem(Vgem, Mutex<(u32, BTreeMap<u32, Vec<VgemFence>>)>),
+}
+
+pub(crate) fn timeline() -> Option<Timeline> {
+    if let Ok(timeline) = SwSync::open() {
+        return Some(Timeline::SwSync(timeline));
+    }
+    let vgem = needs("sw_sync or vgem", Vgem::open())?;
+    Some(Timeline::Vgem(vgem, Mutex::default()))
+}
+
+impl Timeline {
+    pub(crate) fn fence(&self, value: u32) -> SyncFile {
+        match self {
+            Timeline::SwSync(timeline) => pending(timeline, value),
+            Timeline::Vgem(vgem, state) => {
+                let scratch = vgem.buffer().expect("vgem makes buffers");
+                let fence = vgem.attach(&scratch, true).expect("the buffer is idle");
+                let mut state = state.lock().expect("no test panics with it");
+                if value <= state.0 {
+                    fence.signal().expect("it has just been made");
+                } else {
+                    state.1.entry(value).or_default().push(fence);
+                }
+                scratch.export(Access::Read).expect("a descriptor")
+            }
+        }
+    }
+
+    pub(crate) fn advance(&self, by: u32) {
+        match self {
+            Timeline::SwSync(timeline) => timeline.advance(by).expect("it can"),
+            Timeline::Vgem(_, state) => {
+                let mut state = state.lock().expect("no test panics with it");
+                state.0 += by;
+                let after = state.0 + 1;
+                let later = state.1.split_off(&after);
+                let reached = std::mem::replace(&mut state.1, later);
+                for fence in reached.into_values().flatten() {
+                    fence.signal().expect("within ten seconds");
+                }
+            }
+        }
+    }
 }
 
 /// A node with timeline sync objects.
