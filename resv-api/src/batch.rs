@@ -188,7 +188,7 @@ fn wait_for_each<'a, S: Semantics, B: Backend>(
         next += 1;
     }
     // Nothing more is locked, so each lock can be held by itself.
-    let held = locks.into_held();
+    let held = locks.into_proofs();
     let guards = objects.into_iter().zip(held);
     Ok(Guards {
         guards: guards.map(|(resv, held)| Guard::new(resv, held)).collect(),

@@ -370,7 +370,7 @@ fn a_context_that_released_everything_is_legal_to_drop() {
         drop(set); // with what it holds
         let set = LockSet::new(Context::new());
         set.lock(&objects[0]).unwrap();
-        let held: Vec<_> = set.into_held().collect(); // the context goes, the locks stay
+        let held = set.into_proofs(); // the context goes, the locks stay
         drop(held);
     });
     assert_none(&found);

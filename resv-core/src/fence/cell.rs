@@ -41,10 +41,10 @@ use resv_sync::callbacks::Callbacks;
 use resv_sync::pool::Link;
 use resv_sync::sync::Mutex;
 use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-// Only the owners of a reference read `kind`, and it is written before there is one; `next_callback`
-// makes names. Neither takes part in a protocol.
+// Only the owners of a reference read `kind`, and it is written before there is one: it takes part in no
+// protocol.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64 as Counter};
+use std::sync::atomic::AtomicU8;
 
 /// What a fence is, as far as that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +87,6 @@ pub struct FenceCell {
     outcome: Callbacks,
     kind: AtomicU8,
     asked: Asked,
-    /// Never reset, so that an id is never valid for a later fence in the same cell.
-    next_callback: Counter,
     cold: Mutex<Cold>,
     /// For the [pool](super::pool), while this is no fence.
     link: Link<FenceCell>,
@@ -122,7 +120,6 @@ impl FenceCell {
             outcome: Callbacks::closed(0),
             kind: AtomicU8::new(Kind::Issued as u8),
             asked: Asked::default(),
-            next_callback: Counter::new(0),
             cold: Mutex::new(Cold::default()),
             link: Link::new(),
         }
@@ -214,11 +211,6 @@ impl FenceCell {
     #[inline]
     pub(super) fn outcome(&self) -> &Callbacks {
         &self.outcome
-    }
-
-    /// A name for a callback that no other has, of this fence or a later one in this cell.
-    pub(super) fn name_callback(&self) -> u64 {
-        self.next_callback.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Has the signaller look at [`cold`](FenceCell::cold), which the caller has locked. `false`: it has

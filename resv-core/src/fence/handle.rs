@@ -8,7 +8,7 @@ use super::tag::Tag;
 use super::task::{self, Task};
 use super::timeline::{Line, TimelineId};
 use super::trace;
-use resv_sync::callbacks::Notify;
+use resv_sync::callbacks::{Name, Notify};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ pub struct Fence {
     cell: &'static FenceCell,
 }
 
-/// Names a registered callback, to take it back with [`Fence::cancel`].
+/// Names a registered callback, to take it back with [`Fence::cancel`]. It is of no use for another fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallbackId(u64);
+pub struct CallbackId(Name);
 
 /// The fence has signalled already; here is the callback back, which was not run.
 pub struct AlreadySignaled<F>(pub F);
@@ -203,14 +203,13 @@ impl Fence {
             return Err(AlreadySignaled(callback));
         }
         trace::enable_signal(self);
-        let id = self.cell.name_callback();
         // Either it is in the list that the signaller takes, or it is refused.
-        let attended = self
+        let stored = self
             .cell
             .outcome()
-            .push(id, OnSignal(callback))
+            .push(OnSignal(callback))
             .map_err(|OnSignal(callback)| AlreadySignaled(callback))?;
-        if attended {
+        if stored.is_marked {
             let start = {
                 let mut cold = self.cell.cold().lock();
                 let extra = cold.extra.as_mut();
@@ -220,7 +219,7 @@ impl Fence {
                 task::run(Task::Start(self.clone()));
             }
         }
-        Ok(CallbackId(id))
+        Ok(CallbackId(stored.name))
     }
 
     /// Takes a callback back. `true`: it has not run and never will. `false`: it has run, is running

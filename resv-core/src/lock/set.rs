@@ -303,16 +303,28 @@ impl<'l> LockSet<'l> {
 
     /// The proofs, in the order in which the locks were taken, no longer tied to a context: nothing
     /// more can be taken, each can be released by itself, and nobody is told to back off any more.
-    pub fn into_held(self) -> impl Iterator<Item = LockProof<'l>> {
-        let mut locks = Vec::with_capacity(self.len());
+    ///
+    /// All of them at once, and not one by one as they are asked for: a proof belongs to the thread that
+    /// took the lock, and a lock whose proof is never made would stay locked.
+    ///
+    /// ```compile_fail,E0277
+    /// # use resv_core::lock::{Context, LockSet, ObjectLock};
+    /// let lock = ObjectLock::new();
+    /// let set = LockSet::new(Context::new());
+    /// set.lock(&lock).unwrap();
+    /// let proofs = set.into_proofs();
+    /// std::thread::scope(|scope| { scope.spawn(|| drop(proofs)); }); // cannot be sent
+    /// ```
+    pub fn into_proofs(self) -> Vec<LockProof<'l>> {
+        let mut proofs = Vec::with_capacity(self.len());
         for index in 0..self.len() {
-            locks.extend(self.place(index, Cell::take));
+            if let Some(lock) = self.place(index, Cell::take) {
+                contended::detach(lock, self.context.claim());
+                proofs.push(lock.held(Request::PLAIN));
+            }
         }
-        for lock in &locks {
-            contended::detach(lock, self.context.claim());
-        }
-        self.context.detached(locks.len());
-        locks.into_iter().map(|lock| lock.held(Request::PLAIN))
+        self.context.detached(proofs.len());
+        proofs
     }
 }
 

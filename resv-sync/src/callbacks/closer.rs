@@ -21,6 +21,8 @@ pub struct Closed<'a> {
     first: *mut Header,
     /// All nodes; from the oldest to the newest, or in a meeting the newest and nothing.
     nodes: (*mut Header, *mut Header),
+    /// How many they are, unless in a meeting.
+    count: usize,
     /// Whether there was a walker at the time of closing.
     met: bool,
 }
@@ -51,12 +53,13 @@ impl Callbacks {
             marked: false,
             first: null_mut(),
             nodes: (null_mut(), null_mut()),
+            count: 0,
             met: false,
         };
         // Relaxed, here and on failure: a guess. A word that is closed is none of ours.
         let mut word = self.word.load(Ordering::Relaxed);
         while !has(word, CLOSED) {
-            let met = has(word, WALKED) && !self.has_defect(Defect::ClosesAlone);
+            let met = has(word, WALKED) && !self.seam.has(Defect::ClosesAlone);
             let bits = if met { WALKED | MET } else { 0 };
             // Release: publishes what the closer did before. Acquire: pairs with the Release of each
             // push in the list, and with a walker's leaving.
@@ -130,8 +133,9 @@ impl<'a> Closed<'a> {
             header.look();
             at = NonNull::new(header.next.load(Ordering::Relaxed));
             if !met {
+                self.count += 1;
                 header.next.store(self.first, Ordering::Relaxed);
-            } else if !header.claim(self.first) && !self.list.has_defect(Defect::ClaimsAnyway) {
+            } else if !header.claim(self.first) && !self.list.seam.has(Defect::ClaimsAnyway) {
                 continue;
             }
             self.first = node.as_ptr();
@@ -155,7 +159,7 @@ impl Drop for Closed<'_> {
             self.part(first);
         } else if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
             // SAFETY: the nodes are the closer's, in this order, and every closure was taken out.
-            unsafe { free(first, last) };
+            unsafe { free(first, last, self.count) };
         }
     }
 }

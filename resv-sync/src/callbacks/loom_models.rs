@@ -28,7 +28,7 @@ impl Drop for CountDrop {
 
 fn list(defect: Option<Defect>) -> Arc<Callbacks> {
     let mut list = Callbacks::open();
-    list.defect = defect;
+    list.seam = defect.map_or(Seam::SOUND, Seam::planted);
     Arc::new(list)
 }
 
@@ -43,7 +43,7 @@ fn callback(seen: &'static Seen) -> impl FnOnce(u32) + Send + 'static {
 /// Stores one more; `Seen` says what becomes of it.
 fn store(list: &Callbacks, id: u64) -> (&'static Seen, bool) {
     let seen: &Seen = Box::leak(Box::default());
-    let stored = list.push(id, callback(seen)).is_ok();
+    let stored = list.push_as(id, callback(seen)).is_ok();
     (seen, stored)
 }
 
@@ -113,7 +113,7 @@ fn cancel_against_close(defect: Option<Defect>, which: u64) {
             let list = Arc::clone(&list);
             thread::spawn(move || close(&list))
         };
-        let taken = list.cancel(which);
+        let taken = list.cancel_as(which);
         let was_taken = taken.is_some();
         drop(taken);
         closer.join().expect("the closer ends");
@@ -167,13 +167,13 @@ fn f_02_taking_back_against_taking_back_and_storing() {
         let seen = [0, 1].map(|id| store(&list, id).0);
         let other = {
             let list = Arc::clone(&list);
-            thread::spawn(move || list.cancel(0).is_some())
+            thread::spawn(move || list.cancel_as(0).is_some())
         };
         let third = {
             let list = Arc::clone(&list);
             thread::spawn(move || store(&list, 2).0)
         };
-        assert!(list.cancel(1).is_some());
+        assert!(list.cancel_as(1).is_some());
         assert!(other.join().expect("the other one ends"));
         let third = third.join().expect("the third one ends");
         assert_eq!(list.count(), 1);
@@ -181,6 +181,34 @@ fn f_02_taking_back_against_taking_back_and_storing() {
         seen.iter().for_each(|seen| check(seen, false));
         check(third, true);
     });
+}
+
+/// The newest callback is taken back while another thread stores.
+fn cancel_against_push(defect: Option<Defect>) {
+    loom::model(move || {
+        let list = list(defect);
+        let first = store(&list, 0).0;
+        let pusher = {
+            let list = Arc::clone(&list);
+            thread::spawn(move || store(&list, 1).0)
+        };
+        assert!(list.cancel_as(0).is_some());
+        let second = pusher.join().expect("the pusher ends");
+        close(&list);
+        check(first, false);
+        check(second, true);
+    });
+}
+
+#[test]
+fn f_02_the_newest_is_taken_back_while_another_comes() {
+    cancel_against_push(None);
+}
+
+#[test]
+#[should_panic(expected = "lost or run twice")]
+fn f_02_known_bad_missing_what_came() {
+    cancel_against_push(Some(Defect::MissesWhatCame));
 }
 
 /// Who stores on a list that is being closed and walked at once is refused or served.
@@ -197,60 +225,11 @@ fn f_02_all_three_at_once() {
             let list = Arc::clone(&list);
             thread::spawn(move || store(&list, 1))
         };
-        let taken = list.cancel(0).is_some();
+        let taken = list.cancel_as(0).is_some();
         closer.join().expect("the closer ends");
         let (second, stored) = pusher.join().expect("the pusher ends");
         check(first, !taken);
         check(second, stored);
         list.reopen(false);
     });
-}
-
-/// Two threads take all blocks while a third puts one back: nobody gets what another has.
-fn blocks_have_one_owner(sound: bool) {
-    use super::depot::Depot;
-    loom::model(move || {
-        let depot = Arc::new(Depot::new());
-        let node = || super::node::make(0, |_| ());
-        let (first, second) = (node(), node());
-        // SAFETY: nobody else uses the nodes.
-        unsafe { depot.put(first, first) };
-        let take = move |depot: &Depot| {
-            let mut at = NonNull::new(if sound {
-                depot.take_all()
-            } else {
-                depot.take_in_two_steps()
-            });
-            let mut count = 0;
-            while let Some(node) = at {
-                // SAFETY: if the list is sound, the node is this thread's; if not, loom says so.
-                unsafe {
-                    at = NonNull::new(node.as_ref().next.load(Ordering::Relaxed));
-                    super::node::free(node, node);
-                }
-                count += 1;
-            }
-            count
-        };
-        let other = {
-            let depot = Arc::clone(&depot);
-            thread::spawn(move || take(&depot))
-        };
-        // SAFETY: as above.
-        unsafe { depot.put(second, second) };
-        let mut count = take(&depot);
-        count += other.join().expect("the other one ends");
-        assert_eq!(count + take(&depot), 2, "lost or taken twice");
-    });
-}
-
-#[test]
-fn blocks_are_taken_once() {
-    blocks_have_one_owner(true);
-}
-
-#[test]
-#[should_panic(expected = "Causality violation")]
-fn blocks_known_bad_taking_in_two_steps() {
-    blocks_have_one_owner(false);
 }

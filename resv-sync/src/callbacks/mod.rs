@@ -21,12 +21,12 @@
 //!
 //! let fence = Callbacks::open();
 //! let log = Arc::new(Mutex::new(Vec::new()));
-//! for id in 0..3 {
+//! let names = [0, 1, 2].map(|id| {
 //!     let log = Arc::clone(&log);
-//!     let stored = fence.push(id, move |outcome| log.lock().unwrap().push((id, outcome)));
-//!     assert!(stored.is_ok());
-//! }
-//! drop(fence.cancel(1).expect("it has not run"));
+//!     let stored = fence.push(move |outcome| log.lock().unwrap().push((id, outcome)));
+//!     stored.ok().expect("it is open").name
+//! });
+//! drop(fence.cancel(names[1]).expect("it has not run"));
 //!
 //! let mut closed = fence.close(7);
 //! while let Some(callback) = closed.next_callback() {
@@ -34,7 +34,7 @@
 //! }
 //! assert_eq!(*log.lock().unwrap(), [(0, 7), (2, 7)]);
 //! assert_eq!(fence.outcome(), Some(7));
-//! assert!(fence.push(3, |_| unreachable!()).is_err());
+//! assert!(fence.push(|_| unreachable!()).is_err());
 //! ```
 //!
 //! # Protocol
@@ -50,9 +50,17 @@
 //! * **close** swings the word to the outcome. If nobody walked, nobody else can reach the nodes any
 //!   more: pushers and walkers start from the word. The closer owns them, turns the list round, runs one
 //!   after the other and frees them all at once.
-//! * **A walker** (who takes a callback back, or counts) holds `walking`, so there is one at a time. It
-//!   sets `WALKED`; as long as that is set no node that it can reach is freed. It claims the node that
-//!   it looks for, unlinks it, and clears `WALKED`.
+//! * **A walker** (a thread that takes a callback back, or counts) holds `walking`, so there is one at a
+//!   time. It sets `WALKED`; as long as that is set no node in the list is freed. It claims the node that it
+//!   wants, unlinks it, and clears `WALKED`.
+//! * **Taking back costs the same wherever the node is.** The name of a callback leads to its node. A node is
+//!   unlinked from the one that was stored after it, its *newer* neighbour. Pushers do not write that link;
+//!   a walker notes it in each node that came since the last walk, from the newest down to the first where
+//!   it is noted already. So a push is paid for once.
+//! * **A name is of one callback.** The memory of nodes stays, and each has a *generation*, which is odd while
+//!   a callback is in it and grows with each one. A walker that finds another generation than the name's
+//!   leaves the node alone. The generation of a node in this very list cannot change as long as `WALKED` is
+//!   set and its closure is not claimed.
 //! * **When the two meet**, that is when the word was walked as it was closed, both use the nodes. The
 //!   closer sets `MET`. Whoever claims a node first has its closure. The list keeps its form: the closer
 //!   runs its claims in an order that it notes aside, and a walker that has unlinked a node that the
@@ -79,8 +87,6 @@
 
 mod closer;
 mod defect;
-#[cfg(any(all(test, loom), not(any(loom, shuttle, fuzzing, tsan))))]
-mod depot;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod memory;
@@ -94,7 +100,7 @@ mod walker;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 pub use closer::{Callback, Closed};
-use defect::Defect;
+use defect::{Defect, Seam};
 use node::{Act, Header, apply, free};
 use std::fmt;
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
@@ -148,6 +154,35 @@ impl<F: FnOnce(u32) + Send + 'static> Notify for F {
     }
 }
 
+/// Names one callback that was stored, to take it back. It is of no use for any other, nor with another
+/// list or with this one in another place, also when memory is used again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    list: *const Callbacks,
+    node: NonNull<Header>,
+    generation: u64,
+}
+
+// SAFETY: the list is compared and never looked at; of the node, whose memory stays, an atomic is read.
+unsafe impl Send for Name {}
+// SAFETY: as above.
+unsafe impl Sync for Name {}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({:?}, {})", self.node, self.generation)
+    }
+}
+
+/// A callback has been stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored {
+    /// What it is called in [`cancel`](Callbacks::cancel).
+    pub name: Name,
+    /// Whether the word was [marked](Callbacks::mark).
+    pub is_marked: bool,
+}
+
 /// An outcome that is set once, and the callbacks to be run then. See the [module](self).
 pub struct Callbacks {
     word: AtomicPtr<Header>,
@@ -155,9 +190,10 @@ pub struct Callbacks {
     left: AtomicPtr<Header>,
     /// LockProof by a walker.
     walking: Mutex<()>,
-    /// What a model breaks.
-    #[cfg(all(test, loom))]
-    defect: Option<Defect>,
+    seam: Seam,
+    /// What tests call their callbacks.
+    #[cfg(test)]
+    names: std::sync::Mutex<Vec<(u64, Name)>>,
 }
 
 // SAFETY: closures are `Send` and are run, dropped and moved by one thread each (module text).
@@ -184,8 +220,9 @@ impl Callbacks {
             word: AtomicPtr::new(word),
             left: AtomicPtr::new(null_mut()),
             walking: Mutex::new(()),
-            #[cfg(all(test, loom))]
-            defect: None,
+            seam: Seam::SOUND,
+            #[cfg(test)]
+            names: std::sync::Mutex::default(),
         }
     }
 
@@ -231,31 +268,41 @@ impl Callbacks {
 
     #[inline]
     fn replace(&self, word: Word) {
-        // Acquire: pairs with the AcqRel of who left a meeting.
-        let now = self.word.load(Ordering::Acquire);
-        assert!(
-            now.addr() & BITS == CLOSED,
-            "opened or closed again while in use"
-        );
-        // Release: who reads the new word sees what made the old one void. A plain store: nobody
-        // changes a word that is closed and not walked.
-        self.word.store(word, Ordering::Release);
+        // Relaxed: a guess, which the exchange checks.
+        let now = self.word.load(Ordering::Relaxed);
+        // Release: who reads the new word sees what made the old one void. Acquire: pairs with the AcqRel
+        // of who left a meeting. An exchange and not a store: of two threads that do this at once, the
+        // second finds the word changed; a store would forget the nodes that were pushed meanwhile, and the
+        // walker that is among them.
+        let is_replaced = now.addr() & BITS == CLOSED
+            && self
+                .word
+                .compare_exchange(now, word, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+        assert!(is_replaced, "opened or closed again while in use");
     }
 
     /// Stores a callback. It will be run by who [closes](Callbacks::close), with the outcome, unless it
-    /// is [taken back](Callbacks::cancel) by its `id`, which is for the caller to keep unique. Returns
-    /// whether the word is [marked](Callbacks::mark).
+    /// is [taken back](Callbacks::cancel) by its name.
     ///
     /// # Errors
     ///
     /// On a closed one the callback is handed back.
-    pub fn push<F: Notify>(&self, id: u64, callback: F) -> Result<bool, F> {
+    pub fn push<F: Notify>(&self, callback: F) -> Result<Stored, F> {
         // Acquire, here and on failure: a refusal shows what the closer did before.
         let mut word = self.word.load(Ordering::Acquire);
         if has(word, CLOSED) {
             return Err(callback);
         }
-        let node = node::make(id, callback);
+        let (node, generation) = node::make(callback);
+        let stored = |word| Stored {
+            name: Name {
+                list: self,
+                node,
+                generation,
+            },
+            is_marked: has(word, MARKED),
+        };
         loop {
             if has(word, CLOSED) {
                 // SAFETY: made above with this `F` and never published.
@@ -266,9 +313,9 @@ impl Callbacks {
             unsafe { node.as_ref() }
                 .next
                 .store(older, Ordering::Relaxed);
-            if self.has_defect(Defect::StoredUnlooked) {
+            if self.seam.has(Defect::StoredUnlooked) {
                 self.word.store(node.as_ptr(), Ordering::Release);
-                return Ok(false);
+                return Ok(stored(node.as_ptr()));
             }
             // Release: publishes the node to who takes the list or walks it.
             match self.word.compare_exchange_weak(
@@ -277,7 +324,7 @@ impl Callbacks {
                 Ordering::Release,
                 Ordering::Acquire,
             ) {
-                Ok(_) => return Ok(has(word, MARKED)),
+                Ok(_) => return Ok(stored(word)),
                 Err(now) => word = now,
             }
         }
@@ -312,6 +359,27 @@ impl Callbacks {
                 Err(now) => word = now,
             }
         }
+    }
+}
+
+/// What tests call their callbacks: numbers.
+#[cfg(test)]
+impl Callbacks {
+    fn push_as<F: Notify>(&self, id: u64, callback: F) -> Result<bool, F> {
+        let stored = self.push(callback)?;
+        let mut names = self.names.lock().expect("no panic while it is held");
+        names.push((id, stored.name));
+        Ok(stored.is_marked)
+    }
+
+    fn name_of(&self, id: u64) -> Option<Name> {
+        let names = self.names.lock().expect("no panic while it is held");
+        let named = names.iter().rev().find(|(known, _)| *known == id);
+        named.map(|(_, name)| *name)
+    }
+
+    fn cancel_as(&self, id: u64) -> Option<TakenBack> {
+        self.cancel(self.name_of(id)?)
     }
 }
 
@@ -353,11 +421,12 @@ unsafe fn free_all(list: *mut Header) {
     let Some(first) = NonNull::new(list) else {
         return;
     };
-    let mut last = first;
+    let (mut last, mut count) = (first, 1);
     // SAFETY: by the contract the nodes are ours.
     while let Some(next) = NonNull::new(unsafe { last.as_ref() }.next.load(Ordering::Relaxed)) {
         last = next;
+        count += 1;
     }
     // SAFETY: as above; `last` is where the list ends.
-    unsafe { free(first, last) };
+    unsafe { free(first, last, count) };
 }

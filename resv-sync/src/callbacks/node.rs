@@ -9,6 +9,8 @@ use crate::cell::UnsafeCell;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
+// A name is compared with it, and no protocol stands on when that is seen (see the module's text).
+use std::sync::atomic::AtomicU64;
 
 const CLAIMED: usize = 1;
 
@@ -17,12 +19,13 @@ const CLAIMED: usize = 1;
 pub(super) struct Header {
     /// The callback that was stored before this one.
     pub(super) next: AtomicPtr<Header>,
-    /// What the callback is called in [`cancel`](super::Callbacks::cancel).
-    pub(super) id: u64,
-    /// Null until somebody has claimed the closure, which is needed only by walkers and by closers
-    /// that meet one. A closer puts the address there of the node that it is to run after this one,
-    /// plus `CLAIMED`.
-    claim: AtomicPtr<Header>,
+    /// How often the block was taken and given back: odd while there is a callback in it. Part of its
+    /// [name](super::Name). It may be read at any time, so it is initialised with the block and stays.
+    pub(super) generation: AtomicU64,
+    /// Until the closure is claimed: the node that was stored after this one, if a walker has noted it, or
+    /// null. Then: `CLAIMED`. Only walkers, and closers that meet one, need to claim. A closer adds the
+    /// address of the node that it is to run after this one.
+    pub(super) claim: AtomicPtr<Header>,
     act: unsafe fn(NonNull<Header>, Act) -> Option<NonNull<Header>>,
     /// Written by who frees, read by who looks: loom finds a node that is freed under a reader.
     #[cfg(loom)]
@@ -60,35 +63,33 @@ impl<F: Notify> Notify for Boxed<F> {
     }
 }
 
-/// Makes a node. It is the caller's, until it is put into a list.
+/// Makes a node, and says of which generation. It is the caller's, until it is put into a list.
 #[inline]
-pub(super) fn make<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
+pub(super) fn make<F: Notify>(closure: F) -> (NonNull<Header>, u64) {
     if Node::<F>::FITS {
-        make_fitting(id, closure)
+        make_fitting(closure)
     } else {
-        make_fitting(id, Boxed(Box::new(closure)))
+        make_fitting(Boxed(Box::new(closure)))
     }
 }
 
 #[inline]
-fn make_fitting<F: Notify>(id: u64, closure: F) -> NonNull<Header> {
+fn make_fitting<F: Notify>(closure: F) -> (NonNull<Header>, u64) {
     const { assert!(Node::<F>::FITS || Node::<Boxed<F>>::FITS) };
     let node = memory::get().cast::<Node<F>>();
-    // SAFETY: the block is ours, and large enough and aligned: `make` has looked, and a box fits.
-    unsafe {
-        node.write(Node {
-            header: Header {
-                next: AtomicPtr::new(null_mut()),
-                id,
-                claim: AtomicPtr::new(null_mut()),
-                act: act::<F>,
-                #[cfg(loom)]
-                life: UnsafeCell::new(()),
-            },
-            closure: UnsafeCell::new(MaybeUninit::new(closure)),
-        });
-    }
-    node.cast()
+    let at = node.as_ptr();
+    // SAFETY: the block is ours, and large enough and aligned: `make` has looked, and a box fits. The
+    // generation, which others may read, was initialised with the block; all else is written here.
+    let generation = unsafe {
+        (&raw mut (*at).header.next).write(AtomicPtr::new(null_mut()));
+        (&raw mut (*at).header.claim).write(AtomicPtr::new(null_mut()));
+        (&raw mut (*at).header.act).write(act::<F>);
+        #[cfg(loom)]
+        (&raw mut (*at).header.life).write(UnsafeCell::new(()));
+        (&raw mut (*at).closure).write(UnsafeCell::new(MaybeUninit::new(closure)));
+        (*at).header.begin()
+    };
+    (node.cast(), generation)
 }
 
 /// Takes a node of [`make`] apart that was never put into a list.
@@ -104,7 +105,7 @@ pub(super) unsafe fn unmake<F: Notify>(node: NonNull<Header>) -> F {
         } else {
             *take_out::<Boxed<F>>(node).0
         };
-        free(node, node);
+        free(node, node, 1);
         closure
     }
 }
@@ -117,6 +118,7 @@ pub(super) unsafe fn unmake<F: Notify>(node: NonNull<Header>) -> F {
 unsafe fn take_out<F>(node: NonNull<Header>) -> F {
     // SAFETY: the node lives and is a `Node<F>`.
     let node = unsafe { node.cast::<Node<F>>().as_ref() };
+    node.header.end();
     node.closure.with_mut(|closure| {
         // SAFETY: the closure is the caller's and still there.
         unsafe { closure.read().assume_init() }
@@ -133,24 +135,80 @@ unsafe fn act<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Head
         Act::Run(outcome) => closure.notify(outcome),
         Act::Discard => drop(closure),
         Act::MoveOut => {
-            // SAFETY: the node lives, and its `id` is never written again.
-            return Some(make_fitting(unsafe { node.as_ref() }.id, closure));
+            return Some(make_fitting(closure).0);
         }
     }
     None
 }
 
 impl Header {
+    /// Makes a new block one that is not in use, for ever a header of which the generation may be read.
+    ///
+    /// # Safety
+    ///
+    /// The block is the caller's alone, aligned for a header and large enough.
+    pub(super) unsafe fn prepare(block: NonNull<Header>) {
+        let at = block.as_ptr();
+        // SAFETY: the caller's contract. The rest is written when the block becomes a node.
+        unsafe {
+            (&raw mut (*at).next).write(AtomicPtr::new(null_mut()));
+            (&raw mut (*at).claim).write(AtomicPtr::new(null_mut()));
+            (&raw mut (*at).generation).write(AtomicU64::new(0));
+        }
+    }
+
     /// Whether the caller is the first to claim the closure, which is then the caller's. Keeps `later`
     /// for [`later`](Header::later).
     pub(super) fn claim(&self, later: *mut Header) -> bool {
         self.look();
         let claimed = later.map_addr(|addr| addr | CLAIMED);
-        // Relaxed: it decides who, and orders nothing. The closure was published with the node, and
+        // Relaxed, all: it decides who, and orders nothing. The closure was published with the node, and
         // what its taker does to it happens before the node is freed by way of the word.
-        self.claim
-            .compare_exchange(null_mut(), claimed, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        let mut now = self.claim.load(Ordering::Relaxed);
+        while now.addr() & CLAIMED == 0 {
+            match self
+                .claim
+                .compare_exchange(now, claimed, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return true,
+                Err(other) => now = other,
+            }
+        }
+        false
+    }
+
+    /// The node that was stored after this one, as far as a walker has noted it.
+    pub(super) fn newer(&self) -> Option<NonNull<Header>> {
+        let claim = self.claim.load(Ordering::Relaxed);
+        NonNull::new(claim).filter(|claim| claim.addr().get() & CLAIMED == 0)
+    }
+
+    /// Notes the node that was stored after this one, unless the closure is claimed. `false`: that was known.
+    pub(super) fn note_newer(&self, newer: NonNull<Header>) -> bool {
+        let now = self.claim.load(Ordering::Relaxed);
+        let is_new = now != newer.as_ptr() && now.addr() & CLAIMED == 0;
+        // A failure is a closer's claim: the list is closed, and nothing will be unlinked.
+        is_new
+            && self
+                .claim
+                .compare_exchange(now, newer.as_ptr(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// A callback is in the block from now on; its generation. One thread has the block.
+    #[inline]
+    fn begin(&self) -> u64 {
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        debug_assert!(generation % 2 == 1, "one callback at a time");
+        self.generation.store(generation, Ordering::Relaxed);
+        generation
+    }
+
+    /// The callback is in the block no more. One thread has its closure.
+    #[inline]
+    fn end(&self) {
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        self.generation.store(generation, Ordering::Relaxed);
     }
 
     /// What was given to [`claim`](Header::claim), by the same thread.
@@ -181,9 +239,9 @@ pub(super) unsafe fn apply(node: NonNull<Header>, what: Act) -> Option<NonNull<H
 ///
 /// # Safety
 ///
-/// `first` leads to `last` by `next`, and nobody uses these nodes any more.
+/// `first` leads to `last` by `next`, that are `count` nodes, and nobody uses them any more.
 #[inline]
-pub(super) unsafe fn free(first: NonNull<Header>, last: NonNull<Header>) {
+pub(super) unsafe fn free(first: NonNull<Header>, last: NonNull<Header>, count: usize) {
     #[cfg(loom)]
     {
         let mut at = first;
@@ -198,5 +256,5 @@ pub(super) unsafe fn free(first: NonNull<Header>, last: NonNull<Header>) {
         }
     }
     // SAFETY: the caller's contract.
-    unsafe { memory::put(first, last) };
+    unsafe { memory::put(first, last, count) };
 }

@@ -10,7 +10,8 @@ type Log = Arc<Mutex<Vec<u64>>>;
 
 fn store(list: &Callbacks, log: &Log, id: u64) -> bool {
     let log = Arc::clone(log);
-    list.push(id, move |_| log.lock().unwrap().push(id)).is_ok()
+    list.push_as(id, move |_| log.lock().unwrap().push(id))
+        .is_ok()
 }
 
 fn close(list: &Callbacks) {
@@ -20,8 +21,8 @@ fn close(list: &Callbacks) {
     }
 }
 
-fn of(ids: std::ops::Range<u64>) -> (Callbacks, Log) {
-    let (list, log) = (Callbacks::open(), Log::default());
+fn of(ids: std::ops::Range<u64>) -> (Box<Callbacks>, Log) {
+    let (list, log) = (Box::new(Callbacks::open()), Log::default());
     for id in ids {
         assert!(store(&list, &log, id));
     }
@@ -40,13 +41,13 @@ fn callbacks_run_in_the_order_in_which_they_were_stored() {
 fn any_place_may_be_taken_back_and_once_only() {
     for which in 0..4 {
         let (list, log) = of(0..4);
-        assert!(list.cancel(9).is_none());
-        assert!(list.cancel(which).is_some());
-        assert!(list.cancel(which).is_none());
+        assert!(list.cancel_as(9).is_none());
+        assert!(list.cancel_as(which).is_some());
+        assert!(list.cancel_as(which).is_none());
         assert_eq!(list.count(), 3);
         assert!(store(&list, &log, 7));
         close(&list);
-        assert!(list.cancel(7).is_none());
+        assert!(list.cancel_as(7).is_none());
         let expected: Vec<u64> = (0..4).filter(|&id| id != which).chain([7]).collect();
         assert_eq!(*log.lock().unwrap(), expected);
     }
@@ -55,9 +56,9 @@ fn any_place_may_be_taken_back_and_once_only() {
 #[test]
 fn it_is_empty_when_the_last_is_taken_back() {
     let (list, _) = of(0..2);
-    drop(list.cancel(0));
+    drop(list.cancel_as(0));
     assert!(!list.is_empty());
-    drop(list.cancel(1));
+    drop(list.cancel_as(1));
     assert!(list.is_empty() && list.is_open());
     drop(list.close(0));
     assert!(!list.is_empty() && !list.is_open());
@@ -82,12 +83,12 @@ fn the_first_outcome_stays_until_it_is_opened_again() {
 #[test]
 fn a_mark_is_told_to_who_pushes_and_to_who_closes() {
     let list = Callbacks::open();
-    assert_eq!(list.push(0, drop).ok(), Some(false));
+    assert_eq!(list.push_as(0, drop).ok(), Some(false));
     assert!(list.mark());
     assert!(list.mark());
-    assert_eq!(list.push(1, drop).ok(), Some(true));
-    drop(list.cancel(1));
-    drop(list.cancel(0));
+    assert_eq!(list.push_as(1, drop).ok(), Some(true));
+    drop(list.cancel_as(1));
+    drop(list.cancel_as(0));
     assert!(list.close(0).is_marked());
     assert!(!list.mark());
     list.reopen(false);
@@ -112,7 +113,7 @@ fn an_outcome_that_is_too_great_is_refused() {
 fn a_refused_callback_comes_back_whole() {
     let list = Callbacks::closed(1);
     let text = String::from("kept");
-    let back = list.push(0, move |_| assert_eq!(text, "kept"));
+    let back = list.push_as(0, move |_| assert_eq!(text, "kept"));
     back.expect_err("closed")(1);
 }
 
@@ -122,11 +123,11 @@ fn every_closure_is_dropped() {
     let owned = Arc::new(());
     let store = |list: &Callbacks, id| {
         let owned = Arc::clone(&owned);
-        assert!(list.push(id, move |_| drop(owned)).is_ok());
+        assert!(list.push_as(id, move |_| drop(owned)).is_ok());
     };
     let list = Callbacks::open();
     (0..4).for_each(|id| store(&list, id));
-    drop(list.cancel(2));
+    drop(list.cancel_as(2));
     let mut closed = list.close(0);
     assert!(closed.has_callbacks());
     closed.next_callback().expect("there are three").run();
@@ -152,18 +153,21 @@ fn a_closure_may_be_of_any_size_and_alignment() {
     let add = |to: &AtomicUsize, n| {
         to.fetch_add(n, Ordering::Relaxed);
     };
-    assert!(list.push(0, move |_| add(&a, 1)).is_ok());
-    assert!(list.push(1, move |_| add(&b, large.iter().sum())).is_ok());
+    assert!(list.push_as(0, move |_| add(&a, 1)).is_ok());
+    assert!(
+        list.push_as(1, move |_| add(&b, large.iter().sum()))
+            .is_ok()
+    );
     let whole = move |_| {
         let aligned = &aligned;
         assert_eq!(std::ptr::from_ref(aligned).addr() % 128, 0);
         add(&c, aligned.0.iter().map(|&x| usize::from(x)).sum());
     };
-    assert!(list.push(2, whole).is_ok());
-    assert!(list.push(3, |_| ()).is_ok());
+    assert!(list.push_as(2, whole).is_ok());
+    assert!(list.push_as(3, |_| ()).is_ok());
     close(&list);
     assert_eq!(sum.load(Ordering::Relaxed), 1 + 100 + 128);
-    let back = list.push(4, move |outcome| assert_eq!(large[0], outcome as usize));
+    let back = list.push_as(4, move |outcome| assert_eq!(large[0], outcome as usize));
     back.expect_err("closed")(1);
 }
 
@@ -175,8 +179,8 @@ fn memory_is_used_again() {
         let theirs = Arc::clone(&list);
         std::thread::spawn(move || {
             for id in 0..50 {
-                assert!(theirs.push(id, drop).is_ok());
-                drop(theirs.cancel(id / 2));
+                assert!(theirs.push_as(id, drop).is_ok());
+                drop(theirs.cancel_as(id / 2));
             }
         })
         .join()
@@ -189,7 +193,7 @@ fn memory_is_used_again() {
 #[test]
 fn a_panicking_callback_leaves_the_others() {
     let (list, log) = of(0..1);
-    assert!(list.push(1, |_| panic!("on purpose")).is_ok());
+    assert!(list.push_as(1, |_| panic!("on purpose")).is_ok());
     assert!(store(&list, &log, 2));
     let mut closed = list.close(0);
     let mut panics = 0;
@@ -206,14 +210,14 @@ fn dropping_what_was_taken_back_may_take_back() {
     struct CancelOnDrop(Arc<Callbacks>);
     impl Drop for CancelOnDrop {
         fn drop(&mut self) {
-            assert!(self.0.cancel(1).is_some());
+            assert!(self.0.cancel_as(1).is_some());
         }
     }
     let list = Arc::new(Callbacks::open());
     let inner = CancelOnDrop(Arc::clone(&list));
-    assert!(list.push(0, move |_| drop(inner)).is_ok());
-    assert!(list.push(1, drop).is_ok());
-    drop(list.cancel(0));
+    assert!(list.push_as(0, move |_| drop(inner)).is_ok());
+    assert!(list.push_as(1, drop).is_ok());
+    drop(list.cancel_as(0));
     assert!(list.is_empty());
 }
 
@@ -234,11 +238,11 @@ fn stress_stored_taken_back_and_closed() {
                     for step in 0..6 {
                         let id = thread << 8 | step;
                         let runs = Arc::clone(runs);
-                        let stored = list.push(id, move |_| {
+                        let stored = list.push_as(id, move |_| {
                             runs.fetch_add(1, Ordering::Relaxed);
                         });
                         // Every other one is taken back, after one more was stored on top.
-                        let taken = step % 2 == 1 && list.cancel(id - 1).is_some();
+                        let taken = step % 2 == 1 && list.cancel_as(id - 1).is_some();
                         let more = i64::from(stored.is_ok()) - i64::from(taken);
                         owed.fetch_add(more as usize, Ordering::Relaxed);
                     }

@@ -2,7 +2,7 @@
 
 use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
-use super::{CLOSED, Callbacks, MET, WALKED, free_all, has, newest, with_newest};
+use super::{CLOSED, Callbacks, MET, Name, WALKED, free_all, has, newest, with_newest};
 use crate::sync::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
 
@@ -21,7 +21,7 @@ impl Drop for TakenBack {
         // in the drop of the closure loses a block and no more.
         unsafe {
             apply(self.0, Act::Discard);
-            free(self.0, self.0);
+            free(self.0, self.0, 1);
         }
     }
 }
@@ -37,39 +37,78 @@ enum Place {
 }
 
 impl Callbacks {
-    /// Takes the callback with this `id` back. `None`: it has run, is running or is about to, or was
-    /// taken back before.
+    /// Takes the callback with this name back. `None`: it has run, is running or is about to, or was taken
+    /// back before. Costs the same wherever in the list it is.
     ///
-    /// Who closes meanwhile is not held up. Another `cancel` on the same list is.
-    pub fn cancel(&self, id: u64) -> Option<TakenBack> {
-        self.walk(|node| node.id == id)
+    /// A closer is not held up meanwhile. Another `cancel` on the same list is.
+    pub fn cancel(&self, name: Name) -> Option<TakenBack> {
+        self.cancel_and(name, || (), || (), || ())
     }
 
     /// How many callbacks there are: looks at each. Meant for diagnostics.
     pub fn count(&self) -> usize {
         let mut count = 0;
-        self.walk(|_| {
-            count += 1;
-            false
-        });
+        self.visit(|_| count += 1);
         count
     }
 
-    /// Looks at the nodes until `wanted` says so of one, and takes that back if the closer has not
-    /// claimed it.
-    #[inline]
-    pub(super) fn walk(&self, wanted: impl FnMut(&Header) -> bool) -> Option<TakenBack> {
-        self.walk_and(wanted, || ())
+    /// Looks at all nodes, the newest first.
+    pub(super) fn visit(&self, mut look: impl FnMut(&Header)) {
+        let _one_at_a_time = self.walking.lock();
+        let Some(mut at) = self.enter() else { return };
+        while let Some(node) = at {
+            // SAFETY: as long as `WALKED` is set no node is freed that was in the list when it was
+            // set, or was pushed since.
+            let header = unsafe { node.as_ref() };
+            header.look();
+            look(header);
+            at = NonNull::new(header.next.load(Ordering::Relaxed));
+        }
+        self.leave(None);
     }
 
-    /// The same; tests come in `before_leaving`.
-    pub(super) fn walk_and(
+    /// [`cancel`](Callbacks::cancel); tests come in between its steps.
+    pub(super) fn cancel_and(
         &self,
-        mut wanted: impl FnMut(&Header) -> bool,
-        before_leaving: impl FnOnce(),
+        name: Name,
+        has_entered: impl FnOnce(),
+        has_claimed: impl FnOnce(),
+        has_unlinked: impl FnOnce(),
     ) -> Option<TakenBack> {
+        if !std::ptr::eq(name.list, self) {
+            return None;
+        }
         let _one_at_a_time = self.walking.lock();
-        let bit = if self.has_defect(Defect::WalksUnseen) {
+        let newest = self.enter()?;
+        has_entered();
+        let node = name.node;
+        // SAFETY: memory that was a node stays one, and this is an atomic that was initialised with it.
+        let generation = unsafe { &(*node.as_ptr()).generation };
+        // Relaxed: the caller has the name, so it sees this generation or a later one. If it is this one,
+        // the node is in the list: of this list is its name, a closer would have closed the word before it
+        // ended the generation, and another walker has left, with the mutex, after it did.
+        let is_there = generation.load(Ordering::Relaxed) == name.generation;
+        let claimed = is_there.then(|| {
+            self.note_newer(newest, None);
+            // SAFETY: the node is in the list, and `WALKED` is set: see `visit`.
+            let header = unsafe { node.as_ref() };
+            header.look();
+            let newer = header.newer();
+            header.claim(null_mut()).then_some((node, newer))
+        });
+        let Some((node, newer)) = claimed.flatten() else {
+            self.leave(None);
+            return None;
+        };
+        has_claimed();
+        let place = self.unlink(node, newest, newer);
+        has_unlinked();
+        self.leave(Some((node, place)))
+    }
+
+    /// Sets `WALKED`. Returns the newest node; `None` when the list is closed.
+    fn enter(&self) -> Option<Option<NonNull<Header>>> {
+        let bit = if self.seam.has(Defect::WalksUnseen) {
             0
         } else {
             WALKED
@@ -78,66 +117,79 @@ impl Callbacks {
         let word = self
             .change(|word| (!has(word, CLOSED)).then(|| enter(word)))
             .ok()?;
-        let mut at = newest(word);
-        while let Some(node) = at {
-            // SAFETY: as long as `WALKED` is set no node is freed that was in the list when it was
-            // set, or was pushed since.
-            let header = unsafe { node.as_ref() };
+        Some(newest(word))
+    }
+
+    /// Notes in each node from `newest` on which one is newer, down to the first that knows it, or to
+    /// `until`. Returns the node that is newer than `until`.
+    fn note_newer(
+        &self,
+        newest: Option<NonNull<Header>>,
+        until: Option<NonNull<Header>>,
+    ) -> Option<NonNull<Header>> {
+        let mut at = newest?;
+        loop {
+            // SAFETY: as in `visit`, for both.
+            let header = unsafe { at.as_ref() };
             header.look();
-            if wanted(header) {
-                at = header.claim(null_mut()).then_some(node);
-                break;
+            let next = NonNull::new(header.next.load(Ordering::Relaxed))?;
+            if Some(next) == until {
+                return Some(at);
             }
-            at = NonNull::new(header.next.load(Ordering::Relaxed));
-        }
-        match at {
-            None => self.leave(None),
-            Some(node) => {
-                let place = self.unlink(node);
-                before_leaving();
-                self.leave(Some((node, place)))
+            // SAFETY: as above.
+            let next_header = unsafe { next.as_ref() };
+            if !next_header.note_newer(at) {
+                return None;
             }
+            at = next;
         }
     }
 
-    fn unlink(&self, node: NonNull<Header>) -> Place {
-        // SAFETY: as in `walk`, for all nodes here.
+    /// Takes a node that is claimed out of the list. `newest` was the newest one as the walker entered, and
+    /// `newer` the one after the node then.
+    fn unlink(
+        &self,
+        node: NonNull<Header>,
+        newest_then: Option<NonNull<Header>>,
+        newer: Option<NonNull<Header>>,
+    ) -> Place {
+        // SAFETY: as in `visit`, for all nodes here.
         let after = unsafe { node.as_ref() }.next.load(Ordering::Relaxed);
+        let mut newer = newer.filter(|_| newest_then != Some(node));
         loop {
             // Acquire: there may be nodes that were pushed since.
             let word = self.word.load(Ordering::Acquire);
             if has(word, CLOSED) {
                 return Place::Linked;
             }
-            let mut before = match newest(word) {
-                Some(newest) if newest != node => newest,
-                _ => {
-                    // AcqRel: keeps what pushers have published; gives what the walker did.
-                    let out = self.word.compare_exchange(
-                        word,
-                        with_newest(word, after),
-                        Ordering::AcqRel,
-                        Ordering::Relaxed,
-                    );
-                    match out {
-                        Ok(_) => return Place::Out,
-                        Err(_) => continue,
-                    }
+            let is_newest = newest(word) == Some(node) || self.seam.has(Defect::MissesWhatCame);
+            if newer.is_none() && !is_newest {
+                // What has come since the walker entered: all of it is newer than the node, which was the
+                // newest.
+                newer = self.note_newer(newest(word), Some(node));
+            }
+            let Some(newer) = newer else {
+                // AcqRel: keeps what pushers have published; gives what the walker did.
+                let out = self.word.compare_exchange(
+                    word,
+                    with_newest(word, after),
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                );
+                match out {
+                    Ok(_) => return Place::Out,
+                    Err(_) => continue,
                 }
             };
-            loop {
-                // SAFETY: as in `walk`.
-                let next = unsafe { before.as_ref() }.next.load(Ordering::Relaxed);
-                match NonNull::new(next) {
-                    Some(next) if next != node => before = next,
-                    _ => break,
-                }
+            // SAFETY: as in `visit`.
+            let newer_header = unsafe { newer.as_ref() };
+            // Relaxed: the nodes were published long ago.
+            newer_header.next.store(after, Ordering::Relaxed);
+            if let Some(after) = NonNull::new(after) {
+                // SAFETY: as in `visit`.
+                unsafe { after.as_ref() }.note_newer(newer);
             }
-            // SAFETY: as in `walk`. Relaxed: the one behind was published long ago.
-            unsafe { before.as_ref() }
-                .next
-                .store(after, Ordering::Relaxed);
-            return Place::OutAfter(before);
+            return Place::OutAfter(newer);
         }
     }
 
@@ -147,7 +199,7 @@ impl Callbacks {
         let mut taken = None;
         loop {
             if has(word, CLOSED)
-                && !self.has_defect(Defect::KeepsItsNode)
+                && !self.seam.has(Defect::KeepsItsNode)
                 && let Some((node, place)) = claimed.take()
             {
                 taken = Some(match place {

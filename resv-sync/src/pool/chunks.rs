@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// All values of a pool. Keeps them reachable for leak checkers.
-pub(super) struct Chunks<T: 'static> {
+pub(crate) struct Chunks<T: 'static> {
     /// Null, or a chunk that was leaked.
     newest: AtomicPtr<Chunk<T>>,
 }
@@ -21,7 +21,7 @@ struct Chunk<T: 'static> {
 }
 
 impl<T: Sync> Chunks<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Chunks {
             newest: AtomicPtr::new(null_mut()),
         }
@@ -34,7 +34,7 @@ impl<T: Sync> Chunks<T> {
     }
 
     /// Keeps these values for ever.
-    pub(super) fn push(&self, values: Box<[T]>) -> &'static [T] {
+    pub(crate) fn push(&self, values: Box<[T]>) -> &'static [T] {
         let len = values.len();
         let new = Box::into_raw(Box::new(Chunk {
             values,
@@ -61,12 +61,12 @@ impl<T: Sync> Chunks<T> {
     }
 
     /// How many values there are.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.newest().map_or(0, |newest| newest.capacity)
     }
 
     /// All values at the time of the call.
-    pub(super) fn all(&self) -> impl Iterator<Item = &'static T> + use<T> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &'static T> + use<T> {
         let chunks = successors(self.newest(), |chunk| chunk.older);
         chunks.flat_map(|chunk| &chunk.values)
     }

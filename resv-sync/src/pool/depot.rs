@@ -36,6 +36,15 @@ impl<C: Linked> Chain<C> {
         len: 0,
     };
 
+    /// `len` cells, which `first` leads through by their links; the last one leads nowhere.
+    #[inline]
+    pub fn of(first: C, len: usize) -> Chain<C> {
+        Chain {
+            first: Some(first),
+            len,
+        }
+    }
+
     /// How many cells there are.
     #[inline]
     pub fn len(&self) -> usize {

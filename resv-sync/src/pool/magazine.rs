@@ -64,6 +64,31 @@ impl<C: Linked, D: Deref<Target = Depot<C>>> Magazine<C, D> {
         self.current.set(chain);
     }
 
+    /// Puts `len` cells, which the caller has and gives up: `first` leads to `last` by their links, and where
+    /// `last` leads does not matter. In one
+    /// step if there is room for them in the chain.
+    #[inline]
+    pub fn put_all(&self, first: C, last: C, len: usize) {
+        let chain = self.current.get();
+        if chain.len() + len <= self.depot.batch() {
+            last.set_next(chain.first);
+            self.current.set(Chain::of(first, chain.len() + len));
+        } else {
+            self.put_each(first, len);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_each(&self, first: C, len: usize) {
+        let mut next = Some(first);
+        for _ in 0..len {
+            let Some(cell) = next else { return };
+            next = cell.next();
+            self.put(cell);
+        }
+    }
+
     /// Another chain to put to, in the place of the full one.
     #[cold]
     #[inline(never)]

@@ -195,7 +195,7 @@ fn detached_locks_outlive_their_context() {
             let wanted = &locks[3];
             let waiting = scope.spawn(move || wanted.lock_with(&older).map(drop));
             until_queued(wanted, 1);
-            let held: Vec<_> = set.into_held().collect();
+            let held = set.into_proofs();
             assert!(!wounds::has_record(claim), "what was detached heals");
             assert!(held.iter().zip(locks).all(|(held, lock)| held.is_for(lock)));
             assert!(locks.iter().all(|lock| lock.try_lock().is_none()));
