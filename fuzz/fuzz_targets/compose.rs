@@ -144,8 +144,15 @@ impl World {
             let (is_done, mut errors) = match &node.kind {
                 _ if node.is_done => continue,
                 Kind::Leaf { .. } => continue,
+                // It fails as the fence at its place, if it was asked for before.
                 Kind::Point { timeline, seqno } => {
-                    (self.completed[*timeline] >= *seqno, BTreeSet::new())
+                    let is_at = |node: &&Node| {
+                        matches!(node.kind, Kind::Leaf { timeline: t, seqno: s }
+                            if t == *timeline && s == *seqno)
+                    };
+                    let at = self.nodes.iter().filter(is_at);
+                    let errors = at.flat_map(|leaf| leaf.errors.clone()).collect();
+                    (self.completed[*timeline] >= *seqno, errors)
                 }
                 Kind::All(parts) | Kind::Merged(parts) => {
                     (!done(parts).contains(&false), self.errors(parts))

@@ -5,8 +5,8 @@
 #[path = "../../resv-rcu-array/tests/common/mod.rs"]
 mod common;
 
-use common::{bytes, counted};
-use resv_core::fence::unwrap;
+use common::{bytes, counted, total_bytes};
+use resv_core::fence::{merge, unwrap};
 use resv_core::{Fence, Signaler, Timeline};
 
 fn jobs(count: usize) -> Vec<Signaler> {
@@ -110,4 +110,51 @@ fn a_composition_that_is_met_twice_is_gone_through_once() {
     assert_eq!(top.leaves().count_left(), 2);
     jobs.into_iter().for_each(Signaler::signal);
     assert!(top.is_signaled());
+}
+
+/// One fence at a time is merged into what there is: each in steps of the logarithm. Each used to copy all.
+#[test]
+fn merging_one_at_a_time_takes_n_log_n() {
+    let merge_all = |count: usize, keep: bool| {
+        let jobs = jobs(count);
+        // Cells of the pool are counted once, so the first round makes them.
+        let (mut acc, mut kept) = (merge([]), Vec::new());
+        let before = total_bytes();
+        for job in &jobs {
+            acc = merge([&acc, job.fence()]);
+            if keep {
+                kept.push(acc.clone());
+            }
+        }
+        let total = total_bytes() - before;
+        assert_eq!(acc.leaves().count_left(), count);
+        total
+    };
+    merge_all(8_000, false);
+    let (half, whole) = (merge_all(4_000, false), merge_all(8_000, false));
+    assert!(whole < 8_000 * 16_384, "{whole} bytes in all");
+    assert!(2 * whole < 5 * half, "{half} for half as many, {whole}");
+    let kept = merge_all(8_000, true);
+    assert!(kept < 8_000 * 16_384, "{kept} bytes with all of them kept");
+}
+
+/// A fence that comes again and again, later each time, is one leaf.
+#[test]
+fn merging_what_supersedes_does_not_grow() {
+    let (ring, jobs) = (Timeline::new("ring"), jobs(100));
+    let mut acc = merge(jobs.iter().map(Signaler::fence));
+    let mut again = |count: u64| {
+        for _ in 0..count {
+            let point = ring.point(ring.last_seqno() + 1);
+            ring.issue_counted().expect("a seqno is left");
+            acc = merge([&acc, &point]);
+        }
+        ring.signal_up_to(ring.last_seqno() - 1).expect("issued");
+        acc.leaves().count_left()
+    };
+    again(1000);
+    let before = bytes();
+    assert_eq!(again(1000), 101);
+    let grown = bytes() - before;
+    assert!(grown < 1000, "{grown} bytes");
 }

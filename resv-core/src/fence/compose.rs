@@ -21,12 +21,6 @@
 //! * The children are let go when the composed fence signals. When it is dropped unsignalled, its
 //!   watchers are taken off them, each in constant time, and nothing of it is left behind. If it has
 //!   callbacks, it stays until they have run.
-//!
-//! # Merging
-//!
-//! [`merge`] is for who hands on "everything that is still pending": it takes apart, leaves out what
-//! has signalled, keeps the latest fence of each timeline, which stands for the earlier ones, and
-//! composes only if more than one is left. Merging what was merged changes nothing (F-10).
 
 use super::cell::Kind;
 use super::completion::spread;
@@ -35,7 +29,6 @@ use super::handle::Fence;
 use super::status::{FenceError, FenceStatus};
 use super::timeline::TimelineId;
 use super::watchers::Place;
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 impl Fence {
@@ -98,7 +91,7 @@ impl Fence {
     }
 
     /// Runs `f` on the composition of this fence; `None` if there is none or it has signalled.
-    fn composition<R>(&self, f: impl FnOnce(&Composition) -> R) -> Option<R> {
+    pub(super) fn composition<R>(&self, f: impl FnOnce(&Composition) -> R) -> Option<R> {
         if !self.cell().is_composed() {
             return None;
         }
@@ -139,7 +132,13 @@ fn compose<'a>(mode: Mode, fences: impl IntoIterator<Item = &'a Fence>) -> Optio
     let mut fences = fences.into_iter().peekable();
     fences.peek()?;
     let parent = without_children(mode);
-    let own = Watcher::of(&parent);
+    give_children(&parent, fences);
+    Some(parent)
+}
+
+/// Makes `fences` the children of a fence that has none yet.
+pub(super) fn give_children<'a>(parent: &Fence, fences: impl Iterator<Item = &'a Fence>) {
+    let own = Watcher::of(parent);
     let mut children = Vec::with_capacity(fences.size_hint().0);
     for fence in fences {
         let place = match fence.watch(own) {
@@ -162,17 +161,20 @@ fn compose<'a>(mode: Mode, fences: impl IntoIterator<Item = &'a Fence>) -> Optio
     if let Some(completion) = parent.make_whole(children) {
         spread([completion]);
     }
-    Some(parent)
 }
 
 /// A composed fence that has no children yet, and does not signal before it [has](Fence::make_whole).
 pub(super) fn without_children(mode: Mode) -> Fence {
-    let kind = match mode {
+    with_composition(Composition::new(mode))
+}
+
+pub(super) fn with_composition(composition: Composition) -> Fence {
+    let kind = match composition.mode {
         Mode::All => Kind::All,
         Mode::Any => Kind::Any,
     };
     let extra = Extra {
-        composition: Some(Composition::new(mode)),
+        composition: Some(composition),
         ..Extra::default()
     };
     Fence::alone(kind, None, Some(Box::new(extra)))
@@ -193,7 +195,8 @@ pub struct Leaves<'a> {
 impl Leaves<'_> {
     /// How many are left at present: at least as many as will come. Looks at each.
     pub fn count_left(&self) -> usize {
-        self.clone().count()
+        // At the start there is always one: the fence itself, if it signals meanwhile.
+        self.clone().count().max(usize::from(self.next == 0))
     }
 
     /// The next child of the innermost composition. `Some(None)`: there is none. `None`: it has signalled,
@@ -207,8 +210,13 @@ impl Leaves<'_> {
         *next += 1;
         fence
             .composition(|c| {
-                let child = || c.children.get(at).map(|child| child.fence.clone());
-                (c.mode == Mode::All).then(child)
+                let children = c.children.get(at..).unwrap_or_default();
+                // What was merged is what is pending.
+                let shown = |child: &&Child| c.merged.is_none() || !child.fence.is_signaled();
+                let skipped = children.iter().take_while(|child| !shown(child)).count();
+                *next += skipped;
+                let child = children.get(skipped).map(|child| child.fence.clone());
+                (c.mode == Mode::All).then_some(child)
             })
             .flatten()
     }
@@ -239,31 +247,4 @@ impl Iterator for Leaves<'_> {
 /// The [leaves](Fence::leaves) of `fence`.
 pub fn unwrap(fence: &Fence) -> Vec<Fence> {
     fence.leaves().collect()
-}
-
-/// One fence that has signalled when all of `fences` have: made of the pending leaves among them, of
-/// each timeline the latest, ordered by timeline. If there is one, that very fence; if there is
-/// none, one that is born signalled.
-///
-/// Errors of what has signalled before are forgotten.
-///
-/// ```
-/// use resv_core::{Timeline, fence::{merge, unwrap}};
-/// let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
-/// let (a, b, c) = (gfx.issue()?, gfx.issue()?, dma.issue()?);
-/// let merged = merge([a.fence(), c.fence(), b.fence()]);
-/// assert_eq!(unwrap(&merged), [b.fence().clone(), c.fence().clone()]);
-/// assert_eq!(&merge([a.fence(), b.fence()]), b.fence());
-/// assert!(merge([]).is_signaled());
-/// # Ok::<(), resv_core::SeqnoError>(())
-/// ```
-pub fn merge<'a>(fences: impl IntoIterator<Item = &'a Fence>) -> Fence {
-    let mut pending: Vec<Fence> = fences.into_iter().flat_map(unwrap).collect();
-    pending.retain(|fence| !fence.is_signaled());
-    pending.sort_by_key(|fence| (fence.timeline_id(), Reverse(fence.seqno())));
-    pending.dedup_by_key(|fence| fence.timeline_id());
-    match pending.as_slice() {
-        [one] => one.clone(),
-        several_or_none => Fence::all(several_or_none).unwrap_or_else(Fence::signaled),
-    }
 }

@@ -136,6 +136,19 @@ pub(super) struct Composition {
     pub(super) error: Option<FenceError>,
     /// Whether the children have been asked for their work.
     pub(super) started: bool,
+    /// Of what was merged.
+    pub(super) merged: Option<Merged>,
+}
+
+/// What [merging](super::merge) needs to know of a composition that it has made: a node of a search tree, whose
+/// children are the fences of a timeline each, or nodes.
+pub(super) struct Merged {
+    /// How many levels of nodes are below.
+    pub(super) height: u32,
+    /// How many leaves there were when it was made.
+    pub(super) len: usize,
+    /// The first timeline of each child; none for leaves, which have one.
+    pub(super) firsts: Box<[TimelineId]>,
 }
 
 /// What the signal of a child means for a composition.
@@ -159,6 +172,7 @@ impl Composition {
             needed: None,
             error: None,
             started: false,
+            merged: None,
         }
     }
 

@@ -74,6 +74,7 @@ mod deadline;
 mod extra;
 mod handle;
 mod lazy;
+mod merge;
 mod point;
 mod pool;
 mod reach;
@@ -89,8 +90,9 @@ mod until;
 mod wait;
 mod watchers;
 
-pub use compose::{Leaves, merge, unwrap};
+pub use compose::{Leaves, unwrap};
 pub use handle::{AlreadySignaled, CallbackId, Fence};
+pub use merge::merge;
 pub use pool::{PoolStats, pool_stats, registrations};
 pub use status::{FenceError, FenceStatus, Waited};
 pub use tag::{Owner, Tag};
@@ -106,6 +108,8 @@ mod chain_tests;
 mod compose_tests;
 #[cfg(all(test, loom))]
 mod loom_models;
+#[cfg(all(test, not(loom)))]
+mod merge_tests;
 #[cfg(all(test, not(loom)))]
 mod point_tests;
 #[cfg(all(test, not(loom)))]

@@ -9,6 +9,7 @@ thread_local! {
     static ALLOCATED: Cell<usize> = const { Cell::new(0) };
     static FREED: Cell<usize> = const { Cell::new(0) };
     static BYTES: Cell<isize> = const { Cell::new(0) };
+    static TOTAL_BYTES: Cell<usize> = const { Cell::new(0) };
     /// Allocations until one fails; negative: none does.
     static UNTIL_FAILURE: Cell<isize> = const { Cell::new(-1) };
 }
@@ -32,6 +33,7 @@ unsafe impl GlobalAlloc for Counting {
         }
         ALLOCATED.set(ALLOCATED.get() + 1);
         BYTES.set(BYTES.get() + layout.size().cast_signed());
+        TOTAL_BYTES.set(TOTAL_BYTES.get() + layout.size());
         // SAFETY: the caller's promise is the same one.
         unsafe { System.alloc(layout) }
     }
@@ -56,6 +58,12 @@ pub(crate) fn counted<T>(f: impl FnOnce() -> T) -> (T, usize, usize) {
 #[allow(dead_code, reason = "each test file uses a part")]
 pub(crate) fn bytes() -> isize {
     BYTES.get()
+}
+
+/// Bytes that this thread has allocated, freed or not.
+#[allow(dead_code, reason = "each test file uses a part")]
+pub(crate) fn total_bytes() -> usize {
+    TOTAL_BYTES.get()
 }
 
 /// Allocations of this thread that it has not freed.
