@@ -1,7 +1,8 @@
 //! The list of properties, and the macros that make tests of it.
 
 use crate::properties::{
-    composed, contract, examples, fences, hazards, locks, random, selftests, transactions, waits,
+    composed, contract, examples, fences, hazards, locks, random, selftests, tables, transactions,
+    waits,
 };
 use crate::subject::Subject;
 
@@ -11,6 +12,16 @@ use crate::subject::Subject;
 macro_rules! __with_properties {
     ($then:ident! ($($args:tt)*)) => {
         $crate::$then! { ($($args)*)
+            tables {
+                a_class_is_its_own_class
+                a_more_demanding_access_waits_for_no_less
+                a_move_waits_for_every_class
+                h_17_a_fence_stands_for_itself
+                h_16_an_older_fence_removes_no_newer_one
+                b9_what_is_removed_is_covered
+                h_11_a_loss_is_declared
+                only_order_and_sameness_count
+            }
             fences {
                 f_01_a_signal_is_seen_in_every_object
                 f_02_a_callback_may_edit_the_object
@@ -130,6 +141,7 @@ macro_rules! __with_properties {
                 b4_unlocking_gives_up_reserved_slots
                 b5_a_closure_of_a_read_may_do_anything
                 b5_a_fence_is_dropped_outside
+                b5_a_fence_that_signals_late_is_dropped_outside
                 b5_callbacks_run_outside
                 b6_a_snapshot_never_changes
                 b7_a_holder_holds_up_no_reader

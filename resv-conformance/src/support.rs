@@ -40,6 +40,95 @@ pub(crate) fn occupied(on: Subject, count: usize) -> (Vec<Object>, Vec<Signaler>
     (objects, jobs)
 }
 
+/// So many jobs whose fences stay beside each other under every semantics, when they are added in this
+/// order: the latest of one timeline first, since an older one never removes a newer one (H-16).
+pub(crate) fn side_by_side<const N: usize>() -> [Signaler; N] {
+    many_side_by_side(N)
+        .try_into()
+        .expect("as many as asked for")
+}
+
+/// [`side_by_side`] for a number that is worked out.
+pub(crate) fn many_side_by_side(count: usize) -> Vec<Signaler> {
+    let timeline = Timeline::new("side");
+    let mut jobs: Vec<_> = (0..count).map(|_| job(&timeline)).collect();
+    jobs.reverse();
+    jobs
+}
+
+/// What the table of a semantics says where properties need to know.
+impl Subject {
+    /// Whether `access` waits for what is added as `usage`.
+    pub(crate) fn waits(&self, access: Access, usage: Usage) -> bool {
+        let semantics = self.semantics();
+        semantics.waits_for(access).contains(semantics.class(usage))
+    }
+
+    /// `access`, if it waits for each of `usages`; else a move, which does under every semantics.
+    pub(crate) fn access(&self, access: Access, usages: &[Usage]) -> Access {
+        match usages.iter().all(|&usage| self.waits(access, usage)) {
+            true => access,
+            false => Access::Move,
+        }
+    }
+
+    /// The access of a reader, if it waits for writers.
+    pub(crate) fn read(&self) -> Access {
+        self.access(Access::Read, &[Usage::Write])
+    }
+
+    /// The access of a writer, if it waits for writers and readers.
+    pub(crate) fn write(&self) -> Access {
+        self.access(Access::Write, &[Usage::Write, Usage::Read])
+    }
+
+    /// Whether a fence added as `new` leaves one of another timeline alone that was added as `old`.
+    pub(crate) fn stays(&self, old: Usage, new: Usage) -> bool {
+        let key = |timeline, usage| Key {
+            timeline: TimelineId::from_raw(timeline),
+            seqno: 1,
+            usage: self.semantics().class(usage),
+        };
+        !self.semantics().supersedes(key(1, new), key(2, old))
+    }
+
+    /// A usage whose fences leave those of other timelines alone, if there is one: read, where it is.
+    pub(crate) fn beside_others(&self) -> Option<Usage> {
+        let usages = [Usage::Read, Usage::Bookkeep, Usage::Write, Usage::Kernel];
+        usages.into_iter().find(|&usage| self.stays(usage, usage))
+    }
+
+    /// Whether a fence takes the place of an earlier one of its timeline and usage.
+    pub(crate) fn replaces_earlier(&self, usage: Usage) -> bool {
+        let key = |seqno| Key {
+            timeline: TimelineId::from_raw(1),
+            seqno,
+            usage: self.semantics().class(usage),
+        };
+        self.semantics().supersedes(key(2), key(1))
+    }
+
+    /// Adds to what [`entries`] says of an object, by the table.
+    pub(crate) fn add_to(
+        &self,
+        entries: &mut Vec<(TimelineId, u64, Usage)>,
+        fence: &Fence,
+        usage: Usage,
+    ) {
+        let new = Key::new(fence, self.semantics().class(usage));
+        entries.retain(|&(timeline, seqno, usage)| {
+            let old = Key {
+                timeline,
+                seqno,
+                usage,
+            };
+            !self.semantics().supersedes(new, old)
+        });
+        entries.push((new.timeline, new.seqno, new.usage));
+        entries.sort_unstable();
+    }
+}
+
 /// Locks, reserves one slot, adds and unlocks.
 pub(crate) fn add(resv: &Object, job: &Signaler, usage: Usage) {
     add_fence(resv, job.fence(), usage);

@@ -91,6 +91,48 @@ pub const FIXTURES: &[Fixture] = &[
             "random::any_script_is_answered_like_the_model",
         ],
     ),
+    pair::<BookkeepHidesWrite, Locked>(
+        "bookkeeping_hides_a_write",
+        "B9",
+        "derived: a slot rule that compares seqnos and no usages",
+        "a later bookkeeping fence removes its timeline's pending write, for which readers wait",
+        &["tables::b9_what_is_removed_is_covered"],
+    ),
+    pair::<MovesForgetBookkeeping, Locked>(
+        "move_forgets_bookkeeping",
+        "B9",
+        "derived: a table with a row too short",
+        "memory is moved while a page-table update is at work",
+        &["tables::a_move_waits_for_every_class"],
+    ),
+    pair::<WritersForgetWrites, Locked>(
+        "writer_waits_for_less_than_a_reader",
+        "H-14",
+        "derived: accesses that are not ordered",
+        "a writer does not wait for what a reader waits for",
+        &["tables::a_more_demanding_access_waits_for_no_less"],
+    ),
+    pair::<ClassOfAClass, Locked>(
+        "class_of_a_class",
+        "H-27",
+        "derived: classifying twice, as a copy does",
+        "what is kept as a read is filed under bookkeeping when it is copied",
+        &["tables::a_class_is_its_own_class"],
+    ),
+    pair::<SilentLoss, Locked>(
+        "loss_is_not_declared",
+        "H-11",
+        "derived: the duty of a writer, which nothing said",
+        "an exclusive fence removes those of others, and the semantics says that nothing is lost",
+        &["tables::h_11_a_loss_is_declared"],
+    ),
+    pair::<FavoursATimeline, Locked>(
+        "one_timeline_is_treated_otherwise",
+        "B9",
+        "derived: a rule about a certain context",
+        "fences of one timeline do not supersede each other",
+        &["tables::only_order_and_sameness_count"],
+    ),
     pair::<OthersBecomeReaders, Locked>(
         "others_become_readers",
         "H-27",
@@ -110,6 +152,7 @@ macro_rules! like {
         $(, waits_for $waits_for:expr)?
         $(, supersedes $supersedes:expr)?
         $(, visibility $visibility:expr)?
+        $(, loses $loses:expr)?
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Default)]
@@ -143,8 +186,62 @@ macro_rules! like {
                 #[allow(unreachable_code)]
                 $base.supersedes(new, old)
             }
+
+            fn loses(&self, new: Key, old: Key) -> bool {
+                $(return $loses(new, old);)?
+                #[allow(unreachable_code)]
+                { new.timeline != old.timeline && self.supersedes(new, old) }
+            }
         }
     };
+}
+
+like! {
+    /// Seqnos are compared, usages are not.
+    BookkeepHidesWrite is UsageLevels but
+    , supersedes |new: Key, old: Key| new.timeline == old.timeline && new.seqno >= old.seqno
+}
+
+like! {
+    /// The row of a move ends with reads.
+    MovesForgetBookkeeping is UsageLevels but
+    , waits_for |access| match access {
+        Access::Move => UsageLevels.waits_for(Access::Write),
+        access => UsageLevels.waits_for(access),
+    }
+}
+
+like! {
+    /// A writer waits for kernel moves alone.
+    WritersForgetWrites is UsageLevels but
+    , waits_for |access| match access {
+        Access::Write => UsageLevels.waits_for(Access::Explicit),
+        access => UsageLevels.waits_for(access),
+    }
+}
+
+like! {
+    /// The class of a class is another one.
+    ClassOfAClass is UsageLevels but
+    class |usage| match usage {
+        Usage::Write => Usage::Read,
+        Usage::Read => Usage::Bookkeep,
+        usage => usage,
+    }
+}
+
+like! {
+    /// Says that it loses nothing.
+    SilentLoss is ExclusiveShared but
+    , loses |_, _| false
+}
+
+like! {
+    /// A rule of its own for the third timeline of the process.
+    FavoursATimeline is UsageLevels but
+    , supersedes |new: Key, old: Key| {
+        UsageLevels.supersedes(new, old) && (new == old || new.timeline.as_raw() != 3)
+    }
 }
 
 like! {

@@ -20,9 +20,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A usage under which no fence pushes out one of another timeline, under any semantics.
-const BESIDE_OTHERS: Usage = Usage::Read;
-
 fn all<'a>(jobs: impl IntoIterator<Item = &'a Signaler>) -> Fence {
     Fence::all(jobs.into_iter().map(Signaler::fence)).expect("not empty")
 }
@@ -59,16 +56,21 @@ fn expected<'a>(
 /// H-18: of a pending `all` the leaves are added, each on its own timeline, where it supersedes and is
 /// superseded like any fence.
 pub fn h_18_the_leaves_of_all_are_added(on: Subject) {
-    let object = on.object();
+    let Some(usage) = on.beside_others() else {
+        return;
+    };
+    let (object, mut kept) = (on.object(), Vec::new());
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let (before, a, b, after) = (job(&gfx), job(&gfx), job(&dma), job(&dma));
-    add(&object, &before, BESIDE_OTHERS);
-    assert_eq!(add_composed(&object, &all([&b, &a]), BESIDE_OTHERS), 0);
-    let leaves = [a.fence(), b.fence()];
-    assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
-    add(&object, &after, BESIDE_OTHERS);
-    let leaves = [a.fence(), after.fence()];
-    assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
+    add(&object, &before, usage);
+    assert_eq!(add_composed(&object, &all([&b, &a]), usage), 0);
+    for fence in [before.fence(), b.fence(), a.fence()] {
+        on.add_to(&mut kept, fence, usage);
+    }
+    assert_eq!(entries(&object), kept);
+    add(&object, &after, usage);
+    on.add_to(&mut kept, after.fence(), usage);
+    assert_eq!(entries(&object), kept);
     [before, a, b, after].into_iter().for_each(Signaler::signal);
     assert!(!is_busy(&object, Access::Move));
 }
@@ -76,6 +78,9 @@ pub fn h_18_the_leaves_of_all_are_added(on: Subject) {
 /// H-18: a composition of compositions has their leaves, and so has an object that it is added to, as
 /// an add or in the place of a timeline.
 pub fn h_18_a_composition_in_a_composition_is_flattened(on: Subject) {
+    let Some(usage) = on.beside_others() else {
+        return;
+    };
     for replaces in [false, true] {
         let object = on.object();
         let (kfd, jobs) = (Timeline::new("kfd"), lone_jobs(4));
@@ -85,13 +90,13 @@ pub fn h_18_a_composition_in_a_composition_is_flattened(on: Subject) {
             add(&object, &old, Usage::Bookkeep);
             let mut guard = object.lock();
             let mut slots = guard.reserve(4).expect("memory");
-            assert!(slots.replace(kfd.id(), &outer, BESIDE_OTHERS));
+            assert!(slots.replace(kfd.id(), &outer, usage));
             assert_eq!(slots.left(), 0);
         } else {
-            assert_eq!(add_composed(&object, &outer, BESIDE_OTHERS), 0);
+            assert_eq!(add_composed(&object, &outer, usage), 0);
         }
         let leaves = jobs.iter().map(Signaler::fence);
-        assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
+        assert_eq!(entries(&object), expected(on, leaves, usage));
     }
 }
 
@@ -99,15 +104,18 @@ pub fn h_18_a_composition_in_a_composition_is_flattened(on: Subject) {
 /// a merge has several fences of the object gets the latest. What has signalled as a whole is no more
 /// than one signalled fence.
 pub fn h_18_the_pending_leaves_of_a_merge_are_added(on: Subject) {
+    let Some(usage) = on.beside_others() else {
+        return;
+    };
     let object = on.object();
     let gfx = Timeline::new("gfx");
     let (first, last, other, done) = (job(&gfx), job(&gfx), lone_job(), lone_job());
     let every = all([&first, &other, &last, &done]);
     let merged = merge([&every, first.fence(), other.fence()]);
     done.signal();
-    add_composed(&object, &merged, BESIDE_OTHERS);
+    add_composed(&object, &merged, usage);
     let leaves = [last.fence(), other.fence()];
-    assert_eq!(entries(&object), expected(on, leaves, BESIDE_OTHERS));
+    assert_eq!(entries(&object), expected(on, leaves, usage));
     [first, last, other].into_iter().for_each(Signaler::signal);
     assert!(every.is_signaled() && merged.is_signaled());
     assert_eq!(every.leaves().count_left(), 1);
@@ -153,9 +161,12 @@ pub fn leaves_never_supersede_each_other(on: Subject) {
 /// F-09: with its last leaf's signal an object is idle, and so is who composed what the object holds:
 /// nothing has to be enabled first (H-12).
 pub fn f_09_an_object_is_idle_with_the_last_leaf(on: Subject) {
+    let Some(usage) = on.beside_others() else {
+        return;
+    };
     let object = on.object();
     let mut jobs = lone_jobs(4);
-    add_composed(&object, &all(&jobs), BESIDE_OTHERS);
+    add_composed(&object, &all(&jobs), usage);
     let held: Vec<Fence> = object.snapshot().iter().map(|e| e.fence.clone()).collect();
     let again = Fence::all(&held).expect("not empty");
     while let Some(job) = jobs.pop() {
@@ -169,11 +180,14 @@ pub fn f_09_an_object_is_idle_with_the_last_leaf(on: Subject) {
 /// F-10: one fence for all that an object holds (Linux: the singleton): each timeline once, in any
 /// order the same leaves, and merging it again changes nothing.
 pub fn f_10_a_merge_of_what_an_object_holds(on: Subject) {
+    let Some(usage) = on.beside_others() else {
+        return;
+    };
     let object = on.object();
     assert!(merge(object.snapshot().iter().map(|e| e.fence)).is_signaled());
     let gfx = Timeline::new("gfx");
     let (a, b, c) = (job(&gfx), job(&gfx), lone_job());
-    for (job, usage) in [(&a, Usage::Bookkeep), (&b, Usage::Read), (&c, Usage::Read)] {
+    for (job, usage) in [(&a, Usage::Bookkeep), (&b, usage), (&c, usage)] {
         add(&object, job, usage);
     }
     let mut held: Vec<Fence> = object.snapshot().iter().map(|e| e.fence.clone()).collect();
@@ -193,7 +207,7 @@ pub fn the_first_error_of_a_composition_is_told(on: Subject) {
     let object = on.object();
     let mut jobs = lone_jobs(4);
     let every = all(&jobs);
-    add_composed(&object, &every, BESIDE_OTHERS);
+    add_composed(&object, &every, Usage::Read);
     let mut begun = pin!(object.wait_async(Access::Move));
     assert!(look(begun.as_mut()).is_pending());
     jobs.remove(2).signal_error(errors[1]);
@@ -213,12 +227,15 @@ pub fn the_first_error_of_a_composition_is_told(on: Subject) {
 /// Section 1.10: a deadline that is set on what an object holds reaches the signallers, of leaves and
 /// of what is kept whole; the soonest counts, and it is no wait.
 pub fn deadlines_reach_what_an_object_holds(on: Subject) {
+    let Some(usage) = on.beside_others() else {
+        return;
+    };
     let object = on.object();
     let (calls, lazy) = lazy_job();
     let (leaves, choice) = (lone_jobs(2), lone_jobs(2));
     let every = Fence::all([leaves[0].fence(), leaves[1].fence(), lazy.fence()]);
-    add_composed(&object, &every.expect("not empty"), BESIDE_OTHERS);
-    add_fence(&object, &any(&choice), BESIDE_OTHERS);
+    add_composed(&object, &every.expect("not empty"), usage);
+    add_fence(&object, &any(&choice), usage);
     let now = Instant::now();
     for after in [20, 10, 30] {
         for entry in object.snapshot().iter() {
@@ -284,10 +301,12 @@ pub fn lazy_a_look_never_asks(on: Subject) {
     let asked = || calls.load(Ordering::Relaxed);
     add(&object, &lazy, Usage::Bookkeep);
     assert_eq!(asked(), 0, "by adding it");
-    let beside = lone_job();
-    add(&object, &beside, BESIDE_OTHERS);
-    beside.signal();
-    assert_eq!(asked(), 0, "by an edit beside it");
+    if on.stays(Usage::Bookkeep, Usage::Read) {
+        let beside = lone_job();
+        add(&object, &beside, Usage::Read);
+        beside.signal();
+        assert_eq!(asked(), 0, "by an edit beside it");
+    }
     if on.semantics().class(Usage::Bookkeep) == Usage::Bookkeep {
         ask_everything(on, &object, lazy.fence());
         assert_eq!(asked(), 0, "by a look");
@@ -352,8 +371,10 @@ pub fn lazy_a_hook_that_signals_ends_the_wait(on: Subject) {
         job.expect("asked once").signal();
     };
     let lazy = Timeline::new("kfd").issue_lazy(evict).expect("a seqno");
-    let composed = Fence::all([lazy.fence(), lone_job().fence()]);
+    let other = lone_job();
+    let composed = Fence::all([lazy.fence(), other.fence()]);
     add_composed(&object, &composed.expect("not empty"), Usage::Bookkeep);
+    other.signal();
     *job.lock().expect("not poisoned") = Some(lazy);
     assert!(is_busy(&object, Access::Move));
     assert_eq!(object.wait(Access::Move, Some(AGES)), Waited::Signaled);

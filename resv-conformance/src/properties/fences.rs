@@ -42,9 +42,9 @@ pub fn f_02_a_callback_may_edit_the_object(on: Subject) {
     });
     registered.expect("the fence is pending");
     first.signal();
-    assert!(is_busy(&object, Access::Read));
+    assert!(is_busy(&object, on.read()));
     second.signal();
-    assert!(!is_busy(&object, Access::Read));
+    assert!(!is_busy(&object, on.read()));
 }
 
 /// F-05: what the job did before it signalled is visible to whoever was told "idle", without any
@@ -61,9 +61,9 @@ pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle(on: Subject) {
                 job.signal();
             });
             if round % 2 == 0 {
-                assert_eq!(object.wait(Access::Read, Some(AGES)), Waited::Signaled);
+                assert_eq!(object.wait(on.read(), Some(AGES)), Waited::Signaled);
             } else {
-                while !object.is_idle(Access::Read) {
+                while !object.is_idle(on.read()) {
                     std::thread::yield_now();
                 }
             }
@@ -78,7 +78,7 @@ pub fn f_06_a_dropped_signaler_frees_the_object(on: Subject) {
     let job = lone_job();
     let fence = job.fence().clone();
     add(&object, &job, Usage::Write);
-    let mut begun = pin!(object.wait_async(Access::Read));
+    let mut begun = pin!(object.wait_async(on.read()));
     assert!(look(begun.as_mut()).is_pending());
     drop(job);
     assert!(!is_busy(&object, Access::Move));

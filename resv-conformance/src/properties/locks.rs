@@ -9,7 +9,7 @@
 //! A thread that has taken no lock before gets the youngest ticket of all. So where an age matters,
 //! threads are started in its order, and each begins its transaction when the one before has.
 
-use crate::support::{A_MOMENT, Meeting, add, entries, is_busy, lone_job};
+use crate::support::{A_MOMENT, Meeting, add, entries, is_busy, lone_job, side_by_side};
 use crate::{Object, Subject};
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
@@ -187,6 +187,12 @@ pub fn l_03_ab_against_ba(on: Subject) {
 /// L-04: a cycle of n transactions, each holding one object and wanting the next one's: all finish,
 /// and each has added its fence to both of its objects once.
 pub fn l_04_cycles_come_apart(on: Subject) {
+    // The two that are added to an object, in any order.
+    let beside = on.beside_others();
+    let (usage, stay) = (
+        beside.unwrap_or(Usage::Read),
+        1 + usize::from(beside.is_some()),
+    );
     for algorithm in Algorithm::ALL {
         for n in 2..=5 {
             let class = class(algorithm);
@@ -205,7 +211,7 @@ pub fn l_04_cycles_come_apart(on: Subject) {
                             }
                             let next = tx.lock(&objects[(at + 1) % n])?.reserve(1)?;
                             for mut slots in [mine, next] {
-                                slots.add(job.fence(), Usage::Read);
+                                slots.add(job.fence(), usage);
                             }
                             Ok(())
                         });
@@ -216,8 +222,8 @@ pub fn l_04_cycles_come_apart(on: Subject) {
             assert!(class.backoffs() > 0, "{algorithm:?}: {n} in a circle");
             assert_free(objects, class);
             for object in objects {
-                assert_eq!(entries(object).len(), 2, "{algorithm:?} of {n}");
-                assert!(is_busy(object, Access::Write));
+                assert_eq!(entries(object).len(), stay, "{algorithm:?} of {n}");
+                assert!(is_busy(object, on.access(Access::Write, &[usage])));
             }
         }
     }
@@ -407,7 +413,7 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked(on: Subject) {
         for at in 1..OBJECTS {
             let class = class(algorithm);
             let objects = &on.objects(OBJECTS);
-            let (jobs, backs_off) = ([lone_job(), lone_job()], &Meeting::of(2));
+            let (jobs, backs_off) = (side_by_side::<2>(), &Meeting::of(2));
             let (older_begins, younger_may_begin) = mpsc::channel();
             let jobs = &jobs;
             thread::scope(|scope| {

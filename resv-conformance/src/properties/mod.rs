@@ -7,6 +7,7 @@
 //!
 //! | module | about |
 //! |---|---|
+//! | [`tables`] | the contract of a semantics: its table, cell by cell |
 //! | [`fences`] | fences as seen through an object that holds them |
 //! | [`composed`] | fences made of fences, and lazy ones, in an object |
 //! | [`waits`] | waits for an object, for many, and for whatever is ready first |
@@ -26,5 +27,6 @@ pub mod hazards;
 pub mod locks;
 pub mod random;
 pub mod selftests;
+pub mod tables;
 pub mod transactions;
 pub mod waits;

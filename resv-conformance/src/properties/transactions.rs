@@ -2,11 +2,14 @@
 //!
 //! Who waits for whom, and who yields, is in [`locks`](super::locks).
 
-use crate::support::{add, entries, entry_of, is_busy, job, lone_job, occupied, reference, sorted};
+use crate::support::{
+    add, entries, entry_of, is_busy, job, lone_job, many_side_by_side, occupied, reference,
+    side_by_side, sorted,
+};
 use crate::{Object, Subject};
 use resv_api::{
-    Access, AnyBackend, AnySemantics, ExecError, Guards, ReserveError, Semantics, Signaler,
-    TimedOut, Timeline, TimelineId, Usage, Visibility, exec, exec_until, lock_all, lock_all_until,
+    Access, AnyBackend, AnySemantics, ExecError, Guards, ReserveError, Semantics, TimedOut,
+    Timeline, TimelineId, Usage, Visibility, exec, exec_until, lock_all, lock_all_until,
 };
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -91,8 +94,7 @@ pub fn b4_what_was_added_before_a_failure_stays(on: Subject) {
         };
         assert_eq!(catch_unwind(AssertUnwindSafe(run)).is_err(), panics);
         let mut expected = before;
-        expected[1].push(entry_of(on, job.fence(), Usage::Bookkeep));
-        expected[1].sort_unstable();
+        on.add_to(&mut expected[1], job.fence(), Usage::Bookkeep);
         assert_eq!(at_rest(&objects), expected, "panics: {panics}");
     }
 }
@@ -131,7 +133,7 @@ pub fn b4_every_object_of_a_transaction_is_published(on: Subject) {
 /// add up; another object is another member. One release frees it.
 pub fn l_02_an_object_locked_again_is_the_same_member(on: Subject) {
     let objects = on.objects(2);
-    let (first, second) = (lone_job(), lone_job());
+    let [first, second] = side_by_side();
     exec::<_, ReserveError>(|tx| {
         let (once, other) = (tx.lock(&objects[0])?, tx.lock(&objects[1])?);
         let again = tx.lock(&objects[0])?;
@@ -194,7 +196,7 @@ pub fn objects_of_all_kinds_meet_in_one_transaction(on: Subject) {
         Ok(tx.held())
     });
     assert_eq!(held, Ok(41));
-    assert!(!reference.is_idle(Access::Read));
+    assert!(!reference.is_idle(on.read()));
     let lengths: Vec<usize> = at_rest(&ours).iter().map(Vec::len).collect();
     assert_eq!((lengths[0], lengths[39]), (1, 1));
     assert!(lengths[1..39].iter().all(|&length| length == 0));
@@ -251,7 +253,7 @@ pub fn a_slice_is_locked_in_any_order_with_repetitions(on: Subject) {
             assert_eq!(is_free, !named.contains(&at), "{order:?}: object {at}");
         }
         // Through each place its own object is edited, once for each time that it is named.
-        let jobs: Vec<Signaler> = order.iter().map(|_| lone_job()).collect();
+        let jobs = many_side_by_side(order.len());
         for (place, job) in jobs.iter().enumerate() {
             let slots = guards[place].reserve(1);
             slots.expect("memory").add(job.fence(), Usage::Read);
@@ -280,8 +282,7 @@ pub fn b4_the_guards_of_a_slice_publish_what_was_added(on: Subject) {
             assert!(!panics, "with the locks held");
         };
         assert_eq!(catch_unwind(AssertUnwindSafe(run)).is_err(), panics);
-        expected[2].push(entry_of(on, job.fence(), Usage::Bookkeep));
-        expected[2].sort_unstable();
+        on.add_to(&mut expected[2], job.fence(), Usage::Bookkeep);
         assert_eq!(at_rest(&objects), expected, "panics: {panics}");
     }
 }

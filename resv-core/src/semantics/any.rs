@@ -25,6 +25,7 @@ trait Table: Send + Sync {
     fn class(&self, usage: Usage) -> Usage;
     fn waits_for(&self, access: Access) -> UsageSet;
     fn supersedes(&self, new: Key, old: Key) -> bool;
+    fn loses(&self, new: Key, old: Key) -> bool;
 }
 
 impl<S: Semantics> Table for S {
@@ -46,6 +47,10 @@ impl<S: Semantics> Table for S {
 
     fn supersedes(&self, new: Key, old: Key) -> bool {
         Semantics::supersedes(self, new, old)
+    }
+
+    fn loses(&self, new: Key, old: Key) -> bool {
+        Semantics::loses(self, new, old)
     }
 }
 
@@ -81,5 +86,9 @@ impl Semantics for AnySemantics {
 
     fn supersedes(&self, new: Key, old: Key) -> bool {
         self.0.supersedes(new, old)
+    }
+
+    fn loses(&self, new: Key, old: Key) -> bool {
+        self.0.loses(new, old)
     }
 }

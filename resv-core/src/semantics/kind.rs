@@ -72,6 +72,13 @@ macro_rules! registry {
                     $(SemanticsKind::$kind => $kind.supersedes(new, old),)*
                 }
             }
+
+            /// [`Semantics::loses`].
+            pub fn loses(self, new: Key, old: Key) -> bool {
+                match self {
+                    $(SemanticsKind::$kind => $kind.loses(new, old),)*
+                }
+            }
         }
     };
 }
@@ -103,6 +110,10 @@ impl Semantics for SemanticsKind {
 
     fn supersedes(&self, new: Key, old: Key) -> bool {
         (*self).supersedes(new, old)
+    }
+
+    fn loses(&self, new: Key, old: Key) -> bool {
+        (*self).loses(new, old)
     }
 }
 

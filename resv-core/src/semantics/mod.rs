@@ -74,6 +74,26 @@ impl Visibility {
 /// arguments alone, and gives the same answer each time; the three members have size zero, so that
 /// the calls cost nothing. The usages in a [`Key`] have gone through [`class`](Semantics::class) already.
 ///
+/// # The contract
+///
+/// What every semantics promises, those from elsewhere included. The conformance suite checks it over
+/// all usages, on one timeline and on two, earlier, same and later.
+///
+/// 1. A class is its own class: `class(class(u)) == class(u)`.
+/// 2. A more demanding access waits for no less: what explicit waits for, a read waits for; what a read
+///    waits for, a write does; what a write waits for, a move does.
+/// 3. A move waits for every class, or memory is given away while it is in use.
+/// 4. A fence stands for itself: `supersedes(k, k)`, so that adding it again keeps one entry (H-17).
+/// 5. An older fence never removes a newer one of its timeline (H-16).
+/// 6. **Nobody is left without a fence to wait for.** If `supersedes(new, old)`, each access that waits
+///    for `old.usage` waits for `new.usage`.
+/// 7. **A loss is declared.** Fences of one timeline signal in order, so a later one stands for an
+///    earlier one. Fences of two timelines signal in any order: if `supersedes(new, old)` across
+///    timelines, whoever waits for `new` may find `old` at work still, unless the job of `new` has waited
+///    for `old` itself. That duty of the job is what [`loses`](Semantics::loses) declares.
+/// 8. Only usages, order and sameness count: `supersedes` asks whether the two timelines are the same and
+///    which seqno is greater, not which they are.
+///
 /// ```
 /// use resv_core::{Access, ExclusiveShared, Semantics, Usage, UsageLevels, WritersReadersOthers};
 ///
@@ -103,8 +123,17 @@ pub trait Semantics: Copy + Send + Sync + 'static {
     /// Whether adding `new` removes the entry `old`.
     ///
     /// Must be true for `old == new`, so that adding a fence twice keeps one entry (H-17), and
-    /// false where `old` is of the same timeline and later (H-16).
+    /// false where `old` is of the same timeline and later (H-16). See [the contract](#the-contract).
     fn supersedes(&self, new: Key, old: Key) -> bool;
+
+    /// Whether adding `new` removes the pending fence `old` of another timeline, so that the job of `new`
+    /// has the duty to wait for `old`: a job that does not makes the object lose a fence (H-11).
+    ///
+    /// The default says what [`supersedes`](Semantics::supersedes) does. A semantics that loses nothing
+    /// says `false`, and the suite holds it to that.
+    fn loses(&self, new: Key, old: Key) -> bool {
+        new.timeline != old.timeline && self.supersedes(new, old)
+    }
 }
 
 /// Whether `old` is on the timeline of `new` and later: then nothing about `new` may remove it.

@@ -119,8 +119,28 @@ fn h_11_usage_levels_never_removes_another_timeline() {
     for (new, old) in all_pairs() {
         if new.timeline != old.timeline {
             assert!(!UsageLevels.supersedes(new, old));
+            assert!(!SemanticsKind::UsageLevels.loses(new, old));
         }
     }
+}
+
+/// The two older semantics declare what a writer must have waited for; the rest of a table is no loss.
+#[test]
+fn h_11_the_older_semantics_declare_what_they_lose() {
+    let (write, read, bookkeep) = (key(1, 1, Write), key(2, 1, Read), key(2, 1, Bookkeep));
+    for kind in [
+        SemanticsKind::ExclusiveShared,
+        SemanticsKind::WritersReadersOthers,
+    ] {
+        assert!(kind.loses(write, read), "{kind}");
+        assert!(kind.any().loses(write, key(2, 9, Write)), "{kind}");
+        assert!(
+            !kind.loses(write, key(1, 1, Read)),
+            "{kind}: its own timeline"
+        );
+        assert!(!kind.loses(read, write), "{kind}: a read drops no write");
+    }
+    assert!(!SemanticsKind::WritersReadersOthers.loses(write, bookkeep));
 }
 
 /// Superseding may only ever drop what everybody who would have waited for the old fence either

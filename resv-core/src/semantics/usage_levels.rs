@@ -56,4 +56,9 @@ impl Semantics for UsageLevels {
     fn supersedes(&self, new: Key, old: Key) -> bool {
         is_covered_by(old, new) && old.usage >= new.usage
     }
+
+    /// Nothing: fences of other timelines stay.
+    fn loses(&self, _new: Key, _old: Key) -> bool {
+        false
+    }
 }

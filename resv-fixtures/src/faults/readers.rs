@@ -27,6 +27,14 @@ pub const FIXTURES: &[Fixture] = &[
         "removed fences are dropped while readers are shut out; what they run reads the object",
         &["contract::b5_a_fence_is_dropped_outside"],
     ),
+    fault::<UsageLevels, DropsLateOnesInside>(
+        "late_fence_dropped_in_the_write_section",
+        "B5",
+        "derived: pruning when memory is reserved, and again where it is overwritten",
+        "what has signalled by the reservation is dropped there; what signals after it is dropped while \
+         readers are shut out, and what it runs reads the object",
+        &["contract::b5_a_fence_that_signals_late_is_dropped_outside"],
+    ),
     fault::<UsageLevels, VisitsInside>(
         "closure_run_inside_a_read",
         "B5",
@@ -103,6 +111,41 @@ pub struct DropsInside(Section);
 impl Fault for DropsInside {
     fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         // The sound object drops what it removed at the end of this.
+        self.0.run(|| object.publish(held));
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        self.0.check();
+        object.is_idle(usages)
+    }
+}
+
+/// B5: nothing that a test sees which lets its fences signal before it takes the lock.
+#[derive(Default)]
+pub struct DropsLateOnesInside(Section);
+
+impl Fault for DropsLateOnesInside {
+    fn reserve(
+        &self,
+        object: &Locked,
+        held: &mut LockProof<'_>,
+        budget: resv_core::Budget,
+    ) -> Result<(), ReserveError> {
+        let publishes = budget.publishes.saturating_add(1);
+        object.reserve(
+            held,
+            resv_core::Budget {
+                publishes,
+                ..budget
+            },
+        )?;
+        // Publishing leaves the signalled ones out, and drops them.
+        object.edit(held, |_| false, None);
+        object.publish(held);
+        Ok(())
+    }
+
+    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         self.0.run(|| object.publish(held));
     }
 
