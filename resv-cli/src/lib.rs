@@ -13,6 +13,7 @@
 //! | `resv replay` | [`commands::replay`] | plays a recording and reports |
 //! | `resv diff` | [`commands::diff`] | what changes if only the semantics, or only the back end, changes |
 //! | `resv explain` | [`explain`] | the tables of a semantics, made by evaluating the code |
+//! | `resv compare` | [`commands::compare`] | whether one meaning may take the place of another |
 //! | `resv check` | [`commands::check`] | checks semantics on back ends, and prints what fails as a scenario |
 //!
 //! | module | what it holds |

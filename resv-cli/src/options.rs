@@ -4,6 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use resv_api::BackendKind;
 use resv_conformance::check::{LEAST_THREADS, MOST_THREADS};
 use resv_core::SemanticsKind;
+use resv_policy::prover::{MOST_TIMELINES, Ops};
+use resv_policy::{Member, Query};
 use std::path::PathBuf;
 
 /// Plays scenarios and GPU recordings through reservation objects, and compares what they mean and
@@ -28,6 +30,9 @@ pub enum Command {
     Diff(DiffOptions),
     /// Prints the tables of a semantics, made by evaluating the code
     Explain(ExplainOptions),
+    /// Decides whether one meaning may take the place of another: explores every state that a history
+    /// can lead to
+    Compare(CompareOptions),
     /// Checks semantics on back ends: the properties of the conformance suite, random scripts against a
     /// naive model, concurrent histories
     Check(CheckOptions),
@@ -124,6 +129,42 @@ pub struct ExplainOptions {
     /// Write to a file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// Options of `resv compare`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Members: exclusive-shared, writers-readers-others, usage-levels; \
+    linux-5.19, linux-6.0, linux-6.7 (the rule of the first matching slot); hybrid; \
+    map:conversion, map:amdkcl, map:port-5.15, map:nvidia, map:backward; \
+    policy:p0 to policy:p7, with policy:p6a and policy:p6b.\n\n\
+    Every line of the output but a scenario's begins with #. A scenario runs on both sides: \
+    resv script FILE --semantics EXPECTED, and --semantics ACTUAL."
+)]
+pub struct CompareOptions {
+    /// What is expected
+    pub expected: Member,
+    /// What is compared with it
+    pub actual: Member,
+    /// How many timelines a history has
+    #[arg(long, default_value_t = 3, value_name = "K", value_parser = clap::value_parser!(u8).range(1..=MOST_TIMELINES as i64))]
+    pub timelines: u8,
+    /// What a history is made of, separated by commas: add (or add-kernel, add-write, add-read,
+    /// add-bookkeep), replace, replace-signaled, copy, signal, out-of-order, older; between policies
+    /// file and attach. Without it add,replace,copy,signal, and between policies file,attach,signal
+    #[arg(long, value_name = "LIST")]
+    pub ops: Option<Ops>,
+    /// What is asked, separated by commas: explicit, read, write, move; between policies also unmap,
+    /// compute, compute-no-device. Without it all
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub access: Vec<Query>,
+    /// Jobs keep the duty that this semantics lays on them: a fence signals only after everything that
+    /// it superseded
+    #[arg(long, value_name = "SEMANTICS")]
+    pub duty: Option<SemanticsKind>,
+    /// Where and in which form; JSON is one document
+    #[command(flatten)]
+    pub output: OutputOptions,
 }
 
 /// Options of `resv check`.

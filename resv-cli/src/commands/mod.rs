@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub mod check;
+pub mod compare;
 pub mod diff;
 pub mod replay;
 pub mod script;
@@ -23,6 +24,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         Command::Script(options) => script::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Replay(options) => replay::run(&options),
         Command::Diff(options) => diff::run(&options),
+        Command::Compare(options) => compare::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => run_explain(&options).map(|()| ExitCode::SUCCESS),
     }

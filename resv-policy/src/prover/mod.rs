@@ -1,0 +1,217 @@
+//! The prover: is one meaning as good as another, after every history?
+//!
+//! # The concept
+//!
+//! Two members are given the same history, each its own object. After each operation they are asked
+//! what an access must wait for. Sets are compared by what they *cover*: fences of a timeline signal in
+//! order, so waiting for one covers those before it, and under a [duty](Options::duty) it covers what
+//! its job waited for.
+//!
+//! | class | in every state | in some state |
+//! |---|---|---|
+//! | exact | each set covers the other | |
+//! | over | the actual set covers the expected one | and has more |
+//! | unsound | | it misses a fence |
+//!
+//! # Why it ends
+//!
+//! A rule looks at usages, at timelines, and at the order of fences on one; never at numbers. So a state
+//! is what each side holds, with fences named by their place among those that are held. Adds in order
+//! keep few fences of a timeline in an object: of the usage levels at most four, one for each usage. For
+//! a given number of timelines there are finitely many states, up to the names of timelines. The
+//! exploration goes through all of them, nearest first, so the first history that shows a class is a
+//! shortest one.
+//!
+//! # What is bounded
+//!
+//! Three things make the states infinite, and [`Answer::bound`] says when one was cut off:
+//!
+//! * adds of older fences, which nothing supersedes: a timeline with two fences gets no older one;
+//! * slot rules, which keep dominated fences behind signalled slots. Without replacements and
+//!   with signals in order there is an [induction](induction) over arrays of any length instead, and
+//!   the answer is complete. With them, an object with [`Options::slots`] slots gets no more;
+//! * the number of states, at [`Options::states`].
+//!
+//! What was found within a bound is found: a class may only get worse without it. If all accesses are
+//! unsound, nothing can change the answer any more, and the exploration stops.
+//!
+//! # How far a few timelines carry
+//!
+//! The rules relate a new fence to *one* old fence at a time, and a replacement to one timeline. A
+//! shortest history that shows a class needs the fence that is missed, and those that made it so: the
+//! fence that removed it, the one that removed that one's duty. With two timelines every rule has been
+//! applied to fences of the same and of different timelines; the third brings what happens between two
+//! others. The classes of all pairs of members are the same for two and for three timelines, which a
+//! test shows for the semantics; that they stay so for more is an observation and not a proof, except
+//! for slot rules where the induction says it.
+
+mod duty;
+mod explore;
+pub mod induction;
+mod ops;
+mod replay;
+mod world;
+
+pub use ops::Ops;
+
+#[cfg(test)]
+mod tests;
+
+use crate::member::{Machine, Member};
+use crate::query::Query;
+use resv_core::SemanticsKind;
+use std::fmt;
+
+/// What a comparison comes to, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// The same is waited for.
+    Exact,
+    /// All that is expected is waited for, and more.
+    Over,
+    /// Something that is expected is not waited for.
+    Unsound,
+}
+
+impl Class {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Exact => "exact",
+            Class::Over => "over",
+            Class::Unsound => "unsound",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What is explored.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many timelines: 1 to 6.
+    pub timelines: usize,
+    /// The operations; `None`: [`Ops::FILED`] between two policies, else [`Ops::USERS`].
+    pub ops: Option<Ops>,
+    /// What is asked; empty: the accesses, and between two policies all that policies tell apart.
+    pub queries: Vec<Query>,
+    /// Jobs keep the duty that this semantics lays on them: a fence signals after all that it
+    /// superseded under it. `None`: no job keeps any.
+    pub duty: Option<SemanticsKind>,
+    /// At most this many slots in an object of a slot rule.
+    pub slots: usize,
+    /// At most this many states.
+    pub states: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            timelines: 3,
+            ops: None,
+            queries: Vec::new(),
+            duty: None,
+            slots: 4,
+            states: 4_000_000,
+        }
+    }
+}
+
+/// The most timelines that can be explored.
+pub const MOST_TIMELINES: usize = world::MOST_LINES;
+
+/// What the exploration found.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The member that says what is expected.
+    pub expected: String,
+    /// The other.
+    pub actual: String,
+    /// The number of timelines.
+    pub timelines: usize,
+    /// The operations.
+    pub ops: Ops,
+    /// How many states were explored.
+    pub states: usize,
+    /// Whether the classes are those of all histories with this many timelines.
+    pub complete: bool,
+    /// What was cut off, if anything was, and why it does not matter, if it does not.
+    pub bound: Option<String>,
+    /// The classes.
+    pub accesses: Vec<AccessAnswer>,
+}
+
+/// The answer for one access.
+#[derive(Clone, Debug)]
+pub struct AccessAnswer {
+    /// The access.
+    pub query: Query,
+    /// Its class.
+    pub class: Class,
+    /// A shortest history that shows it, as a scenario; none for exact.
+    pub scenario: Option<String>,
+}
+
+/// Compares what `actual` waits for with what `expected` waits for.
+pub fn compare(expected: &Member, actual: &Member, options: &Options) -> Answer {
+    let both_policies = expected.needs_tags() && actual.needs_tags();
+    let ops = options.ops.unwrap_or(match both_policies {
+        true => Ops::FILED,
+        false => Ops::USERS,
+    });
+    let queries = match (options.queries.is_empty(), both_policies) {
+        (false, _) => options.queries.clone(),
+        (true, true) => Query::ALL.to_vec(),
+        (true, false) => Query::ACCESSES.to_vec(),
+    };
+    let mut notes = Vec::new();
+    let mut reduced = |member: &Member| match induction::reduce(member, &ops) {
+        Some(proved) => {
+            let note = format!("{member} answers as {}: {}", proved.member, proved.reason);
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+            Machine::new(proved.member)
+        }
+        None => Machine::new(member.clone()),
+    };
+    let mut machines = vec![reduced(expected), reduced(actual)];
+    machines.extend(
+        options
+            .duty
+            .map(|kind| Machine::new(Member::Semantics(kind))),
+    );
+    let names = (expected.to_string(), actual.to_string());
+    let found = explore::explore(&machines, &ops, &queries, options);
+    let accesses: Vec<AccessAnswer> = queries
+        .iter()
+        .zip(&found.classes)
+        .map(|(&query, found_class)| AccessAnswer {
+            query,
+            class: found_class.class,
+            scenario: found_class.shown.map(|state| {
+                replay::scenario(&machines, &ops, &found, state, query, (&names.0, &names.1))
+            }),
+        })
+        .collect();
+    let is_settled = accesses.iter().all(|a| a.class == Class::Unsound);
+    let complete = found.bounds.is_empty() || is_settled;
+    notes.extend(found.bounds.iter().map(|bound| match is_settled {
+        true => format!("{bound}; it does not matter, as no class can get worse"),
+        false => bound.clone(),
+    }));
+    Answer {
+        expected: names.0,
+        actual: names.1,
+        timelines: options.timelines,
+        ops,
+        states: found.states.len(),
+        complete,
+        bound: (!notes.is_empty()).then(|| notes.join("; ")),
+        accesses,
+    }
+}

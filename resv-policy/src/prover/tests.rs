@@ -1,0 +1,260 @@
+//! What the documents claim, proved again.
+
+use super::*;
+use crate::maps::{Map, MapKind};
+use crate::table::{Relation, Table};
+use resv_core::{Access, Usage};
+
+fn member(name: &str) -> Member {
+    name.parse().expect("a member")
+}
+
+fn options(timelines: usize, ops: &str) -> Options {
+    Options {
+        timelines,
+        ops: Some(ops.parse().expect("operations")),
+        ..Options::default()
+    }
+}
+
+fn answer(expected: &str, actual: &str, options: &Options) -> Answer {
+    compare(&member(expected), &member(actual), options)
+}
+
+/// The classes for explicit, read, write, move, by their first letters.
+fn classes(answer: &Answer) -> String {
+    let classes = answer.accesses.iter();
+    classes.map(|a| &a.class.name()[..1]).collect()
+}
+
+const PAIRS: [(&str, &str, &str); 9] = [
+    ("exclusive-shared", "exclusive-shared", "eeee"),
+    ("exclusive-shared", "writers-readers-others", "eouo"),
+    ("exclusive-shared", "usage-levels", "oouo"),
+    ("writers-readers-others", "exclusive-shared", "euuu"),
+    ("writers-readers-others", "writers-readers-others", "eeee"),
+    ("writers-readers-others", "usage-levels", "oooo"),
+    ("usage-levels", "exclusive-shared", "uuuu"),
+    ("usage-levels", "writers-readers-others", "uuuu"),
+    ("usage-levels", "usage-levels", "eeee"),
+];
+
+#[test]
+fn pairs_of_semantics_with_two_timelines_and_with_three() {
+    for timelines in [2, 3] {
+        for (expected, actual, says) in PAIRS {
+            let options = Options {
+                timelines,
+                ..Options::default()
+            };
+            let answer = answer(expected, actual, &options);
+            assert_eq!(
+                (classes(&answer).as_str(), answer.complete),
+                (says, true),
+                "{expected} against {actual}, {timelines} timelines"
+            );
+        }
+    }
+}
+
+/// With its duty kept, the oldest semantics is as good as the newest for readers and movers. Replacing
+/// breaks that: what takes the place of an exclusive fence need not wait for what that one dropped.
+#[test]
+fn the_duty_makes_the_oldest_semantics_right_until_something_is_replaced() {
+    let mut options = options(3, "add,copy,signal");
+    options.duty = Some(SemanticsKind::ExclusiveShared);
+    let kept = answer("usage-levels", "exclusive-shared", &options);
+    assert_eq!(classes(&kept), "ueoe");
+    options.ops = None;
+    let replaced = answer("usage-levels", "exclusive-shared", &options);
+    assert_eq!(classes(&replaced), "uuuu");
+    let scenario = replaced.accesses[3].scenario.as_ref().expect("unsound");
+    assert_eq!(scenario.matches("add fb").count(), 2, "{scenario}");
+    assert_eq!(scenario.matches("replace fb").count(), 1, "{scenario}");
+    options.ops = Some("add,copy,signal".parse().expect("operations"));
+    options.duty = None;
+    let none = answer("usage-levels", "exclusive-shared", &options);
+    assert_eq!(classes(&none), "uuuu");
+}
+
+/// "Others on shared" loses a move's fences even where every job keeps the writer's duty of the
+/// proposal: that duty leaves the others out, and an exclusive fence drops them.
+#[test]
+fn the_proposals_duty_does_not_help_its_others_in_the_oldest_objects() {
+    let mut options = options(2, "add,signal");
+    options.duty = Some(SemanticsKind::WritersReadersOthers);
+    let found = answer("writers-readers-others", "exclusive-shared", &options);
+    assert_eq!(found.accesses[3].class, Class::Unsound);
+}
+
+#[test]
+fn dominance_is_the_slot_rule_since_6_0_and_that_of_5_19_in_order() {
+    for rule in ["linux-6.0", "linux-6.7"] {
+        for (a, b) in [(rule, "usage-levels"), ("usage-levels", rule)] {
+            let found = answer(a, b, &options(2, "add,copy,signal"));
+            assert_eq!((classes(&found).as_str(), found.complete), ("eeee", true));
+            // Adds of older fences are bounded in number; the induction holds for any.
+            let found = answer(a, b, &options(1, "add,copy,signal,older"));
+            assert_eq!(classes(&found), "eeee");
+        }
+    }
+    let in_order = answer("usage-levels", "linux-5.19", &options(2, "add,copy,signal"));
+    assert_eq!(
+        (classes(&in_order).as_str(), in_order.complete),
+        ("eeee", true)
+    );
+    let older = answer(
+        "usage-levels",
+        "linux-5.19",
+        &options(1, "add,signal,older"),
+    );
+    assert_eq!(classes(&older), "uuuu");
+}
+
+/// A slot that has signalled is replaced, too, and is pending then.
+#[test]
+fn a_replacement_revives_what_a_slot_rule_has_left_over() {
+    let found = answer(
+        "usage-levels",
+        "linux-6.7",
+        &options(1, "add,replace,signal"),
+    );
+    assert_eq!(classes(&found), "oooo");
+    let scenario = found.accesses[3].scenario.as_ref().expect("over");
+    assert!(scenario.contains("signal a1\n"), "{scenario}");
+}
+
+/// The explored arrays give the answer of the induction.
+#[test]
+fn the_induction_agrees_with_the_exploration() {
+    for (rule, ops, says) in [
+        ("linux-6.7", "add,copy,signal,older", "eeee"),
+        ("linux-6.0", "add,copy,signal,older", "eeee"),
+        ("linux-5.19", "add,copy,signal", "eeee"),
+        ("linux-5.19", "add,copy,signal,older", "uuuu"),
+    ] {
+        let options = options(1, ops);
+        let machines = [
+            Machine::new(member("usage-levels")),
+            Machine::new(member(rule)),
+        ];
+        let ops = options.ops.expect("given");
+        let options = Options {
+            slots: 3,
+            ..options
+        };
+        let found = explore::explore(&machines, &ops, &Query::ACCESSES, &options);
+        let classes: String = found.classes.iter().map(|c| &c.class.name()[..1]).collect();
+        assert_eq!(classes, says, "{rule} {ops}");
+    }
+}
+
+#[test]
+fn each_line_of_a_map_has_the_class_that_its_table_states() {
+    for map in MapKind::ALL {
+        for row in map.rows() {
+            let worst = row.claims.iter().map(|claim| claim.class).max();
+            assert!(worst >= Some(row.class), "{}: {}", map.name(), row.call);
+            for claim in row.claims {
+                let mut options = options(2, claim.ops);
+                options.queries = vec![claim.query.parse().expect("an access")];
+                options.duty = claim.duty.map(|duty| duty.parse().expect("a semantics"));
+                let found = answer(claim.expected, claim.actual, &options);
+                let access = &found.accesses[0];
+                assert_eq!(access.class, claim.class, "{}", claim.command());
+                assert_eq!(access.scenario.is_some(), access.class != Class::Exact);
+            }
+        }
+    }
+}
+
+/// Each answer of each table is turned round. What the prover says of it is what can be seen of it: a
+/// change is exact only where the two answers cannot be told apart.
+#[test]
+fn an_error_in_a_table_is_found_with_a_minimal_scenario() {
+    let levels = member("usage-levels");
+    let plain = options(1, "add,signal");
+    for access in Access::ALL {
+        for usage in Usage::ALL {
+            let mut table = Table::of(SemanticsKind::UsageLevels);
+            table.flip_waits(access, usage);
+            let found = compare(&levels, &Member::Table(Box::new(table)), &plain);
+            let answer = &found.accesses[access as usize];
+            assert_ne!(answer.class, Class::Exact, "{access} {usage}");
+            let scenario = answer.scenario.as_ref().expect("not exact");
+            assert_eq!(scenario.matches("add fb").count(), 1, "{scenario}");
+        }
+    }
+    for new in Usage::ALL {
+        for old in Usage::ALL {
+            for relation in Relation::ALL {
+                let mut table = Table::of(SemanticsKind::UsageLevels);
+                table.flip_supersedes(new, old, relation);
+                let mut options = match relation {
+                    Relation::Other => options(2, "add,signal"),
+                    _ => options(1, "add,signal,older"),
+                };
+                // A table that supersedes too little lets objects grow without bound.
+                options.states = 2000;
+                let found = compare(&levels, &Member::Table(Box::new(table)), &options);
+                // To keep what is dominated is not seen as long as fences signal in order.
+                let is_dominated = old >= new && relation as u8 <= Relation::Same as u8;
+                let loses = found.accesses.iter().any(|a| a.class == Class::Unsound);
+                let expected = !is_dominated;
+                assert_eq!(
+                    loses,
+                    expected,
+                    "{new} {old} {relation:?}: {}",
+                    classes(&found)
+                );
+                for access in found.accesses.iter().filter(|a| a.class == Class::Unsound) {
+                    let scenario = access.scenario.as_ref().expect("not exact");
+                    assert!(scenario.matches("add fb").count() <= 2, "{scenario}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_each_change_of_era_did() {
+    let classes = |expected: &str, actual: &str| {
+        let options = Options {
+            timelines: 2,
+            ..Options::default()
+        };
+        let found = answer(expected, actual, &options);
+        assert!(found.complete, "{expected} {actual}: {:?}", found.bound);
+        let said = found.accesses.iter();
+        said.map(|a| format!("{}:{}", a.query, &a.class.name()[..1]))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        classes("policy:p6a", "policy:p6b"),
+        "explicit:e read:e write:e move:e unmap:e compute:o compute-no-device:o"
+    );
+    assert_eq!(
+        classes("policy:p6b", "policy:p7"),
+        "explicit:u read:u write:u move:e unmap:u compute:u compute-no-device:u"
+    );
+    assert_eq!(
+        classes("policy:p7", "policy:p6b"),
+        "explicit:o read:o write:o move:e unmap:o compute:o compute-no-device:o"
+    );
+}
+
+#[test]
+fn a_scenario_does_not_depend_on_the_number_of_timelines() {
+    let of = |timelines| {
+        let options = Options {
+            timelines,
+            ..Options::default()
+        };
+        answer("usage-levels", "exclusive-shared", &options)
+            .accesses
+            .remove(1)
+            .scenario
+    };
+    assert_eq!(of(2), of(3));
+}
