@@ -36,9 +36,9 @@ macro_rules! for_each_backend {
         $then! { $args
             /// Slots in place under a sequence counter: the legacy design (feature `seqcount`).
             Seqcount seqcount "seqcount" ["seqcount"] $crate::seqcount::Seqcount;
-            /// An immutable array in type-stable memory (feature `rcu-array`).
+            /// An array that is appended to, in type-stable memory (feature `rcu-array`).
             RcuArray rcu_array "rcu-array" ["rcu-array"] $crate::rcu_array::RcuArray;
-            /// An immutable array, reclaimed by arc-swap (feature `arc-swap`).
+            /// The same in safe code, on arc-swap (feature `arc-swap`).
             RcuArrayArcSwap arc_swap "rcu-array/arc-swap" ["arc-swap"]
                 $crate::rcu_array::RcuArray<$crate::rcu_array::ArcSwapped>;
             /// A mutex around a vector: the reference.

@@ -291,10 +291,22 @@ impl Watched {
 /// Asserts that every one of `fences` is freed, giving a back end that frees later occasion to.
 #[track_caller]
 pub(crate) fn assert_freed(on: Subject, fences: &[Watched], what: &str) {
+    assert_freed_but(0, on, fences, what);
+}
+
+/// Asserts that no more of `fences`, which have left an object that never held more than `most`, are alive
+/// than its back end states (B8).
+#[track_caller]
+pub(crate) fn assert_superseded_freed(on: Subject, most: usize, fences: &[Watched], what: &str) {
+    assert_freed_but(on.backend().superseded_bound(most), on, fences, what);
+}
+
+#[track_caller]
+fn assert_freed_but(kept: usize, on: Subject, fences: &[Watched], what: &str) {
     let start = Instant::now();
     loop {
         let alive = fences.iter().filter(|fence| fence.is_alive()).count();
-        if alive == 0 {
+        if alive <= kept {
             return;
         }
         assert!(

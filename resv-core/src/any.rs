@@ -69,6 +69,8 @@ pub trait DynBackend: Send + Sync + 'static {
     fn is_idle(&self, usages: UsageSet) -> bool;
     /// [`Backend::counters`].
     fn counters(&self) -> Counters;
+    /// [`Backend::superseded_bound`].
+    fn superseded_bound(&self, most: usize) -> usize;
     /// [`Backend::garbage`].
     fn garbage(&self) -> Garbage;
     /// [`Backend::reset_garbage_peak`].
@@ -132,6 +134,10 @@ impl<B: Backend> DynBackend for B {
 
     fn counters(&self) -> Counters {
         Backend::counters(self)
+    }
+
+    fn superseded_bound(&self, most: usize) -> usize {
+        Backend::superseded_bound(self, most)
     }
 
     fn garbage(&self) -> Garbage {
@@ -231,6 +237,10 @@ impl Backend for AnyBackend {
 
     fn counters(&self) -> Counters {
         self.0.counters()
+    }
+
+    fn superseded_bound(&self, most: usize) -> usize {
+        self.0.superseded_bound(most)
     }
 
     fn garbage(&self) -> Garbage {

@@ -85,11 +85,12 @@ impl Budget {
     ///
     /// When nothing is left for the add, or for the publishing of an edit.
     pub fn spend_on_edit(&mut self, adds: bool) {
-        assert!(self.publishes > 0, "no room is reserved for a publish");
-        self.adds = self
+        let left = self
             .adds
             .checked_sub(usize::from(adds))
             .expect("no room is reserved for this add");
+        assert!(self.publishes > 0, "no room is reserved for a publish");
+        self.adds = left;
     }
 }
 
@@ -213,6 +214,13 @@ pub trait Backend: Send + Sync + 'static {
     /// What readers of this object had to do (B7).
     fn counters(&self) -> Counters {
         Counters::default()
+    }
+
+    /// How many fences that left the set an object may keep alive while nobody has a snapshot of it, if
+    /// there were never more than `most` in the set (B8).
+    fn superseded_bound(&self, most: usize) -> usize {
+        let _ = most;
+        0
     }
 
     /// What is retired and not yet freed, over all objects of this back end in the process (B8).

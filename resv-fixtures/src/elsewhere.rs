@@ -4,7 +4,7 @@
 use crate::fixture::{Elsewhere, Shown};
 
 const SEQCOUNT: &str = "resv-seqcount/src/loom_models.rs";
-const RCU_ARRAY: &str = "resv-rcu-array/tests/loom.rs";
+const RCU_ARRAY: &str = "resv-rcu-array/src/models.rs";
 const FENCE: &str = "resv-core/src/fence/loom_models.rs";
 const CALLBACKS: &str = "resv-sync/src/callbacks/loom_models.rs";
 const LOCK: &str = "resv-core/src/lock/loom_models.rs";
@@ -94,30 +94,23 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     loom(
         "D-7, H-28",
         "section 2.2, ordering obligations; derived",
-        "an array is published without Release, so a reader sees one that is not built yet",
+        "a length is published without Release, so a reader sees half of a transaction",
         RCU_ARRAY,
-        "must_find_a_publish_without_release",
+        "must_find_a_head_without_release",
     ),
     loom(
         "H-03",
         "RFC 7/10; Daniel Vetter, 20190821160454.GN11147@phenom.ffwll.local",
-        "an array is freed without a grace period",
+        "a fence is given up under a reader that has taken the array it was in",
         RCU_ARRAY,
-        "must_find_a_retire_without_grace_period",
+        "must_find_a_plain_load_before_fences_are_given_up",
     ),
     loom(
         "B2",
         "derived: what an immutable array invites to",
-        "\"idle\" is told without a second look at which array is current",
+        "\"idle\" is told without a second look at what is published",
         RCU_ARRAY,
-        "must_find_a_test_without_the_second_look",
-    ),
-    loom(
-        "B1",
-        "derived",
-        "a visit tests each fence once, so it shows a set that was never pending together",
-        RCU_ARRAY,
-        "must_find_a_visit_that_tests_each_fence_once",
+        "must_find_no_second_look",
     ),
     loom(
         "F-02",

@@ -1,38 +1,64 @@
 //! The back end that users name: a flavour's object under one type.
 
-use crate::Stable;
-use crate::reclaim::Reclaim;
+use crate::versioned::Versioned;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Garbage, Key, LockProof, ObjectLock, ReserveError,
     UsageSet,
 };
 use std::fmt;
 
-/// An immutable fence array per object, published with one pointer.
+/// A fence array per object, which readers see at a length.
 ///
-/// `R` is the flavour of reclamation. See the [crate](crate) for how it works, and for an example.
-pub struct RcuArray<R: Reclaim = Stable> {
-    object: R::Object,
+/// `F` is the flavour. See the [crate](crate) for how it works, and for an example.
+pub struct RcuArray<F: Flavour = Stable> {
+    object: F::Object,
 }
 
-impl<R: Reclaim> RcuArray<R> {
-    /// Frees what the current thread has retired, and what other threads handed over, as far as no
-    /// reader can look at it any more. Never needed for the bound on garbage; for tests, and before
-    /// a thread that has published goes to sleep for long.
-    pub fn collect() {
-        R::collect();
+/// A flavour of the array: [`Stable`], or `ArcSwapped` with the feature `arc-swap`. Sealed: the members are
+/// in this crate.
+pub trait Flavour: sealed::Flavour {}
+
+pub(crate) mod sealed {
+    /// What a flavour is made of.
+    pub trait Flavour: 'static {
+        /// The object.
+        type Object: resv_core::Backend + Default;
     }
 }
 
-impl<R: Reclaim> Default for RcuArray<R> {
+/// The default flavour: cells in type-stable memory. A test of an idle object is one load, a snapshot
+/// one increment, and nothing waits for a grace period.
+///
+/// ```
+/// use resv_core::Backend;
+/// use resv_rcu_array::{RcuArray, Stable};
+/// assert_eq!(RcuArray::<Stable>::default().name(), "rcu-array");
+/// ```
+pub struct Stable;
+
+impl Flavour for Stable {}
+
+impl sealed::Flavour for Stable {
+    type Object = Versioned;
+}
+
+#[cfg(feature = "arc-swap")]
+impl Flavour for crate::ArcSwapped {}
+
+#[cfg(feature = "arc-swap")]
+impl sealed::Flavour for crate::ArcSwapped {
+    type Object = crate::arc_swapped::ArcSwappedObject;
+}
+
+impl<F: Flavour> Default for RcuArray<F> {
     fn default() -> Self {
         RcuArray {
-            object: R::Object::default(),
+            object: F::Object::default(),
         }
     }
 }
 
-impl<R: Reclaim> fmt::Debug for RcuArray<R> {
+impl<F: Flavour> fmt::Debug for RcuArray<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RcuArray")
             .field("flavour", &self.object.name())
@@ -40,8 +66,8 @@ impl<R: Reclaim> fmt::Debug for RcuArray<R> {
     }
 }
 
-impl<R: Reclaim> Backend for RcuArray<R> {
-    type Snapshot = <R::Object as Backend>::Snapshot;
+impl<F: Flavour> Backend for RcuArray<F> {
+    type Snapshot = <F::Object as Backend>::Snapshot;
 
     fn name(&self) -> &'static str {
         self.object.name()
@@ -109,6 +135,10 @@ impl<R: Reclaim> Backend for RcuArray<R> {
 
     fn counters(&self) -> Counters {
         self.object.counters()
+    }
+
+    fn superseded_bound(&self, most: usize) -> usize {
+        self.object.superseded_bound(most)
     }
 
     fn garbage(&self) -> Garbage {

@@ -1,7 +1,7 @@
 //! What is promised, on each flavour, by one thread or with steps in a fixed order. Races are in
 //! `tests/stress.rs` and `tests/loom.rs`, memory in `tests/no_alloc.rs` and `tests/alloc_failure.rs`.
 
-use crate::{RcuArray, Reclaim};
+use crate::{Flavour, RcuArray};
 use resv_core::{
     Backend, Budget, Entry, EntryRef, EntrySet, Key, LockProof, Signaler, Timeline, Usage, UsageSet,
 };
@@ -27,7 +27,7 @@ fn nothing(_: Key) -> bool {
 }
 
 /// One transaction with one publish: removes what `removes` names, adds `add`.
-fn commit<R: Reclaim>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, add: &[Entry]) {
+fn commit<R: Flavour>(object: &RcuArray<R>, removes: impl Fn(Key) -> bool, add: &[Entry]) {
     let mut held = object.object_lock().lock();
     object
         .reserve(&mut held, room(add.len(), 1))
@@ -44,31 +44,31 @@ fn keys(snapshot: &impl EntrySet) -> Vec<Key> {
     snapshot.iter().map(EntryRef::key).collect()
 }
 
-fn fold_keys<R: Reclaim>(object: &RcuArray<R>, usages: UsageSet) -> Vec<Key> {
+fn visited_keys<R: Flavour>(object: &RcuArray<R>, usages: UsageSet) -> Vec<Key> {
     object.visit(usages, Vec::new(), |mut keys, key| {
         keys.push(key);
         keys
     })
 }
 
-fn held_keys<R: Reclaim>(object: &RcuArray<R>, held: &LockProof<'_>) -> Vec<Key> {
+fn held_keys<R: Flavour>(object: &RcuArray<R>, held: &LockProof<'_>) -> Vec<Key> {
     object.visit_held(held, Vec::new(), |mut keys, entry| {
         keys.push(entry.key());
         keys
     })
 }
 
-fn an_empty_object_is_idle_and_has_nothing_to_show<R: Reclaim>() {
+fn an_empty_object_is_idle_and_has_nothing_to_show<R: Flavour>() {
     let object = RcuArray::<R>::default();
     assert!(object.is_idle(UsageSet::ALL));
-    assert!(fold_keys(&object, UsageSet::ALL).is_empty());
+    assert!(visited_keys(&object, UsageSet::ALL).is_empty());
     assert!(object.snapshot().expect("no memory needed").is_empty());
     // An edit that changes nothing publishes nothing that anybody could see.
     commit(&object, |_| true, &[]);
     assert!(object.is_idle(UsageSet::ALL));
 }
 
-fn b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published<R: Reclaim>() {
+fn b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let (a, b) = (issue(&line), issue(&line));
@@ -83,16 +83,16 @@ fn b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published<R: Recl
     );
     let (old, new) = (entry(&a, Usage::Write).key(), entry(&b, Usage::Read).key());
     assert_eq!(held_keys(&object, &held), [new]);
-    assert_eq!(fold_keys(&object, UsageSet::ALL), [old]);
+    assert_eq!(visited_keys(&object, UsageSet::ALL), [old]);
     object.publish(&mut held);
-    assert_eq!(fold_keys(&object, UsageSet::ALL), [new]);
-    assert_eq!(fold_keys(&object, UsageSet::of(&[Usage::Write])), []);
+    assert_eq!(visited_keys(&object, UsageSet::ALL), [new]);
+    assert_eq!(visited_keys(&object, UsageSet::of(&[Usage::Write])), []);
     object.publish(&mut held); // nothing staged: nothing happens
     object.unreserve(&mut held);
     assert_eq!(held_keys(&object, &held), [new]);
 }
 
-fn b6_a_snapshot_never_changes_and_keeps_its_fences<R: Reclaim>() {
+fn b6_a_snapshot_never_changes_and_keeps_its_fences<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let (a, b) = (issue(&line), issue(&line));
@@ -106,7 +106,6 @@ fn b6_a_snapshot_never_changes_and_keeps_its_fences<R: Reclaim>() {
     for _ in 0..200 {
         commit(&object, |_| true, &[entry(&b, Usage::Write)]);
     }
-    RcuArray::<R>::collect();
     drop(object);
 
     assert_eq!(keys(&snapshot), before);
@@ -119,14 +118,14 @@ fn b6_a_snapshot_never_changes_and_keeps_its_fences<R: Reclaim>() {
     );
 }
 
-fn b9_only_what_the_predicate_names_leaves<R: Reclaim>() {
+fn b9_only_what_the_predicate_names_leaves<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let jobs: Vec<_> = (0..40).map(|_| issue(&line)).collect();
     let entries: Vec<_> = jobs.iter().map(|job| entry(job, Usage::Read)).collect();
     commit(&object, nothing, &entries);
     commit(&object, |key| key.seqno % 4 == 0, &[]);
-    let left: Vec<u64> = fold_keys(&object, UsageSet::ALL)
+    let left: Vec<u64> = visited_keys(&object, UsageSet::ALL)
         .iter()
         .map(|key| key.seqno)
         .collect();
@@ -134,7 +133,7 @@ fn b9_only_what_the_predicate_names_leaves<R: Reclaim>() {
     assert_eq!(left, expected);
 }
 
-fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Reclaim>() {
+fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let (a, b) = (issue(&line), issue(&line));
@@ -148,7 +147,7 @@ fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Reclaim>() {
     a.signal();
     assert!(object.is_idle(write));
     assert!(!object.is_idle(read) && !object.is_idle(UsageSet::ALL));
-    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 1);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 1);
     assert_eq!(held_keys(&object, &object.object_lock().lock()).len(), 1);
     commit(&object, nothing, &[]);
     assert_eq!(object.snapshot().expect("no memory needed").len(), 1);
@@ -159,7 +158,7 @@ fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Reclaim>() {
 }
 
 /// Entries of the published array, entries that are staged, and both go and stay in one transaction.
-fn b4_edits_of_one_transaction_add_up<R: Reclaim>() {
+fn b4_edits_of_one_transaction_add_up<R: Flavour>() {
     let line = Timeline::new("t");
     let jobs: Vec<_> = (0..12).map(|_| issue(&line)).collect();
     // What each edit removes, and how many it adds.
@@ -201,7 +200,7 @@ fn b4_edits_of_one_transaction_add_up<R: Reclaim>() {
         object.publish(&mut held);
         object.unreserve(&mut held);
         drop(held);
-        let shown = fold_keys(&object, UsageSet::ALL);
+        let shown = visited_keys(&object, UsageSet::ALL);
         let seqnos: Vec<u64> = shown.iter().map(|key| key.seqno).collect();
         assert_eq!(seqnos, expected);
         for key in shown {
@@ -213,7 +212,7 @@ fn b4_edits_of_one_transaction_add_up<R: Reclaim>() {
     }
 }
 
-fn b3_one_reservation_lasts_for_many_publishes<R: Reclaim>() {
+fn b3_one_reservation_lasts_for_many_publishes<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
@@ -222,11 +221,11 @@ fn b3_one_reservation_lasts_for_many_publishes<R: Reclaim>() {
     for (at, job) in jobs.iter().enumerate() {
         object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
         object.publish(&mut held);
-        assert_eq!(fold_keys(&object, UsageSet::ALL).len(), at + 1);
+        assert_eq!(visited_keys(&object, UsageSet::ALL).len(), at + 1);
     }
 }
 
-fn b3_reserving_again_adds_to_what_is_staged<R: Reclaim>() {
+fn b3_reserving_again_adds_to_what_is_staged<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let jobs: Vec<_> = (0..50).map(|_| issue(&line)).collect();
@@ -244,10 +243,10 @@ fn b3_reserving_again_adds_to_what_is_staged<R: Reclaim>() {
         object.publish(&mut held);
     }
     object.unreserve(&mut held);
-    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 53);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 53);
 }
 
-fn b3_a_smaller_reservation_takes_nothing_away<R: Reclaim>() {
+fn b3_a_smaller_reservation_takes_nothing_away<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let jobs: Vec<_> = (0..5).map(|_| issue(&line)).collect();
@@ -261,12 +260,12 @@ fn b3_a_smaller_reservation_takes_nothing_away<R: Reclaim>() {
         object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
         object.publish(&mut held);
     }
-    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 5);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 5);
     let message = panic_message(|| object.edit(&mut held, nothing, None));
     assert_eq!(message, "no room is reserved for a publish");
 }
 
-fn b3_a_reservation_of_nothing_gives_no_room<R: Reclaim>() {
+fn b3_a_reservation_of_nothing_gives_no_room<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let job = issue(&Timeline::new("t"));
     for _ in 0..3 {
@@ -279,7 +278,7 @@ fn b3_a_reservation_of_nothing_gives_no_room<R: Reclaim>() {
 }
 
 /// Signalled fences make a reservation small; what it got is too small for the next.
-fn b3_every_publish_has_room_for_all_that_may_be_there<R: Reclaim>() {
+fn b3_every_publish_has_room_for_all_that_may_be_there<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let mut held = object.object_lock().lock();
@@ -299,11 +298,11 @@ fn b3_every_publish_has_room_for_all_that_may_be_there<R: Reclaim>() {
     for _ in 0..2 {
         object.edit(&mut held, nothing, None);
         object.publish(&mut held);
-        assert_eq!(fold_keys(&object, UsageSet::ALL).len(), jobs.len());
+        assert_eq!(visited_keys(&object, UsageSet::ALL).len(), jobs.len());
     }
 }
 
-fn what_is_staged_outlives_an_unreserve<R: Reclaim>() {
+fn what_is_staged_outlives_an_unreserve<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let job = issue(&Timeline::new("t"));
     let mut held = object.object_lock().lock();
@@ -317,7 +316,7 @@ fn what_is_staged_outlives_an_unreserve<R: Reclaim>() {
     assert!(!object.is_idle(UsageSet::ALL));
 }
 
-fn b3_a_reservation_that_cannot_be_met_changes_nothing<R: Reclaim>() {
+fn b3_a_reservation_that_cannot_be_met_changes_nothing<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let (a, b) = (issue(&line), issue(&line));
@@ -332,7 +331,7 @@ fn b3_a_reservation_that_cannot_be_met_changes_nothing<R: Reclaim>() {
     }
     object.edit(&mut held, nothing, Some(entry(&b, Usage::Write)));
     object.publish(&mut held);
-    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 2);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 2);
 }
 
 fn panic_message(run: impl FnOnce()) -> String {
@@ -344,7 +343,7 @@ fn panic_message(run: impl FnOnce()) -> String {
         .expect("a message")
 }
 
-fn editing_without_room_panics_and_changes_nothing<R: Reclaim>() {
+fn editing_without_room_panics_and_changes_nothing<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let job = issue(&line);
@@ -357,13 +356,13 @@ fn editing_without_room_panics_and_changes_nothing<R: Reclaim>() {
         panic_message(|| object.edit(&mut held, |_| true, Some(entry(&job, Usage::Read))));
     assert_eq!(message, "no room is reserved for this add");
     object.publish(&mut held);
-    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 1);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 1);
     let message = panic_message(|| object.edit(&mut held, nothing, None));
     assert_eq!(message, "no room is reserved for a publish");
     object.unreserve(&mut held);
 }
 
-fn b3_what_was_given_back_cannot_be_used<R: Reclaim>() {
+fn b3_what_was_given_back_cannot_be_used<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let job = issue(&Timeline::new("t"));
     let mut held = object.object_lock().lock();
@@ -380,7 +379,7 @@ fn b3_what_was_given_back_cannot_be_used<R: Reclaim>() {
     }
 }
 
-fn the_proof_of_another_lock_is_refused<R: Reclaim>() {
+fn the_proof_of_another_lock_is_refused<R: Flavour>() {
     let (object, other) = (RcuArray::<R>::default(), RcuArray::<R>::default());
     let mut held = other.object_lock().lock();
     let refused = "the lock of another object is held";
@@ -398,7 +397,7 @@ fn the_proof_of_another_lock_is_refused<R: Reclaim>() {
     assert_eq!(message, refused);
 }
 
-fn a_predicate_that_panics_loses_nothing<R: Reclaim>() {
+fn a_predicate_that_panics_loses_nothing<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let jobs: Vec<_> = (0..4).map(|_| issue(&line)).collect();
@@ -418,10 +417,10 @@ fn a_predicate_that_panics_loses_nothing<R: Reclaim>() {
     });
     assert_eq!(held_keys(&object, &held).len(), 4);
     object.publish(&mut held);
-    assert_eq!(fold_keys(&object, UsageSet::ALL).len(), 4);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 4);
 }
 
-fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
+fn b7_a_visit_that_blocks_holds_up_nobody<R: Flavour>() {
     let object = RcuArray::<R>::default();
     let line = Timeline::new("t");
     let first = issue(&line);
@@ -447,7 +446,6 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
             commit(object, |_| true, &[entry(&job, Usage::Write)]);
         }
         first.signal();
-        RcuArray::<R>::collect();
         // ... and what the visitor is shown is of one instant, once.
         leave.send(()).expect("the visitor waits");
         assert_eq!(visit.join().expect("no panic"), 1);
@@ -455,7 +453,7 @@ fn b7_a_visit_that_blocks_holds_up_nobody<R: Reclaim>() {
 }
 
 /// An edit published at once is the two steps, whatever it removes and whatever is staged before it.
-fn an_edit_published_at_once_is_the_two_steps<R: Reclaim>() {
+fn an_edit_published_at_once_is_the_two_steps<R: Flavour>() {
     for case in 0..32 {
         let (is_staged, adds, removed) = (case & 1 != 0, case & 2 != 0, case >> 2);
         let line = Timeline::new("t");
@@ -509,6 +507,76 @@ fn an_edit_published_at_once_is_the_two_steps<R: Reclaim>() {
     }
 }
 
+/// What is reserved is in proportion to what is asked for, and all of it can be used.
+fn b3_a_large_reservation_is_used_in_full<F: Flavour>() {
+    let object = RcuArray::<F>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..2_000).map(|_| issue(&line)).collect();
+    let mut held = object.object_lock().lock();
+    object
+        .reserve(&mut held, room(2_000, 2_000))
+        .expect("memory");
+    for job in &jobs {
+        let add = entry(job, Usage::Read);
+        object.edit_and_publish(&mut held, |_| true, Some(add));
+    }
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, "no room is reserved for a publish");
+    object.unreserve(&mut held);
+    drop(held);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 1);
+}
+
+/// Publishes that only remove take room, too.
+fn b3_publishes_without_an_add_have_their_room<F: Flavour>() {
+    let line = Timeline::new("t");
+    for (adds, publishes) in [(0, 100), (1, 100), (50, 100), (100, 100)] {
+        for all_at_last in [false, true] {
+            let object = RcuArray::<F>::default();
+            let jobs: Vec<_> = (0..adds).map(|_| issue(&line)).collect();
+            let mut held = object.object_lock().lock();
+            object
+                .reserve(&mut held, room(adds, publishes))
+                .expect("memory");
+            let mut rest = jobs.iter();
+            for left in (0..publishes).rev() {
+                object.edit(&mut held, |key| key.seqno % 3 == 0, None);
+                let count = match (left, all_at_last) {
+                    (0, _) => adds,
+                    (_, true) => 0,
+                    (_, false) => 1,
+                };
+                for job in rest.by_ref().take(count) {
+                    object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+                }
+                object.publish(&mut held);
+            }
+            assert_eq!(rest.len(), 0);
+        }
+    }
+}
+
+/// A snapshot sees its set, whatever is published after it, in the same cell and in others.
+fn b6_snapshots_of_every_length_stay_as_they_were<F: Flavour>() {
+    let object = RcuArray::<F>::default();
+    let line = Timeline::new("t");
+    let (mut jobs, mut kept) = (Vec::new(), Vec::new());
+    for round in 0..400 {
+        let job = issue(&line);
+        let goes = |key: Key| key.seqno + 40 < round || (key.seqno * 7 + round).is_multiple_of(11);
+        commit(&object, goes, &[entry(&job, Usage::Read)]);
+        jobs.push(job);
+        let snapshot = object.snapshot().expect("memory");
+        let shown = keys(&snapshot);
+        assert_eq!(shown, visited_keys(&object, UsageSet::ALL));
+        kept.push((snapshot, shown));
+    }
+    drop(object);
+    for (snapshot, shown) in kept {
+        assert_eq!(keys(&snapshot), shown);
+    }
+}
+
 macro_rules! on_each_flavour {
     ($($test:ident)*) => {
         mod stable {
@@ -541,4 +609,7 @@ on_each_flavour! {
     a_predicate_that_panics_loses_nothing
     an_edit_published_at_once_is_the_two_steps
     b7_a_visit_that_blocks_holds_up_nobody
+    b3_a_large_reservation_is_used_in_full
+    b3_publishes_without_an_add_have_their_room
+    b6_snapshots_of_every_length_stay_as_they_were
 }

@@ -8,7 +8,7 @@ mod common;
 
 use common::counted;
 use resv_core::{Backend, Budget, Entry, EntrySet, Timeline, Usage, UsageSet};
-use resv_rcu_array::{RcuArray, Reclaim};
+use resv_rcu_array::{Flavour, RcuArray};
 use std::sync::Mutex;
 
 static ALONE: Mutex<()> = Mutex::new(());
@@ -16,7 +16,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// Many more publishes than any batch, bag or slot of a reclaimer has room for.
 const ROUNDS: usize = 1000;
 
-fn no_edit_and_no_publish_allocates<R: Reclaim>(objects: usize, adds: usize, each: bool) {
+fn no_edit_and_no_publish_allocates<R: Flavour>(objects: usize, adds: usize, each: bool) {
     let _alone = ALONE
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner());

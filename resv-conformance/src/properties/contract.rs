@@ -5,8 +5,8 @@
 
 use crate::at_death::at_death_of;
 use crate::support::{
-    AGES, Watched, add, assert_freed, entries, entry_of, held_entries, is_busy, job, lone_job,
-    many_side_by_side, race, seqnos as seqnos_of, side_by_side, visited,
+    AGES, Watched, add, assert_freed, assert_superseded_freed, entries, entry_of, held_entries,
+    is_busy, job, lone_job, many_side_by_side, race, seqnos as seqnos_of, side_by_side, visited,
 };
 use crate::{Object, Subject};
 use resv_api::{
@@ -548,7 +548,7 @@ pub fn b8_what_is_superseded_is_freed(on: Subject) {
     }
     watched.pop();
     if on.replaces_earlier(Usage::Write) {
-        assert_freed(on, &watched, "superseded fences");
+        assert_superseded_freed(on, 1, &watched, "superseded fences");
     }
     assert!(is_busy(&object, on.read()));
     drop(current);

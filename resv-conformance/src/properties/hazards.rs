@@ -7,8 +7,9 @@
 
 use crate::Subject;
 use crate::support::{
-    A_MOMENT, AGES, Watched, add, add_fence, assert_freed, entries, entry_of, held_entries,
-    is_busy, job, lone_job, many_side_by_side, replace, side_by_side, sorted, visited,
+    A_MOMENT, AGES, Watched, add, add_fence, assert_freed, assert_superseded_freed, entries,
+    entry_of, held_entries, is_busy, job, lone_job, many_side_by_side, replace, side_by_side,
+    sorted, visited,
 };
 use resv_api::{
     Access, AnyBackend, AnySemantics, Fence, FenceError, Key, Semantics, SemanticsKind, Signaler,
@@ -110,7 +111,7 @@ pub fn h_10_a_superseded_writer_is_gone_everywhere(on: Subject) {
     assert_eq!(entries(&object), kept);
     first.signal();
     if kept.len() == 1 {
-        assert_freed(on, &watched, "a superseded writer");
+        assert_superseded_freed(on, 2, &watched, "a superseded writer");
     }
     assert!(is_busy(&object, on.read()));
 }
@@ -426,7 +427,7 @@ pub fn h_32_a_replacement_owns_what_it_needs(on: Subject) {
     let (fence, alive) = (new.fence().clone(), Watched::new(new.fence()));
     assert!(replace(&object, &timeline, &fence, Usage::Read));
     drop((fence, jobs));
-    assert_freed(on, &old, "replaced fences");
+    assert_superseded_freed(on, 4, &old, "replaced fences");
     assert_eq!(entries(&object), [entry_of(on, new.fence(), Usage::Read)]);
     let snapshot = object.snapshot();
     drop(object);

@@ -250,7 +250,7 @@ pub fn a_wait_that_ends_early_leaves_nothing_behind(on: Subject) {
     add(&object, &next, Usage::Write);
     job.signal();
     if on.replaces_earlier(Usage::Write) {
-        crate::support::assert_freed(on, &watched, "a fence that was waited for");
+        crate::support::assert_superseded_freed(on, 1, &watched, "a fence that was waited for");
     }
     let told = ends_with(vec![next], 0, || object.wait(on.read(), AGES));
     assert_eq!(told, Waited::Signaled);

@@ -43,8 +43,8 @@ use resv_sync::sync::Mutex;
 use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 // Only the owners of a reference read `kind`, and it is written before there is one: it takes part in no
 // protocol.
-use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
+use std::sync::{Arc, OnceLock};
 
 /// What a fence is, as far as that never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,18 @@ pub struct FenceCell {
     cold: Mutex<Cold>,
     /// For the [pool](super::pool), while this is no fence.
     link: Link<FenceCell>,
+    handle: Handle,
+}
+
+/// A handle of whichever fence is in the cell, which is made once and never dropped: what
+/// [`Fence::borrowed_from`](super::Fence::borrowed_from) lends.
+#[derive(Default)]
+struct Handle(OnceLock<super::Fence>);
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
 }
 
 /// What compositions, lazy fences, deadlines and descriptions touch. Who puts something into it for
@@ -122,11 +134,18 @@ impl FenceCell {
             asked: Asked::default(),
             cold: Mutex::new(Cold::default()),
             link: Link::new(),
+            handle: Handle::default(),
         }
     }
 
     pub(super) fn link(&self) -> &Link<FenceCell> {
         &self.link
+    }
+
+    /// The handle that is lent to the borrowers of a reference.
+    #[inline]
+    pub(super) fn handle(&'static self) -> &'static super::Fence {
+        self.handle.0.get_or_init(|| super::Fence::from_cell(self))
     }
 
     /// Makes a vacant cell a fence that has one reference: a pending one, or one born with an `outcome`.

@@ -260,6 +260,16 @@ impl Fence {
         Fence { cell }
     }
 
+    /// A handle of the fence in `cell` that is lent, for a back end that owns a reference of it as long as
+    /// the result is used; dropping it is impossible, cloning it takes a reference.
+    ///
+    /// Without that reference the result is another fence's handle some day, see
+    /// [`from_cell`](Fence::from_cell).
+    #[inline]
+    pub fn borrowed_from(cell: &'static FenceCell) -> &'static Fence {
+        cell.handle()
+    }
+
     /// Takes a reference of the fence that is in `cell` now, if there is one.
     ///
     /// It need not be the fence that the caller meant; see [`cell`](super::cell), step 3.

@@ -1,23 +1,31 @@
-//! All the `unsafe` of this crate, one data structure a file.
+//! All the `unsafe` of this crate.
 //!
 //! | file | what it gives to safe code | what it leans on |
 //! |---|---|---|
-//! | [`mod@array`] | a counted, immutable array and the builder that it is made of | the count; uniqueness of the builder |
-//! | [`list`] | lists of such arrays that need no memory of their own | whoever owns an element may write its link |
-//! | [`holder`] | a cell that only the holder of an object's lock can open | [`LockProof`](resv_core::LockProof) exists once |
-//! | [`stable`] | arrays in memory that is never given back, and the pointer to one | type-stable memory; counts |
-//! | `ref_cnt` | the array as a pointer that arc-swap can keep | the count |
+//! | [`word`] | what heads and slots say | fences live in memory that is never given back |
+//! | [`cell`] | the memory of a set, and when what is read there means something | the same, of cells |
+//! | [`pool`] | where cells come from and go back to | |
+//! | [`working`] | appending, dying, giving up, moving | one writer at a time |
+//! | [`reference`] | a snapshot | counts |
+//! | [`object`] | the head, and what the holder of the lock does | the proof that the lock is held exists once |
+//! | [`defect`] | known-bad variants of it, for tests | |
 //!
-//! Each is sound by itself: no use of its safe functions, however wrong, breaks memory safety.
+//! The numbers of the `SAFETY` comments are those of `docs/correctness.md`.
 
 #![allow(unsafe_code)]
 
-#[cfg(feature = "arc-swap")]
-pub(crate) mod array;
-#[cfg(feature = "arc-swap")]
-pub(crate) mod holder;
-#[cfg(feature = "arc-swap")]
-pub(crate) mod list;
-#[cfg(feature = "arc-swap")]
-mod ref_cnt;
-pub(crate) mod stable;
+mod cell;
+mod defect;
+mod object;
+mod pool;
+mod reference;
+mod word;
+mod working;
+
+pub(crate) use cell::{Cell, Life};
+pub(crate) use defect::Defect;
+#[cfg(test)]
+pub(crate) use defect::Seam;
+pub(crate) use object::Object;
+pub(crate) use reference::CellRef;
+pub(crate) use word::{Head, is_pending, key};

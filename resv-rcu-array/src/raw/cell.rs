@@ -1,0 +1,381 @@
+//! The memory of a set of entries: type-stable, so that anybody may look at it at any time.
+//!
+//! A cell is a header and slots. It comes from a pool that never gives its address space back, so a
+//! stale address always leads to a cell; what may have changed is whose it is and what it holds.
+//!
+//! ```text
+//!   life | refs | below, look | capacity | owned | slot 0 | slot 1 | slot 2 ...
+//!   atomics, read by anybody             | owner | atomics, read by anybody
+//! ```
+//!
+//! # Life
+//!
+//! `life` counts the states of a cell: **even**, it is published in an object, or was and a snapshot has
+//! it; **odd**, it is free or its first length is being filled. So an even value names one stay of one
+//! cell in one object for ever, and within it lengths only grow.
+//!
+//! # References
+//!
+//! `refs` counts owners: the head of the object, and snapshots. [`DEAD`] is added while `life` is odd.
+//! Taking a reference is one increment: if the old count had `DEAD` in it there was nothing to take, and
+//! the increment is dropped again like any reference, as by then the cell may be published elsewhere and
+//! its other owners gone. The owner that drops the count to zero exchanges zero for `DEAD`; if that
+//! succeeds, the cell is its.
+//!
+//! # Who writes
+//!
+//! Slots, `below` and `owned` are written by one thread at a time: by the holder of the object's lock as
+//! long as the object owns a reference, or the cell itself (a spare); after that by the thread that
+//! drops the last reference. Readers only set `look`.
+
+use super::word::{CELL_ALIGN, Slot, fits};
+use resv_core::UsageSet;
+use resv_sync::cell::UnsafeCell;
+use resv_sync::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, OwnerAccess};
+use std::alloc::Layout;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32 as Hint;
+
+/// Added to the count of references while the cell is in no object.
+pub(super) const DEAD: usize = 1 << (usize::BITS - 1);
+
+/// What precedes the slots: a cache line.
+#[repr(C, align(64))]
+struct Header {
+    life: AtomicU64,
+    refs: AtomicUsize,
+    /// All slots below are dead, at the published length.
+    below: AtomicU32,
+    /// Where a test looks first. Nothing is concluded from it, so it is real in a model.
+    look: Hint,
+    /// Never changes.
+    capacity: u32,
+    /// What only the writer touches.
+    owned: UnsafeCell<Owned>,
+}
+
+/// What the writer of a cell knows about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Owned {
+    /// Usages of the living entries.
+    pub(super) usages: u8,
+    /// Whether there was an edit since this spare cell was filled from another one.
+    pub(super) edited: bool,
+    /// Slots in use.
+    pub(super) end: u32,
+    /// All below are dead, staged edits included.
+    pub(super) first: u32,
+    /// Entries that have not died, staged edits included.
+    pub(super) alive: u32,
+    /// Entries that have died and own their fence still; all are at `dead_from` or behind.
+    pub(super) dead: u32,
+    pub(super) dead_from: u32,
+    /// How many of the first entries of a spare cell belong to the published one still.
+    pub(super) borrowed: u32,
+    /// Entries that may still be added.
+    pub(super) adds: u32,
+    /// Edits that may still be published.
+    pub(super) publishes: u32,
+}
+
+/// Where the slots begin.
+pub(super) const SLOTS: usize = size_of::<Header>();
+#[cfg(not(any(loom, shuttle)))]
+const _: () = assert!(SLOTS == 64);
+
+/// The bytes of a cell with so many slots.
+pub(super) const fn bytes(slots: usize) -> usize {
+    (SLOTS + slots * size_of::<AtomicU64>()).next_multiple_of(CELL_ALIGN)
+}
+
+/// The address of a cell. Looking at its atomics is always allowed; it owns nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cell(NonNull<Header>);
+
+// SAFETY: (2) an address; what it leads to lives for ever and is made of atomics, `capacity`, which never
+// changes, and `owned`, which the functions that touch it ask about.
+unsafe impl Send for Cell {}
+// SAFETY: (2) as for `Send`.
+unsafe impl Sync for Cell {}
+
+/// The even value of `life` that a reader noted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life(u64);
+
+impl Cell {
+    /// Makes memory cells of `slots` slots; `None` when it cannot be had, or not at an address that a
+    /// head can hold. Calls `each` with every one of `count`.
+    pub(super) fn allocate(slots: usize, count: usize, mut each: impl FnMut(Cell)) -> Option<()> {
+        let bytes = bytes(slots);
+        let layout = Layout::from_size_align(bytes.checked_mul(count)?, CELL_ALIGN).ok()?;
+        // SAFETY: (3) the layout is not empty.
+        let memory = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) })?;
+        if !fits(memory.addr().get() + layout.size()) {
+            // SAFETY: (3) it was allocated with this layout, and nobody has seen it.
+            unsafe { std::alloc::dealloc(memory.as_ptr(), layout) };
+            return None;
+        }
+        for at in 0..count {
+            // SAFETY: (3) the memory is fresh, `bytes * count` long and aligned to `CELL_ALIGN`, of which
+            // `bytes` is a multiple; a header and `slots` slots fit in `bytes`.
+            unsafe {
+                let header = memory.byte_add(at * bytes).cast::<Header>();
+                header.as_ptr().expose_provenance();
+                header.write(Header {
+                    life: AtomicU64::new(1),
+                    refs: AtomicUsize::new(DEAD),
+                    below: AtomicU32::new(0),
+                    look: Hint::new(0),
+                    capacity: slots as u32,
+                    owned: UnsafeCell::new(Owned::default()),
+                });
+                // Zeroed memory is an `AtomicU64` of `Slot::NONE`; a model's is more than that.
+                if cfg!(any(loom, shuttle)) {
+                    let first = header.byte_add(SLOTS).cast::<AtomicU64>();
+                    for slot in 0..slots {
+                        first.add(slot).write(AtomicU64::new(Slot::NONE.0));
+                    }
+                }
+                each(Cell(header));
+            }
+        }
+        Some(())
+    }
+
+    /// The address, a multiple of [`CELL_ALIGN`].
+    #[inline]
+    pub(super) fn address(self) -> usize {
+        self.0.addr().get()
+    }
+
+    /// The cell at an address.
+    ///
+    /// # Safety
+    ///
+    /// It is 0 or came from [`address`](Self::address).
+    #[inline]
+    pub(super) unsafe fn at(address: usize) -> Option<Cell> {
+        NonNull::new(std::ptr::with_exposed_provenance_mut(address)).map(Cell)
+    }
+
+    #[inline]
+    fn header(self) -> &'static Header {
+        // SAFETY: (4) cells live for ever. What of the header is no atomic is `capacity`, which never
+        // changes, and an `UnsafeCell`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// How many slots there are.
+    #[inline]
+    pub(crate) fn capacity(self) -> usize {
+        self.header().capacity as usize
+    }
+
+    #[inline]
+    fn slots(self) -> &'static [AtomicU64] {
+        // SAFETY: (5) `allocate` made `capacity` slots behind the header, which live for ever and are only
+        // used as atomics.
+        unsafe {
+            let first = self.0.byte_add(SLOTS).cast().as_ptr();
+            std::slice::from_raw_parts(first, self.capacity())
+        }
+    }
+
+    /// The slots from `from` to `to`, as far as there are any.
+    #[inline]
+    fn range(self, from: u32, to: u32) -> &'static [AtomicU64] {
+        let slots = self.slots();
+        let to = (to as usize).min(slots.len());
+        slots.get(from as usize..to).unwrap_or(&[])
+    }
+
+    /// What the slots from `from` to `to` say, for a reader.
+    #[inline]
+    pub(crate) fn read(self, from: u32, to: u32) -> impl Iterator<Item = Slot> + use<> {
+        // Acquire: pairs with the Release of every store to a slot: a fence that is found there is
+        // initialised; and whoever finds a slot empty, or of another life, sees the head or the life
+        // that was stored before.
+        let slots = self.range(from, to).iter();
+        slots.map(|slot| Slot(slot.load(Ordering::Acquire)))
+    }
+
+    /// What slot `at` says, for a reader.
+    #[inline]
+    pub(crate) fn read_at(self, at: u32) -> Slot {
+        let slot = self.slots().get(at as usize);
+        slot.map_or(Slot::NONE, |slot| Slot(slot.load(Ordering::Acquire)))
+    }
+
+    /// What slot `at` says, for the writer.
+    #[inline]
+    pub(super) fn own(self, at: u32) -> Slot {
+        Slot(self.slots()[at as usize].load_own())
+    }
+
+    /// Changes slot `at`; for the writer.
+    #[inline]
+    pub(super) fn set(self, at: u32, slot: Slot, order: Ordering) {
+        self.slots()[at as usize].store(slot.0, order);
+    }
+
+    /// All slots below are dead at the length of some publication, or of one of another life.
+    #[inline]
+    pub(crate) fn below(self) -> u32 {
+        // Acquire: pairs with the Release store in `set_below`: whoever skips slots because of it sees
+        // the head of the publication at which they were dead.
+        self.header().below.load(Ordering::Acquire)
+    }
+
+    /// Says that all slots below are dead; for the writer.
+    #[inline]
+    pub(super) fn set_below(self, below: u32) {
+        // Release: pairs with the Acquire load in `below`.
+        self.header().below.store(below, Ordering::Release);
+    }
+
+    /// Where to look first for what is pending: only where to look.
+    #[inline]
+    pub(crate) fn look(self) -> u32 {
+        self.header().look.load(Ordering::Relaxed)
+    }
+
+    /// Tells the next test where to look.
+    #[inline]
+    pub(crate) fn set_look(self, at: u32) {
+        self.header().look.store(at, Ordering::Relaxed);
+    }
+
+    /// What the writer knows.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the one thread that may write, and nothing else that this gave is in use.
+    #[inline]
+    pub(super) unsafe fn owned<'a>(self) -> &'a mut Owned {
+        // SAFETY: (6) the caller's promise.
+        self.header().owned.with_mut(|owned| unsafe { &mut *owned })
+    }
+
+    /// Notes the life before a read; `None` if the cell is in no object now.
+    #[inline]
+    pub(crate) fn note(self) -> Option<Life> {
+        // Acquire: pairs with the Release store in `begin`.
+        let life = self.header().life.load(Ordering::Acquire);
+        (life & 1 == 0).then_some(Life(life))
+    }
+
+    /// Whether all that was read since `life` was noted is of that life.
+    #[inline]
+    pub(crate) fn still_lives(self, life: Life) -> bool {
+        // Relaxed: the Acquire of each load of a slot orders it after that load.
+        self.header().life.load(Ordering::Relaxed) == life.0
+    }
+
+    /// Begins a life, with one reference; for the writer, who publishes the cell next.
+    pub(super) fn begin(self) {
+        let life = self.header().life.load_own();
+        debug_assert!(life & 1 == 1, "a life that has begun");
+        // Release: pairs with the Acquire load in `note`.
+        self.header().life.store(life + 1, Ordering::Release);
+        // Release: pairs with the Acquire increment in `acquire`.
+        self.header().refs.fetch_sub(DEAD - 1, Ordering::Release);
+    }
+
+    /// Ends a life; the caller owns the cell.
+    pub(super) fn end(self) {
+        let life = self.header().life.load_own();
+        debug_assert!(life & 1 == 0, "a life that has ended");
+        // Relaxed: every store to a slot that follows is Release, and so is the count of a fence that is
+        // dropped; a reader who sees any of them with Acquire sees this.
+        self.header().life.store(life + 1, Ordering::Relaxed);
+    }
+
+    /// Counts a reference. `false`: the cell was in no object, and the caller
+    /// [releases](Self::release) it again, as by then it may be.
+    #[inline]
+    pub(super) fn acquire(self) -> bool {
+        // Acquire: pairs with the Release in `begin`, and with `is_held`, a read-modify-write: whoever
+        // counts after it sees the head that was stored before it.
+        self.header().refs.fetch_add(1, Ordering::Acquire) & DEAD == 0
+    }
+
+    /// Whether anybody but the object has the cell; for the writer, after a publish.
+    #[inline]
+    pub(super) fn is_held(self, plain: bool) -> bool {
+        let refs = &self.header().refs;
+        if plain {
+            return refs.load(Ordering::Acquire) != 1;
+        }
+        // A read-modify-write: every other one of this word comes before it, and is seen in the number,
+        // or after it, and sees the head (Release, paired with the Acquire in `acquire`). A plain load
+        // and the store of the head could both come late. Acquire: pairs with the Release decrements in
+        // `release`: what snapshots did happens before their fences are given up.
+        refs.fetch_add(0, Ordering::AcqRel) != 1
+    }
+
+    /// Takes the cell out of circulation if the caller has the only reference; it is the caller's then.
+    #[inline]
+    pub(super) fn claim(self) -> bool {
+        // Acquire: pairs with the Release decrements of all who had references.
+        self.header()
+            .refs
+            .compare_exchange(1, DEAD, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Drops a reference; `true`: it was the last one, and the cell is the caller's.
+    #[inline]
+    pub(super) fn release(self) -> bool {
+        // Release: this owner's uses happen before the fences are dropped ...
+        if self.header().refs.fetch_sub(1, Ordering::Release) != 1 {
+            return false;
+        }
+        // ... Acquire: by whoever succeeds here; its read is of a value that ends the release sequences
+        // of all decrements.
+        self.header()
+            .refs
+            .compare_exchange(0, DEAD, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Gives the pages behind the header back to the system, if they are many; the caller owns the cell,
+    /// whose slots own nothing.
+    pub(super) fn give_back_pages(self) {
+        #[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
+        {
+            const LARGE: usize = 1 << 14;
+            const PAGE: usize = 1 << 12;
+            let (begin, end) = (self.address(), self.address() + bytes(self.capacity()));
+            let (first, last) = ((begin + SLOTS).next_multiple_of(PAGE), end / PAGE * PAGE);
+            if end - begin < LARGE || first >= last {
+                return;
+            }
+            // SAFETY: (7) the pages are slots of this cell and of nobody else; they read as zeros
+            // afterwards, which are slots without an entry. Failing is as good as not trying.
+            let _ = unsafe {
+                let pages = self.0.byte_add(first - begin).as_ptr().cast();
+                rustix::mm::madvise(pages, last - first, rustix::mm::Advice::LinuxDontNeed)
+            };
+        }
+    }
+
+    /// [`is_idle`](resv_core::Backend::is_idle) of the slots of one publication, and where to look next
+    /// time.
+    #[inline]
+    pub(crate) fn find_pending(
+        self,
+        from: u32,
+        head: super::word::Head,
+        usages: UsageSet,
+    ) -> Option<u32> {
+        let bound = head.bound();
+        let mut slots = self.read(from, head.len());
+        let found = slots.position(|slot| {
+            bound.shows(slot)
+                && slot
+                    .fence()
+                    .is_some_and(|fence| super::word::is_pending((fence, slot.usage()), usages))
+        })?;
+        Some(from + found as u32)
+    }
+}

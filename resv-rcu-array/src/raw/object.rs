@@ -1,0 +1,407 @@
+//! One object: its lock, the head word that readers load, and the spare cell of the lock's holder.
+//!
+//! The holder works in one cell: the published one as long as there is place in it, else a spare one
+//! that was filled with what is pending, and that the next publish puts in its place.
+
+use super::cell::Cell;
+use super::defect::{Defect, Seam};
+use super::reference::{CellRef, end};
+use super::word::{Head, MAX_SLOTS};
+use super::working::Writing;
+use resv_core::{Budget, Entry, EntryRef, Key, LockProof, ObjectLock, ReserveError, UsageSet};
+use resv_sync::holder::HolderCell;
+use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
+use std::sync::atomic::AtomicU32;
+
+/// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
+/// in [`SPARSE`] holds a living entry.
+const ROOMY: usize = if cfg!(any(loom, shuttle)) { 4 } else { 248 };
+const SPARSE: usize = 8;
+
+/// The shared parts of an object.
+pub(crate) struct Object {
+    lock: ObjectLock,
+    head: AtomicU64,
+    spare: HolderCell<Option<Cell>>,
+    /// Reads that were started again. Only reported, so it stays real in a model.
+    pub(crate) retries: AtomicU32,
+    pub(crate) defect: Seam,
+}
+
+// An empty object is small and owns no memory. (The lock is larger with `resv-core`'s checks.)
+#[cfg(not(any(test, loom, shuttle)))]
+const _: () = assert!(size_of::<Object>() == size_of::<ObjectLock>() + 24);
+
+impl Object {
+    #[inline]
+    pub(crate) fn lock(&self) -> &ObjectLock {
+        &self.lock
+    }
+
+    #[inline(always)]
+    pub(crate) fn has(&self, defect: Defect) -> bool {
+        self.defect.has(defect)
+    }
+
+    /// What is published now.
+    #[inline]
+    pub(crate) fn head(&self) -> Head {
+        // Acquire: pairs with the Release store in `publish`: the entries are visible; and with the
+        // exchange in `set_idle`: what was before the signals that the idle bits stand for is.
+        Head(self.head.load(Ordering::Acquire))
+    }
+
+    /// The cell that a head of this object names.
+    #[inline]
+    pub(crate) fn cell(&self, head: Head) -> Option<Cell> {
+        // SAFETY: (9) a head's address is that of a cell, or 0: heads are made in this file.
+        unsafe { Cell::at(head.address()) }
+    }
+
+    /// A reference to what is published, and the head that says so, for a reader to whom the head was
+    /// `seen`; `None` if it leads elsewhere by now.
+    #[inline(always)]
+    pub(crate) fn acquire(&self, seen: Head) -> Option<(CellRef, Head)> {
+        let second_look = !self.has(Defect::NoSecondLook);
+        CellRef::acquire(self.cell(seen)?, seen, second_look, || self.head())
+    }
+
+    /// Sets the idle bits of `usages` if `seen` is published still with the busy bits that it had.
+    ///
+    /// The caller has seen all entries with these usages signalled, and owns a reference to the cell, so
+    /// that the same head means the same publication.
+    pub(crate) fn set_idle(&self, seen: Head, usages: UsageSet) {
+        let order = if self.has(Defect::RelaxedIdleBits) {
+            Ordering::Relaxed
+        } else {
+            // Release: pairs with the Acquire load in `head`.
+            Ordering::Release
+        };
+        let idle = seen.with_idle(usages);
+        // A failure means that there is something newer to say, or that somebody was faster.
+        let _ = self
+            .head
+            .compare_exchange(seen.0, idle.0, order, Ordering::Relaxed);
+    }
+
+    /// The holder's side.
+    ///
+    /// # Panics
+    ///
+    /// When another object's lock is held.
+    #[inline]
+    pub(crate) fn holder<'a>(&'a self, held: &'a mut LockProof<'_>) -> Holder<'a> {
+        Holder {
+            spare: self.spare.get_mut(&self.lock, held),
+            object: self,
+        }
+    }
+
+    /// Shows `f` the pending entries as the holder sees them.
+    ///
+    /// # Panics
+    ///
+    /// When another object's lock is held.
+    pub(crate) fn visit_held<A>(
+        &self,
+        held: &LockProof<'_>,
+        init: A,
+        f: impl FnMut(A, EntryRef<'_>) -> A,
+    ) -> A {
+        let spare = *self.spare.get(&self.lock, held);
+        let head = self.head_held();
+        // SAFETY: (11) the proof is borrowed, so that nobody writes meanwhile; the result only reads.
+        let working = unsafe { working(spare, self.cell(head), head) };
+        match working {
+            Some(working) => working.visit(init, f),
+            None => init,
+        }
+    }
+
+    /// What is published, for the holder of the lock.
+    #[inline]
+    fn head_held(&self) -> Head {
+        // Relaxed: nobody else publishes, and the lock orders earlier holders.
+        Head(self.head.load_own())
+    }
+
+    #[inline]
+    fn store_head(&self, head: Head) {
+        let order = if self.has(Defect::RelaxedHead) {
+            Ordering::Relaxed
+        } else {
+            // Release: pairs with the Acquire load in `head`.
+            Ordering::Release
+        };
+        // Over idle bits that a reader may set at the same time: they are about the publication before.
+        self.head.store_over(head.0, order);
+    }
+}
+
+/// The cell that the holder works in.
+///
+/// # Safety
+///
+/// The caller may write to both cells, or only reads while nobody writes.
+#[inline]
+unsafe fn working(spare: Option<Cell>, current: Option<Cell>, head: Head) -> Option<Writing> {
+    // SAFETY: (11) the caller's promise. Readers have at most the published length of the published
+    // cell, and no length of the spare one.
+    unsafe {
+        match (spare, current) {
+            (Some(spare), _) => Some(Writing::new(spare, None)),
+            (None, Some(current)) => Some(Writing::new(current, Some(head.len()))),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What the holder of the object's lock works with.
+pub(crate) struct Holder<'a> {
+    object: &'a Object,
+    spare: &'a mut Option<Cell>,
+}
+
+/// How many slots `budget` may use: one for each add, and one for each publish without an add, of which
+/// there is one less if anything is added, as each add needs a publish.
+fn slots_for(adds: usize, publishes: usize) -> usize {
+    let without = publishes.saturating_sub(usize::from(adds > 0));
+    adds.saturating_add(without)
+}
+
+impl Holder<'_> {
+    #[inline]
+    fn working(&mut self) -> Option<Writing> {
+        let head = self.object.head_held();
+        // SAFETY: (11) the proof that the lock is held is borrowed as long as `self` lives, and `self`
+        // as long as a `Writing` is used: the functions below make one at a time for each cell.
+        unsafe { working(*self.spare, self.object.cell(head), head) }
+    }
+
+    /// Gets room for `budget`. Changes nothing when it fails.
+    #[inline]
+    pub(crate) fn reserve(&mut self, budget: Budget) -> Result<(), ReserveError> {
+        if let Some(mut cell) = self.working() {
+            let owned = cell.owned();
+            let adds = budget.adds.max(owned.adds as usize);
+            let publishes = budget.publishes.max(owned.publishes as usize);
+            let holes = owned.end - owned.alive;
+            // A spare cell is filled without holes.
+            let is_dense = self.spare.is_some() || holes <= 2 * owned.alive + 8;
+            if is_dense && slots_for(adds, publishes) <= cell.free() {
+                let owned = cell.owned_mut();
+                // Not more than slots that there are.
+                (owned.adds, owned.publishes) = (adds as u32, publishes as u32);
+                return Ok(());
+            }
+        }
+        self.reserve_cell(budget)
+    }
+
+    /// Gets a spare cell with room for `budget`, and fills it with what is pending.
+    #[cold]
+    #[inline(never)]
+    fn reserve_cell(&mut self, budget: Budget) -> Result<(), ReserveError> {
+        let error = ReserveError::new(budget.adds);
+        let old = self.working();
+        let owned = old.as_ref().map(Writing::owned).unwrap_or_default();
+        let adds = budget.adds.max(owned.adds as usize);
+        let publishes = budget.publishes.max(owned.publishes as usize);
+        // What has signalled is left behind.
+        let pending = old.as_ref().map_or(0, Writing::count_pending);
+        let needed = slots_for(adds, publishes).saturating_add(pending);
+        if needed.max(adds).max(publishes) > MAX_SLOTS {
+            return Err(error);
+        }
+        // Two thirds of a cell are for what comes and goes until the next one.
+        let roomy = needed.saturating_add(2 * pending).min(MAX_SLOTS);
+        let mut new = Writing::take(roomy).ok_or(error)?;
+        if let Some(mut old) = old {
+            new.fill_from(&mut old);
+        }
+        let owned = new.owned_mut();
+        (owned.adds, owned.publishes) = (adds as u32, publishes as u32);
+        if let Some(before) = self.spare.replace(new.cell()) {
+            // SAFETY: (11) as in `working`; it is spare no more, so it is this function's.
+            unsafe { Writing::new(before, None) }.end(None);
+        }
+        Ok(())
+    }
+
+    /// Makes one edit, invisible to readers until the next publish.
+    #[inline]
+    pub(crate) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        let mut cell = self.working();
+        let budget = cell.as_ref().map(Writing::owned).unwrap_or_default();
+        // Both panics come before anything is changed.
+        let left = budget
+            .adds
+            .checked_sub(u32::from(add.is_some()))
+            .expect("no room is reserved for this add");
+        let cell = cell.as_mut().filter(|_| budget.publishes > 0);
+        let cell = cell.expect("no room is reserved for a publish");
+        cell.edit(removes, add);
+        cell.owned_mut().adds = left;
+    }
+
+    /// Makes all edits since the last publish visible at one instant.
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        let Some(mut cell) = self.working().filter(Writing::is_staged) else {
+            return;
+        };
+        let owned = cell.owned_mut();
+        owned.publishes = owned.publishes.saturating_sub(1);
+        if self.spare.is_some() {
+            return self.publish_spare();
+        }
+        let owned = *owned;
+        let head = Head::new(cell.cell().address(), owned.end, owned.usages);
+        if self.object.has(Defect::HintBeforeHead) {
+            cell.cell().set_below(owned.first);
+        }
+        self.object.store_head(head);
+        // After the head, at whose length they are dead.
+        cell.cell().set_below(owned.first);
+        if owned.dead > 0 {
+            self.give_up(&mut cell);
+        }
+    }
+
+    /// Drops the fences of dead entries if nobody else has the cell; else a later publish does it, or
+    /// the last owner of the cell.
+    #[inline]
+    fn give_up(&mut self, cell: &mut Writing) {
+        let plain = self.object.has(Defect::PlainLoadAtRelease);
+        if !cell.cell().is_held(plain) {
+            let relaxed = self.object.has(Defect::RelaxedNull);
+            cell.give_up_dead(if relaxed {
+                Ordering::Relaxed
+            } else {
+                Ordering::Release
+            });
+        }
+    }
+
+    /// Publishes the spare cell in the place of the one before.
+    #[inline(never)]
+    fn publish_spare(&mut self) {
+        let (Some(mut new), before) = (self.working(), self.object.head_held()) else {
+            return;
+        };
+        *self.spare = None;
+        let old = self.object.cell(before);
+        let borrowed = new.take_borrowed();
+        let owned = new.owned_mut();
+        owned.edited = false;
+        let owned = *owned;
+        let cell = new.cell();
+        cell.set_below(owned.first);
+        cell.set_look(owned.first);
+        cell.begin();
+        self.object
+            .store_head(Head::new(cell.address(), owned.end, owned.usages));
+        if let Some(old) = old {
+            if old.claim() {
+                old.end();
+                // SAFETY: (12) nobody else has the cell, and nobody can get it: it is this function's.
+                unsafe { Writing::new(old, None) }.end(Some((cell, borrowed)));
+            } else {
+                // Readers have the old cell, and with it the references; the new one takes its own while
+                // the old one's are still there.
+                if !self.object.has(Defect::MovesFromUnderReaders) {
+                    new.count(borrowed);
+                }
+                if old.release() {
+                    end(old);
+                }
+            }
+        }
+        // SAFETY: (11) as in `working`, with the length that was published here.
+        let mut new = unsafe { Writing::new(cell, Some(owned.end)) };
+        if owned.dead > 0 {
+            self.give_up(&mut new);
+        }
+    }
+
+    /// Gives up what was reserved and not used, and memory that the object does not need.
+    #[inline]
+    pub(crate) fn unreserve(&mut self) {
+        let Some(mut cell) = self.working() else {
+            return;
+        };
+        let owned = cell.owned_mut();
+        (owned.adds, owned.publishes) = (0, 0);
+        let capacity = cell.cell().capacity();
+        if self.spare.is_some() || capacity > ROOMY {
+            self.trim();
+        }
+    }
+
+    /// The rest of it: drops a spare cell that nothing was staged in, and moves what is pending to a
+    /// smaller cell if this one is large and sparse and memory can be had.
+    #[cold]
+    #[inline(never)]
+    fn trim(&mut self) {
+        if let Some(spare) = *self.spare {
+            // SAFETY: (11) as in `working`.
+            let spare = unsafe { Writing::new(spare, None) };
+            if spare.is_staged() {
+                return;
+            }
+            *self.spare = None;
+            spare.end(None);
+        }
+        let Some(mut cell) = self.working().filter(|cell| !cell.is_staged()) else {
+            return;
+        };
+        let (capacity, alive) = (cell.cell().capacity(), cell.owned().alive as usize);
+        if capacity <= ROOMY || alive * SPARSE >= capacity {
+            return;
+        }
+        let Some(mut small) = Writing::take(3 * cell.count_pending()) else {
+            return;
+        };
+        small.fill_from(&mut cell);
+        if small.owned().alive > 0 {
+            *self.spare = Some(small.cell());
+            return self.publish_spare();
+        }
+        // Nothing is pending: the object needs no cell.
+        small.end(None);
+        let old = cell.cell();
+        self.object.store_head(Head::EMPTY);
+        if old.release() {
+            end(old);
+        }
+    }
+}
+
+impl Default for Object {
+    fn default() -> Self {
+        Object {
+            lock: ObjectLock::default(),
+            head: AtomicU64::new(Head::EMPTY.0),
+            // SAFETY: (10) it is opened with `lock`, the lock of this object, only. There is one proof of a
+            // lock at a time, it stays on its thread, and the lock orders its holders.
+            spare: unsafe { HolderCell::new(None) },
+            retries: AtomicU32::new(0),
+            defect: Seam::SOUND,
+        }
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // What it has borrowed is the published cell's, which goes after it.
+        if let Some(spare) = self.spare.state_mut().take() {
+            // SAFETY: (11) the object is borrowed mutably, so there is no holder.
+            unsafe { Writing::new(spare, None) }.end(None);
+        }
+        if let Some(cell) = self.cell(self.head_held())
+            && cell.release()
+        {
+            end(cell);
+        }
+    }
+}

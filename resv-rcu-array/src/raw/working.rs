@@ -1,0 +1,345 @@
+//! The writer's side of a cell: what is appended, what dies, what is given up.
+//!
+//! A [`Writing`] is the right to write a cell: that of the holder of the object's lock to the published
+//! cell and to the spare one, or that of the thread that has ended a cell. Entries own one reference of
+//! their fence each, until it is given up or moved to another cell.
+
+use super::cell::{Cell, Owned};
+use super::pool;
+use super::word::{Bound, Slot};
+use resv_core::{Entry, EntryRef, Fence, Key};
+use resv_sync::sync::atomic::Ordering;
+use std::mem::ManuallyDrop;
+
+/// The right to write a cell.
+pub(super) struct Writing {
+    cell: Cell,
+    /// How many of the first slots readers may see; `None` for a cell that is not published.
+    published: Option<u32>,
+}
+
+impl Writing {
+    /// # Safety
+    ///
+    /// The caller may write the cell, nobody else may, and no other `Writing` of it is in use; `published`
+    /// is at least every length that readers may have.
+    #[inline]
+    pub(super) unsafe fn new(cell: Cell, published: Option<u32>) -> Writing {
+        Writing { cell, published }
+    }
+
+    /// A free cell with at least `slots` slots; `None` when it cannot be had.
+    pub(super) fn take(slots: usize) -> Option<Writing> {
+        let cell = pool::take(slots)?;
+        let mut new = Writing {
+            cell,
+            published: None,
+        };
+        *new.owned_mut() = Owned::default();
+        Some(new)
+    }
+
+    #[inline]
+    pub(super) fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    #[inline]
+    pub(super) fn owned(&self) -> Owned {
+        // SAFETY: (6) this is the right to write, and it is borrowed; the result is a copy.
+        unsafe { *self.cell.owned() }
+    }
+
+    #[inline]
+    pub(super) fn owned_mut(&mut self) -> &mut Owned {
+        // SAFETY: (6) this is the right to write, and it is borrowed mutably as long as the result.
+        unsafe { self.cell.owned() }
+    }
+
+    /// How many slots are free.
+    #[inline]
+    pub(super) fn free(&self) -> usize {
+        self.cell.capacity() - self.owned().end as usize
+    }
+
+    /// Whether there was an edit since the last publish.
+    #[inline]
+    pub(super) fn is_staged(&self) -> bool {
+        let owned = self.owned();
+        match self.published {
+            Some(published) => owned.end > published,
+            None => owned.edited,
+        }
+    }
+
+    /// The living entries as the holder sees them, from the first on, and where they are.
+    #[inline]
+    pub(super) fn living(&self) -> impl Iterator<Item = (u32, Slot)> {
+        let Owned { first, end, .. } = self.owned();
+        let cell = self.cell;
+        (first..end).filter_map(move |at| {
+            let slot = cell.own(at);
+            Bound::HOLDER.shows(slot).then_some((at, slot))
+        })
+    }
+
+    /// How many entries are pending as the holder sees them.
+    pub(super) fn count_pending(&self) -> usize {
+        let fences = self.living().filter_map(|(_, slot)| slot.fence());
+        fences.filter(|fence| fence.is_pending()).count()
+    }
+
+    /// Shows `f` the pending entries as the holder sees them.
+    pub(super) fn visit<A>(&self, init: A, mut f: impl FnMut(A, EntryRef<'_>) -> A) -> A {
+        self.living().fold(init, |acc, (_, slot)| {
+            match slot.fence().filter(|fence| fence.is_pending()) {
+                Some(cell) => {
+                    // The slot owns a reference as long as the lock is held, which is borrowed here.
+                    let fence = &ManuallyDrop::new(Fence::from_cell(cell));
+                    let usage = slot.usage();
+                    f(acc, EntryRef { fence, usage })
+                }
+                None => acc,
+            }
+        })
+    }
+
+    /// Takes away the living entries that have signalled or whose keys `removes` names, and appends
+    /// `add`. A panic in `removes` changes nothing that anybody can see.
+    #[inline]
+    pub(super) fn edit(&mut self, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        let Owned { first, end, .. } = self.owned();
+        let mut usages = 0;
+        let (mut stays_first, mut goes_first, mut goes_last) = (end, None, 0);
+        for (at, slot) in self.living() {
+            let fence = slot.fence().expect("a living entry has a fence");
+            let usage = slot.usage();
+            let goes = !fence.is_pending() || removes(super::word::key((fence, usage)));
+            if !goes {
+                usages |= 1 << usage as u8;
+                stays_first = stays_first.min(at);
+                if slot.is_noted() {
+                    // Left by a predicate that panicked.
+                    self.note(at, false);
+                }
+            } else if let Some(first) = goes_first {
+                // Notes from the second on: one entry that goes, the usual case, needs none.
+                self.note(first, true);
+                self.note(at, true);
+                goes_last = at;
+            } else {
+                goes_first = Some(at);
+                goes_last = at;
+            }
+        }
+        // No code of others from here on, until the set is complete.
+        if let Some(goes_first) = goes_first {
+            if goes_last == goes_first {
+                self.kill(goes_first);
+            } else {
+                for at in goes_first..=goes_last {
+                    let slot = self.cell.own(at);
+                    if slot.is_noted() && Bound::HOLDER.shows(slot) {
+                        self.kill(at);
+                    }
+                }
+            }
+        }
+        let published = self.published.unwrap_or(0);
+        let cell = self.cell;
+        let owned = self.owned_mut();
+        debug_assert!(first <= stays_first);
+        owned.first = stays_first;
+        owned.usages = usages;
+        owned.edited = true;
+        if let Some(entry) = add {
+            // The tombstone of an edit that only removed, in the same transaction, makes place.
+            let over = end > published.max(owned.borrowed) && cell.own(end - 1) == Slot::NONE;
+            let at = if over { end - 1 } else { end };
+            owned.first = stays_first.min(at);
+            owned.usages |= 1 << entry.usage as u8;
+            owned.end = at + 1;
+            owned.alive += 1;
+            // Release: pairs with the Acquire of readers: the fence is initialised.
+            cell.set(at, Slot::alive(entry.fence, entry.usage), Ordering::Release);
+        } else if end == published {
+            // Each publication is a length of its own.
+            cell.set(end, Slot::NONE, Ordering::Release);
+            owned.end = end + 1;
+        }
+    }
+
+    fn note(&self, at: u32, note: bool) {
+        let slot = self.cell.own(at);
+        // Release, as every store to a slot: readers find the fence behind it.
+        self.cell.set(at, slot.with_note(note), Ordering::Release);
+    }
+
+    /// Ends the living entry at `at`, as of the next publication.
+    #[inline]
+    fn kill(&mut self, at: u32) {
+        let (cell, published) = (self.cell, self.published.unwrap_or(0));
+        let owned = self.owned_mut();
+        owned.alive -= 1;
+        if at < owned.borrowed {
+            // Its reference is the published cell's.
+            cell.set(at, Slot::NONE, Ordering::Release);
+            return;
+        }
+        // What was never published is visible at no length.
+        let died = if at < published { published + 1 } else { 0 };
+        // Release, as every store to a slot: readers find the fence behind it.
+        cell.set(at, cell.own(at).dead_from(died), Ordering::Release);
+        owned.dead_from = if owned.dead == 0 {
+            at
+        } else {
+            owned.dead_from.min(at)
+        };
+        owned.dead += 1;
+    }
+
+    /// Gives up the fences of the dead entries. Nobody else has the cell, or will have it with a length
+    /// at which they are visible.
+    #[inline]
+    pub(super) fn give_up_dead(&mut self, order: Ordering) {
+        let mut at = self.owned().dead_from;
+        while self.owned().dead > 0 {
+            let slot = self.cell.own(at);
+            at += 1;
+            if Bound::HOLDER.shows(slot) || slot == Slot::NONE {
+                continue;
+            }
+            let owned = self.owned_mut();
+            owned.dead -= 1;
+            owned.dead_from = at;
+            // Release: pairs with the Acquire load of a reader, who sees the head that was stored before.
+            self.cell.set(at - 1, Slot::NONE, order);
+            // May run its owner's code. The set is complete and published.
+            drop(take_fence(slot));
+        }
+    }
+
+    /// Fills this free cell with what is pending in `old`: entries that readers may see are borrowed, as
+    /// they are `old`'s until this cell is published; staged ones move. Takes over what is left of the
+    /// budget.
+    pub(super) fn fill_from(&mut self, old: &mut Writing) {
+        let from = old.owned();
+        // A published cell lends what readers may see, a spare one what it has borrowed.
+        let lent = old.published.unwrap_or(from.borrowed);
+        let mut to = Owned {
+            edited: old.is_staged(),
+            adds: from.adds,
+            publishes: from.publishes,
+            ..Owned::default()
+        };
+        for (at, slot) in old.living() {
+            let is_pending = slot.fence().is_some_and(|fence| fence.is_pending());
+            if at < lent {
+                if !is_pending {
+                    continue;
+                }
+                to.borrowed = to.end + 1;
+            } else if is_pending {
+                old.cell.set(at, Slot::NONE, Ordering::Release);
+            } else {
+                continue;
+            }
+            self.cell
+                .set(to.end, slot.with_note(false), Ordering::Release);
+            to.usages |= 1 << slot.usage() as u8;
+            to.end += 1;
+            to.alive += 1;
+        }
+        *self.owned_mut() = to;
+        let from = old.owned_mut();
+        (from.adds, from.publishes) = (0, 0);
+    }
+
+    /// Makes the borrowed entries, which are the first so many, this cell's own, and says how many they
+    /// are: the caller counts references for them, or moves them.
+    pub(super) fn take_borrowed(&mut self) -> u32 {
+        std::mem::take(&mut self.owned_mut().borrowed)
+    }
+
+    /// Counts references for the first `borrowed` entries, as the cell that they come from stays.
+    pub(super) fn count(&self, borrowed: u32) {
+        for at in 0..borrowed {
+            if let Some(cell) = self.cell.own(at).fence() {
+                let lent = ManuallyDrop::new(Fence::from_cell(cell));
+                std::mem::forget(Fence::clone(&lent));
+            }
+        }
+    }
+
+    /// Gives the cell, which the caller owns, back to the pool, after it has dropped its fences: all but
+    /// those that were moved to the first `borrowed` entries of `new`, where they have the same order.
+    pub(super) fn end(self, moved: Option<(Cell, u32)>) {
+        let Owned { borrowed, end, .. } = self.owned();
+        let (new, moves) = moved.unzip();
+        let mut rest = Rest {
+            cell: self.cell,
+            // What a spare cell has borrowed is not its own.
+            at: borrowed,
+            end,
+            new,
+            moved: 0,
+            moves: moves.unwrap_or(0),
+        };
+        // A fence that panics when it is dropped stops nothing: the destructor goes on.
+        rest.drop_all();
+    }
+}
+
+/// Takes the fence of an entry that owns it, and does not any more.
+#[inline]
+fn take_fence(slot: Slot) -> Option<Fence> {
+    slot.fence().map(Fence::from_cell)
+}
+
+/// What is left of a cell that has ended.
+struct Rest {
+    cell: Cell,
+    at: u32,
+    end: u32,
+    new: Option<Cell>,
+    /// How many of the first entries of `new` are found, and how many there are to be found.
+    moved: u32,
+    moves: u32,
+}
+
+impl Rest {
+    fn drop_all(&mut self) {
+        while self.at < self.end {
+            let slot = self.cell.own(self.at);
+            self.at += 1;
+            if slot == Slot::NONE {
+                continue;
+            }
+            // Release: pairs with the Acquire load of a reader, who sees that the life is over.
+            self.cell.set(self.at - 1, Slot::NONE, Ordering::Release);
+            if !self.is_moved(slot) {
+                drop(take_fence(slot));
+            }
+        }
+    }
+
+    /// Whether the next entry that was borrowed is of this fence.
+    fn is_moved(&mut self, slot: Slot) -> bool {
+        let Some(new) = self.new else {
+            return false;
+        };
+        while self.moved < self.moves && new.own(self.moved) == Slot::NONE {
+            self.moved += 1;
+        }
+        let found = self.moved < self.moves && new.own(self.moved).is_same_fence(slot);
+        self.moved += u32::from(found);
+        found
+    }
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        self.drop_all();
+        pool::put(self.cell);
+    }
+}

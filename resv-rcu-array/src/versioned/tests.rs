@@ -1,0 +1,273 @@
+//! What only the default flavour promises; readers that are overtaken, step by step and by one thread. That
+//! the answers are right under races is the business of `stress.rs`, `models.rs` and `tests/`.
+
+use super::*;
+use resv_core::fence::cell::FenceCell;
+use resv_core::{Fence, Signaler, Timeline, Usage};
+
+fn issue(timeline: &Timeline) -> Signaler {
+    timeline.issue().expect("seqnos are left")
+}
+
+/// Replaces everything in the object, with one publish.
+fn set(object: &Versioned, entries: &[(&Signaler, Usage)]) {
+    let mut held = object.object_lock().lock();
+    let budget = Budget {
+        adds: entries.len(),
+        publishes: 1,
+    };
+    object.reserve(&mut held, budget).expect("memory");
+    object.edit(&mut held, |_| true, None);
+    for &(job, usage) in entries {
+        let fence = job.fence().clone();
+        object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
+    }
+    object.publish(&mut held);
+    object.unreserve(&mut held);
+}
+
+fn set_all(object: &Versioned, jobs: &[Signaler]) {
+    let entries: Vec<_> = jobs.iter().map(|job| (job, Usage::Write)).collect();
+    set(object, &entries);
+}
+
+/// How many slots the object's cell has.
+fn slots(object: &Versioned) -> usize {
+    let cell = object.raw.cell(object.raw.head());
+    cell.map_or(0, Cell::capacity)
+}
+
+fn is_alive(cell: &'static FenceCell) -> bool {
+    Fence::try_acquire(cell).is_some()
+}
+
+/// Superseded fences go with the publish that removes them if nobody has a snapshot of the cell, and
+/// otherwise there are at most as many as the cell has slots, however often they are superseded.
+#[test]
+fn b8_a_snapshot_keeps_no_more_than_its_cell_holds() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let next = |last: &mut Signaler| {
+        let job = issue(&line);
+        set(&object, &[(&job, Usage::Write)]);
+        std::mem::replace(last, job).fence().cell()
+    };
+    let mut last = issue(&line);
+    // A fence that is given up becomes the next one: so all are in few places.
+    let mut places: Vec<_> = (0..100)
+        .map(|_| std::ptr::from_ref(next(&mut last)))
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    assert!(places.len() <= 3, "{}", places.len());
+
+    let snapshot = object.snapshot().expect("no memory needed");
+    let most = slots(&object);
+    let old: Vec<_> = (0..1000).map(|_| next(&mut last)).collect();
+    drop(last);
+    let mut kept: Vec<_> = old.into_iter().filter(|&cell| is_alive(cell)).collect();
+    kept.sort_unstable_by_key(|&cell| std::ptr::from_ref(cell));
+    kept.dedup_by_key(|&mut cell| std::ptr::from_ref(cell));
+    assert!(
+        (1..=most + 1).contains(&kept.len()),
+        "{} of {most}",
+        kept.len()
+    );
+    drop(snapshot);
+    let alive = kept.into_iter().filter(|&cell| is_alive(cell)).count();
+    assert!(alive <= 1, "{alive}");
+}
+
+#[test]
+fn b8_an_idle_object_keeps_a_small_cell() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let jobs: Vec<_> = (0..3_000).map(|_| issue(&line)).collect();
+    set_all(&object, &jobs);
+    assert!(slots(&object) >= 3_000);
+    // All have signalled: whoever locks it next gives the memory back.
+    jobs.into_iter().for_each(Signaler::signal);
+    let job = issue(&line);
+    set(&object, &[(&job, Usage::Read)]);
+    assert!(slots(&object) <= 24, "{}", slots(&object));
+    // A large reservation that was not used is given back, too, with what was used of it in place.
+    let mut held = object.object_lock().lock();
+    let budget = Budget {
+        adds: 16_000,
+        publishes: 16_000,
+    };
+    object.reserve(&mut held, budget).expect("memory");
+    let more = issue(&line);
+    let (fence, usage) = (more.fence().clone(), Usage::Read);
+    object.edit_and_publish(&mut held, |_| false, Some(Entry { fence, usage }));
+    assert!(slots(&object) >= 16_000);
+    object.unreserve(&mut held);
+    drop(held);
+    assert!(slots(&object) <= 24, "{}", slots(&object));
+    assert_eq!(object.snapshot().expect("no memory needed").len(), 2);
+    // Nothing that is reserved and not used is kept, and an object that is emptied keeps no large cell.
+    let jobs: Vec<_> = (0..3_000).map(|_| issue(&line)).collect();
+    set_all(&object, &jobs);
+    set(&object, &[]);
+    assert!(slots(&object) <= 24, "{}", slots(&object));
+}
+
+/// `n` adds that are published one by one take `n` slots of eight bytes, and no array each.
+#[test]
+fn b3_a_large_reservation_takes_one_piece_of_memory() {
+    for adds in [100, 1_000, 16_000, 100_000] {
+        let object = Versioned::default();
+        let job = issue(&Timeline::new("t"));
+        let mut held = object.object_lock().lock();
+        let budget = Budget {
+            adds,
+            publishes: adds,
+        };
+        object.reserve(&mut held, budget).expect("memory");
+        let (fence, usage) = (job.fence().clone(), Usage::Read);
+        object.edit_and_publish(&mut held, |_| false, Some(Entry { fence, usage }));
+        assert!((2 * adds - 1..=4 * adds + 24).contains(&slots(&object)));
+    }
+    let object = Versioned::default();
+    let mut held = object.object_lock().lock();
+    let budget = Budget {
+        adds: 1 << 20,
+        publishes: 1,
+    };
+    object
+        .reserve(&mut held, budget)
+        .expect_err("too many for a head");
+}
+
+/// Adding one at a time moves to ever larger cells: so few words are copied, whatever the object grows to.
+#[test]
+fn growing_copies_each_entry_a_bounded_number_of_times() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let (mut copies, mut last) = (0, 0);
+    let jobs: Vec<_> = (0..3_000).map(|_| issue(&line)).collect();
+    for (at, job) in jobs.iter().enumerate() {
+        let mut held = object.object_lock().lock();
+        let budget = Budget {
+            adds: 1,
+            publishes: 1,
+        };
+        object.reserve(&mut held, budget).expect("memory");
+        let (fence, usage) = (job.fence().clone(), Usage::Read);
+        object.edit_and_publish(&mut held, |_| false, Some(Entry { fence, usage }));
+        object.unreserve(&mut held);
+        if slots(&object) != last {
+            last = slots(&object);
+            copies += at;
+        }
+    }
+    assert!(copies < jobs.len(), "{copies}");
+}
+
+#[test]
+fn idle_bits_are_set_by_publishers_and_by_readers() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let says = |usage| object.raw.head().says_idle(UsageSet::of(&[usage]));
+    let (read, write) = (issue(&line), issue(&line));
+    set(&object, &[(&read, Usage::Read), (&write, Usage::Write)]);
+    for usage in Usage::ALL {
+        let is_there = [Usage::Read, Usage::Write].contains(&usage);
+        assert_eq!(says(usage), !is_there, "by the publisher");
+    }
+    read.signal();
+    assert!(!says(Usage::Read), "nobody has looked");
+    assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
+    assert!(says(Usage::Read) && !says(Usage::Write));
+    assert!(!object.is_idle(UsageSet::ALL));
+    assert!(!says(Usage::Write));
+    write.signal();
+    assert!(object.is_idle(UsageSet::ALL));
+    assert!(object.raw.head().says_idle(UsageSet::ALL));
+    assert!(object.acquire().is_none(), "a snapshot of it is empty");
+}
+
+/// The tests of a reader that owns nothing, in all orders of asked and not asked, pending and not.
+#[test]
+fn b2_a_test_finds_what_is_pending_and_asked_for() {
+    let line = Timeline::new("t");
+    let asked = UsageSet::of(&[Usage::Write]);
+    for pattern in 0..4_usize.pow(4) {
+        let object = Versioned::default();
+        let jobs: Vec<Signaler> = (0..4).map(|_| issue(&line)).collect();
+        let kind = |at: usize| pattern / 4_usize.pow(at as u32) % 4;
+        let usage = |at| [Usage::Write, Usage::Read][kind(at) / 2];
+        let is_over = |at| kind(at) % 2 == 1;
+        let entries: Vec<_> = jobs.iter().zip((0..4).map(usage)).collect();
+        set(&object, &entries);
+        let mut pending = Vec::new();
+        for (at, job) in jobs.into_iter().enumerate() {
+            if is_over(at) {
+                job.signal();
+            } else {
+                pending.push(job);
+            }
+        }
+        let expected = |at| usage(at) == Usage::Write && !is_over(at);
+        // Wherever the last test has found something.
+        for look in 0..5 {
+            if let Some(cell) = object.raw.cell(object.raw.head()) {
+                cell.set_look(look);
+            }
+            assert_eq!(object.is_idle(asked), !(0..4).any(expected), "{pattern}");
+        }
+    }
+}
+
+/// Somebody keeps the cell, so its life goes on: only the head tells.
+#[test]
+fn h_25_a_publication_that_is_over_does_not_count() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let (a, b) = (issue(&line), issue(&line));
+    set(&object, &[(&a, Usage::Write)]);
+    let head = object.raw.head();
+    let cell = object.raw.cell(head).expect("there is one");
+    let life = cell.note().expect("it is published");
+    assert!(object.second_look(cell, head, life));
+    object.raw.set_idle(head, UsageSet::of(&[Usage::Write]));
+    assert!(
+        object.second_look(cell, head, life),
+        "idle bits change nothing"
+    );
+    let _kept = object.snapshot().expect("no memory needed");
+    set(&object, &[(&b, Usage::Write)]);
+    assert!(!object.second_look(cell, head, life));
+    assert!(cell.still_lives(life));
+}
+
+/// The head says the same again: only the life tells.
+#[test]
+fn h_09_a_cell_that_came_round_does_not_count() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let jobs: Vec<_> = (0..1_000).map(|_| issue(&line)).collect();
+    set_all(&object, &jobs);
+    let head = object.raw.head();
+    let cell = object.raw.cell(head).expect("there is one");
+    let life = cell.note().expect("it is published");
+    // Nobody else in this process has cells of this size.
+    for _ in 0..3 {
+        set(&object, &[]);
+        assert!(object.raw.head() != head && !cell.still_lives(life));
+        set_all(&object, &jobs);
+        if object.raw.head() == head {
+            assert!(!object.second_look(cell, head, life));
+            return;
+        }
+    }
+    panic!("the cell does not come round");
+}
+
+/// The head is what the reader saw, busy bits included; but its publication is over.
+#[test]
+fn h_09_a_publication_that_nobody_looked_at_is_not_called_idle() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let (a, b) = (issue(&line), issue(&line));
+    set(&object, &[(&a, Usage::Write)]);
+    let seen = object.raw.head();
+    a.signal();
+    set(&object, &[(&b, Usage::Write)]);
+    object.raw.set_idle(seen, UsageSet::ALL);
+    object.set_idle(seen, UsageSet::ALL);
+    assert!(!object.is_idle(UsageSet::ALL));
+}
