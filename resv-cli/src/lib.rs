@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | `resv script` | [`commands::script`] | runs a scenario and prints its answers |
 //! | `resv replay` | [`commands::replay`] | plays a recording and reports |
+//! | `resv inspect` | [`commands::inspect`] | reads a dump of the kernel's buffers, and says who waits for whom |
 //! | `resv diff` | [`commands::diff`] | what changes if only the semantics, or only the back end, changes |
 //! | `resv explain` | [`explain`] | the tables of a semantics, made by evaluating the code |
 //! | `resv compare` | [`commands::compare`] | whether one meaning may take the place of another |
@@ -20,6 +21,7 @@
 //! |---|---|
 //! | [`recording`] | the reader of recordings: lines in, typed events out |
 //! | [`sidecar`] | the file that says which job touches which buffer |
+//! | [`inspect`] | the reader of dumps, and what they say |
 //! | [`replay`] | the engine: a workload played through reservation objects |
 //! | [`text`] | the reader of text files line by line, with bounded memory |
 //! | [`output`], [`failure`] | where answers go, and how a run ends that cannot go on |
@@ -38,6 +40,7 @@
 pub mod commands;
 pub mod explain;
 pub mod failure;
+pub mod inspect;
 pub mod options;
 pub mod output;
 pub mod recording;

@@ -25,6 +25,8 @@ pub enum Command {
     Script(ScriptOptions),
     /// Plays a recording of GPU work through reservation objects and reports who waits for whom
     Replay(ReplayOptions),
+    /// Reads a dump of /sys/kernel/debug/dma_buf/bufinfo, and says what each access to each buffer waits for
+    Inspect(InspectOptions),
     /// Shows what changes if only the semantics changes, or proves that nothing does if only the
     /// back end does
     Diff(DiffOptions),
@@ -78,12 +80,35 @@ pub struct ReplayOptions {
     pub backend: Choice<BackendKind>,
     /// Which buffers a job touches: handoff, private, single, recorded, or a sidecar file. Without it,
     /// the recording's name with the ending .buffers if there is such a file; else recorded, where the
-    /// recording says it (one of a program that uses resv); else handoff
+    /// recording says it (one of a program that uses resv); else handoff, unless the recording
+    /// contradicts more than one in ten of its edges; else recorded, which then assumes nothing
     #[arg(long, value_name = "RULE|FILE")]
     pub buffers: Option<String>,
+    /// Print everything, not the first screen
+    #[arg(long)]
+    pub full: bool,
+    /// Also print the times of every job, fence without a job and wait of a task
+    #[arg(long)]
+    pub times: bool,
+    /// Also write a page for a web browser: lanes, dependencies, tables
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Also write Chrome trace JSON, which Perfetto and chrome://tracing open
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Also play the timelines in parallel on this many threads, as a stress
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Where and in which form; JSON is one document
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// Options of `resv inspect`.
+#[derive(Debug, Args)]
+pub struct InspectOptions {
+    /// The dump, as it is or with the report around it that it was pasted into; - for standard input
+    pub file: PathBuf,
     /// Where and in which form; JSON is one document
     #[command(flatten)]
     pub output: OutputOptions,

@@ -425,16 +425,8 @@ fn files_that_are_no_recording() {
         (b"".to_vec(), "FILE: empty: expected a recording"),
         (gzip(b""), "FILE: empty: expected a recording"),
         (
-            b"\x17\x08\x44tracing6\0\0\0".to_vec(),
-            "FILE: this is a binary trace-cmd file (trace.dat): run 'trace-cmd report FILE' and give its output",
-        ),
-        (
             gzip(b"\x17\x08\x44tracing6\0\0\0"),
-            "FILE: this is a binary trace-cmd file",
-        ),
-        (
-            b"PERFILE2h\0\0\0".to_vec(),
-            "FILE: this is a binary perf file (perf.data): run 'perf script -i FILE' and give its output",
+            "FILE: this is gzip of a binary trace-cmd file (trace.dat): unpack it with 'gzip -d'",
         ),
         (
             b"\x28\xb5\x2f\xfd\x04".to_vec(),

@@ -49,6 +49,7 @@ pub(super) fn cases(path: &Path) -> Result<Vec<Case>, Failure> {
 fn read(path: &Path) -> Result<Workload, Failure> {
     let text = |error: &dyn std::fmt::Display| Failure::new(error.to_string());
     let rule = BufferRule::for_recording(path).map_err(|error| text(&error))?;
+    let rule = rule.unwrap_or(BufferRule::Handoff);
     let mut reader = recording::open(path).map_err(|error| text(&error))?;
     let (recorded, broken_off) = load(&mut reader, |_| {});
     if let Some(error) = broken_off {

@@ -2,7 +2,9 @@
 
 pub mod check;
 pub mod compare;
+pub mod comparison;
 pub mod diff;
+pub mod inspect;
 pub mod replay;
 pub mod script;
 
@@ -23,6 +25,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     match options.command {
         Command::Script(options) => script::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Replay(options) => replay::run(&options),
+        Command::Inspect(options) => inspect::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Diff(options) => diff::run(&options),
         Command::Compare(options) => compare::run(&options).map(|()| ExitCode::SUCCESS),
         Command::Check(options) => check::run(&options),

@@ -1,15 +1,17 @@
 //! `resv replay`: plays a recording of GPU work through reservation objects and reports.
 
-use super::diff::{Comparison, exit_code};
+use super::comparison::{Comparison, exit_code};
 use crate::failure::Failure;
 use crate::options::{DiffOptions, ReplayOptions};
 use crate::output::Output;
 use crate::recording::{self, ReadError, Reader};
 use crate::replay::{
-    BufferRule, Recorded, Report, StressReport, Workload, diff_backends, diff_semantics, load,
-    stress,
+    BufferRule, FencePart, JobPart, Recorded, Report, StressReport, TaskWaitPart, Times, Workload,
+    choose, diff_backends, diff_semantics, fence_parts, job_parts, load, page, stress,
+    times_to_text, trace, wait_parts,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,13 +28,11 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     let mut output = Output::open(options.output.output.as_deref())?;
     let mut reader = recording::open(&options.file).map_err(Failure::new)?;
     let (recorded, broken_off) = read(&mut reader)?;
-    let rule = match options.buffers {
-        None => rule.or_recorded(&recorded),
-        Some(_) => rule,
-    };
-    let workload = Workload::new(recorded, &rule);
+    let workload = rule.workload(recorded);
     let (semantics, backends) = (&options.semantics.0, &options.backend.0);
-    let report = Report::new(&workload, semantics, backends).map_err(Failure::new)?;
+    let times = Times::of(workload.recorded());
+    let report = Report::with_runs(&workload, &times, semantics, backends);
+    let (report, runs) = report.map_err(Failure::new)?;
 
     let mut stressed = Vec::new();
     if let Some(threads) = options.threads {
@@ -44,20 +44,68 @@ pub fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         }
     }
 
+    let recorded = workload.recorded();
     if options.output.json {
-        output.line(to_json(&report, &stressed)?)?;
+        let document = Document {
+            report: &report,
+            stress: &stressed,
+            jobs: options.times.then(|| job_parts(recorded, &times)),
+            fences: options.times.then(|| fence_parts(recorded)),
+            waits: options.times.then(|| wait_parts(recorded)),
+        };
+        let told = |error: serde_json::Error| {
+            std::io::Error::new(
+                error.io_error_kind().unwrap_or(std::io::ErrorKind::Other),
+                error,
+            )
+        };
+        output.with(|out| serde_json::to_writer_pretty(out, &document).map_err(told))?;
+        output.line("")?;
     } else {
-        output.with(|mut out| report.to_text(&mut out))?;
+        output.with(|mut out| match options.full {
+            true => report.to_text(&mut out),
+            false => report.to_summary(&mut out),
+        })?;
+        if options.times {
+            output.with(|mut out| times_to_text(recorded, &times, &mut out))?;
+        }
         for run in &stressed {
             output.with(|mut out| run.to_text(&mut out))?;
         }
     }
     output.flush()?;
+    if let Some(path) = &options.html {
+        let page = page(&report, &workload, &times, &runs);
+        let page = page.map_err(|error| Failure::at("page", error))?;
+        let mut file = Output::open(Some(path))?;
+        file.with(|out| out.write_all(page.as_bytes()))?;
+        file.flush()?;
+    }
+    if let Some(path) = &options.trace {
+        let mut file = Output::open(Some(path))?;
+        file.with(|out| trace(&workload, &times, out))?;
+        file.flush()?;
+    }
     if let Some(error) = broken_off {
         return Err(Failure::new(error));
     }
     let sound = report.is_identical() && stressed.iter().all(StressReport::passed);
     Ok(ExitCode::from(u8::from(!sound)))
+}
+
+/// The report as JSON: one document.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stress: &'a [StressReport],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<Vec<JobPart>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fences: Option<Vec<FencePart>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits: Option<Vec<TaskWaitPart>>,
 }
 
 /// `resv diff` of a recording.
@@ -72,11 +120,7 @@ pub(super) fn diff_recording(
     let mut output = Output::open(options.output.as_deref())?;
     let mut reader = recording::open_stream(name, source, total).map_err(Failure::new)?;
     let (recorded, broken_off) = read(&mut reader)?;
-    let rule = match options.buffers {
-        None => rule.or_recorded(&recorded),
-        Some(_) => rule,
-    };
-    let workload = Workload::new(recorded, &rule);
+    let workload = rule.workload(recorded);
     let same = match comparison {
         Comparison::Semantics([a, b], backend) => {
             let diff = diff_semantics(&workload, a, b, backend).map_err(Failure::new)?;
@@ -129,22 +173,30 @@ fn read<R: BufRead>(reader: &mut Reader<R>) -> Result<(Recorded, Option<ReadErro
 /// A recording of this many bytes takes long enough to show how far it is.
 const LONG: u64 = 4 << 20;
 
-fn buffer_rule(word: Option<&str>, recording: &Path) -> Result<BufferRule, Failure> {
-    let rule = match word {
-        None => BufferRule::for_recording(recording),
-        Some(word) => match BufferRule::parse(word) {
-            Some(rule) => Ok(rule),
-            None => BufferRule::load(Path::new(word)),
-        },
-    };
-    rule.map_err(Failure::new)
+/// What the command line says about buffers.
+enum Buffers {
+    /// A rule.
+    Rule(BufferRule),
+    /// Nothing; there may be a sidecar.
+    Choose(Option<BufferRule>),
 }
 
-fn to_json(report: &Report, stressed: &[StressReport]) -> Result<String, Failure> {
-    let error = |error| Failure::at("report", error);
-    let mut document = report.to_json().map_err(error)?;
-    if !stressed.is_empty() {
-        document["stress"] = serde_json::to_value(stressed).map_err(error)?;
+impl Buffers {
+    fn workload(&self, recorded: Recorded) -> Workload {
+        match self {
+            Buffers::Rule(rule) => Workload::new(recorded, rule),
+            Buffers::Choose(sidecar) => choose(recorded, sidecar.as_ref()),
+        }
     }
-    serde_json::to_string_pretty(&document).map_err(error)
+}
+
+fn buffer_rule(word: Option<&str>, recording: &Path) -> Result<Buffers, Failure> {
+    match word {
+        None => BufferRule::for_recording(recording).map(Buffers::Choose),
+        Some(word) => match BufferRule::parse(word) {
+            Some(rule) => Ok(Buffers::Rule(rule)),
+            None => BufferRule::load(Path::new(word)).map(Buffers::Rule),
+        },
+    }
+    .map_err(Failure::new)
 }

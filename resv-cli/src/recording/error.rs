@@ -3,7 +3,13 @@
 use std::fmt;
 use std::io;
 
-use super::stats::ReadStats;
+use super::container::{BinaryKind, Converter};
+use super::convert::ConverterFault;
+use super::foreign::{Foreign, foreign};
+use super::stats::{ReadStats, SkipCount};
+
+/// How many drivers whose events are not understood are named.
+const FOREIGN_NAMED: usize = 4;
 
 /// Why a recording could not be read, or not to its end.
 #[derive(Debug)]
@@ -32,6 +38,26 @@ pub enum ReadError {
         name: String,
         /// What it is.
         kind: BinaryKind,
+        /// It is inside a gzip file.
+        is_inside: bool,
+    },
+    /// The program that turns it into text is not installed.
+    NoConverter {
+        /// The recording.
+        name: String,
+        /// The program.
+        converter: Converter,
+    },
+    /// The program that turns it into text failed.
+    Converter {
+        /// The recording.
+        name: String,
+        /// The line of its output within which it failed, from 1.
+        line: u64,
+        /// Events before it.
+        events: u64,
+        /// What went wrong.
+        fault: String,
     },
     /// The gzip stream ends before its end mark.
     CutOff {
@@ -64,6 +90,17 @@ pub enum ReadError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is more in it than is kept.
+    TooMany {
+        /// The recording.
+        name: String,
+        /// The line up to which it was read.
+        line: u64,
+        /// Events up to there.
+        events: u64,
+        /// How much is kept.
+        most: usize,
+    },
     /// The whole recording holds no event that this program understands.
     NoGpuEvent {
         /// The recording.
@@ -73,24 +110,14 @@ pub enum ReadError {
         /// Events of other kinds.
         others: u64,
         /// The most frequent other kind.
-        example: Option<String>,
+        example: Option<Box<str>>,
+        /// Events of GPU drivers among them.
+        foreign: Box<[Foreign]>,
         /// Lines skipped.
         skipped: u64,
-        /// The most frequent reason for skipping, and the first line it applied to.
+        /// Why the first of them was skipped, and its number.
         reason: Option<(String, u64)>,
     },
-}
-
-/// Files that are not text and are recognised by their first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BinaryKind {
-    /// What `trace-cmd record` writes (`trace.dat`).
-    TraceCmd,
-    /// What `perf record` writes (`perf.data`).
-    Perf,
-    /// A compressed file other than gzip; the name of the program that unpacks it.
-    Compressed(&'static str),
 }
 
 impl ReadError {
@@ -103,6 +130,17 @@ impl ReadError {
         source: io::Error,
     ) -> Self {
         let name = name.to_owned();
+        if let Some(fault) = source
+            .get_ref()
+            .and_then(|fault| fault.downcast_ref::<ConverterFault>())
+        {
+            return ReadError::Converter {
+                name,
+                line,
+                events,
+                fault: fault.to_string(),
+            };
+        }
         match source.kind() {
             io::ErrorKind::UnexpectedEof if gzip => ReadError::CutOff { name, line, events },
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if gzip => {
@@ -124,16 +162,15 @@ impl ReadError {
 
     pub(super) fn no_gpu_event(name: &str, stats: &ReadStats) -> Self {
         let example = stats.other.iter().max_by_key(|(_, count)| **count);
-        let reason = stats
-            .skipped
-            .reasons
-            .iter()
-            .max_by_key(|(_, entry)| entry.count);
+        let first = |entry: &SkipCount| entry.lines.first().copied().unwrap_or(u64::MAX);
+        let reasons = stats.skipped.reasons.iter();
+        let reason = reasons.min_by_key(|(_, entry)| first(entry));
         ReadError::NoGpuEvent {
             name: name.to_owned(),
             lines: stats.lines,
             others: stats.events,
-            example: example.map(|(name, _)| name.clone()),
+            example: example.map(|(name, _)| name.as_str().into()),
+            foreign: foreign(&stats.other).into(),
             skipped: stats.skipped.total,
             reason: reason.map(|(reason, entry)| {
                 (
@@ -157,20 +194,34 @@ impl fmt::Display for ReadError {
                 f,
                 "{name}: empty: expected a recording, the text that 'trace-cmd report', tracefs or 'perf script' gives"
             ),
-            ReadError::Binary { name, kind } => match kind {
-                BinaryKind::TraceCmd => write!(
-                    f,
-                    "{name}: this is a binary trace-cmd file (trace.dat): run 'trace-cmd report {name}' and give its output"
-                ),
-                BinaryKind::Perf => write!(
-                    f,
-                    "{name}: this is a binary perf file (perf.data): run 'perf script -i {name}' and give its output"
-                ),
-                BinaryKind::Compressed(program) => write!(
-                    f,
-                    "{name}: this is compressed, and not by gzip: unpack it with '{program}' and give the text"
-                ),
-            },
+            ReadError::Binary {
+                name,
+                kind,
+                is_inside,
+            } => {
+                write!(f, "{name}: this is ")?;
+                if *is_inside {
+                    f.write_str("gzip of ")?;
+                }
+                binary(f, name, *kind, *is_inside)
+            }
+            ReadError::NoConverter { name, converter } => write!(
+                f,
+                "{name}: this is {}, and {} is not installed: install it ({}), or run '{}' where it is and give its output",
+                converter.format(),
+                converter.program(),
+                converter.package(),
+                converter.command_line(name)
+            ),
+            ReadError::Converter {
+                name,
+                line,
+                events,
+                fault,
+            } => write!(
+                f,
+                "{name}: {fault}: {events} events before line {line} of its output were read"
+            ),
             ReadError::CutOff { name, line, events } => write!(
                 f,
                 "{name}:{line}: the gzip stream is cut off: {events} events before it were read; \
@@ -196,11 +247,22 @@ impl fmt::Display for ReadError {
                 "{name}:{line}: cannot read on: {}: {events} events before it were read",
                 Plain(source)
             ),
+            ReadError::TooMany {
+                name,
+                line,
+                events,
+                most,
+            } => write!(
+                f,
+                "{name}:{line}: more than {most} events of jobs, fences and waits: {events} events before it were read; \
+                 give a part of the recording"
+            ),
             ReadError::NoGpuEvent {
                 name,
                 lines,
                 others,
                 example,
+                foreign,
                 skipped,
                 reason,
             } => {
@@ -215,8 +277,22 @@ impl fmt::Display for ReadError {
                     )?;
                 }
                 f.write_str(
-                    ": record with 'trace-cmd record -e gpu_scheduler -e dma_fence' (and '-e amdgpu' where it is the driver)",
-                )
+                    ": record with 'trace-cmd record -e gpu_scheduler -e dma_fence' (and '-e amdgpu' or '-e i915' where that is the driver)",
+                )?;
+                for (at, found) in foreign.iter().take(FOREIGN_NAMED).enumerate() {
+                    let Foreign {
+                        driver,
+                        events,
+                        example,
+                        instead,
+                    } = found;
+                    let joint = if at == 0 { ". Found" } else { ";" };
+                    write!(
+                        f,
+                        "{joint} {events} of {driver} ('{example}'): record '{instead}' instead"
+                    )?;
+                }
+                Ok(())
             }
         }
     }
@@ -241,5 +317,44 @@ impl fmt::Display for Plain<'_> {
         let text = self.0.to_string();
         let end = text.find(" (os error").unwrap_or(text.len());
         f.write_str(&text[..end])
+    }
+}
+
+fn binary(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    kind: BinaryKind,
+    is_inside: bool,
+) -> fmt::Result {
+    match kind {
+        BinaryKind::Converted(converter) if is_inside => write!(
+            f,
+            "{}: unpack it with 'gzip -d' and give the file",
+            converter.format()
+        ),
+        BinaryKind::Converted(converter) => write!(
+            f,
+            "{}: give the file by its name, or run '{}' and give its output",
+            converter.format(),
+            converter.command_line(name)
+        ),
+        BinaryKind::Compressed(program) => write!(
+            f,
+            "compressed, and not by gzip: unpack it with '{program}' and give the text"
+        ),
+        BinaryKind::Archive(program) => write!(
+            f,
+            "an archive of files: unpack it with '{program}' and give the recording in it"
+        ),
+        BinaryKind::CompressedAtrace => f.write_str(
+            "what 'atrace -z' writes, compressed: record without '-z', or decompress what follows the line TRACE: with 'zlib-flate -uncompress' and give the text",
+        ),
+        BinaryKind::ChromeJson => f.write_str(
+            "Chrome trace JSON, which has no fences: give the recording that it was made from, or record with 'trace-cmd record -e dma_fence -e gpu_scheduler'",
+        ),
+        BinaryKind::Ctf => f.write_str(
+            "a trace in the Common Trace Format (LTTng): its events are not those of ftrace; record with 'trace-cmd record -e dma_fence -e gpu_scheduler'",
+        ),
+        BinaryKind::Utf16 => f.write_str("text in UTF-16: convert it with 'iconv -f UTF-16 -t UTF-8' and give that"),
     }
 }

@@ -2,29 +2,35 @@
 //!
 //! | event line | becomes |
 //! |---|---|
-//! | `dma_fence_init`, `_emit`, `_enable_signal`, `_signaled`, `_destroy`, `_wait_start`, `_wait_end` | [`EventKind::Fence`] |
-//! | `amdgpu_cs_ioctl`, `drm_sched_job`, `drm_sched_job_queue` | [`EventKind::Submit`] |
-//! | `amdgpu_sched_run_job`, `drm_run_job`, `drm_sched_job_run` | [`EventKind::Run`] |
-//! | `drm_sched_process_job`, `drm_sched_job_done` | [`EventKind::Done`] |
+//! | `dma_fence_init`, `_emit`, `_enable_signal`, `_signaled`, `_destroy`, `_wait_start`, `_wait_end`; the same without `dma_`, as before Linux 4.10 | [`EventKind::Fence`] |
+//! | `amdgpu_cs_ioctl`, `drm_sched_job`, `drm_sched_job_queue`, `i915_request_queue`, `_add`, `_submit` | [`EventKind::Submit`] |
+//! | `amdgpu_sched_run_job`, `drm_run_job`, `drm_sched_job_run`, `i915_request_execute`, `_in` | [`EventKind::Run`] |
+//! | `drm_sched_process_job`, `drm_sched_job_done`, `i915_request_out`, `_retire` | [`EventKind::Done`] |
 //! | `drm_sched_job_add_dep`, `drm_sched_job_unschedulable`, `drm_sched_job_wait_dep` | [`EventKind::Depends`] |
+//! | `i915_request_wait_begin`, `_wait_end` | [`EventKind::Fence`], as a wait |
 //! | `amdgpu_ttm_bo_move`, `amdgpu_bo_move` | [`EventKind::Move`] |
 //! | `resv_add_fence` | [`EventKind::Add`] |
 //! | `resv_waits_for` | [`EventKind::Ask`] |
+//! | `resv_busy` | [`EventKind::Busy`] |
 //! | `resv_unlock` | [`EventKind::Unlock`] |
+//! | a timer or a work item that looks for lost interrupts and hung jobs (`amdgpu_fence_fallback`, `drm_sched_job_timedout`, ...) | [`EventKind::Watchdog`] |
 //! | any other | [`EventKind::Other`] |
 //!
 //! The `resv_*` events are not Linux': this project's library records them of itself (`resv_api::trace`, which says what they
-//! mean).
+//! mean). `i915_request_*` were named `i915_gem_request_*` before Linux 4.18.
 //!
 //! Kernels changed the fields over time: a job was named by the address of its fence before Linux 6.17 and by context and
-//! seqno since, `amdgpu_cs_ioctl` has had four spellings. A field is therefore found by its name wherever it stands, written
-//! `name=value` or `name:value`, ended by a comma or white space.
+//! seqno since (`fence=57:4`; a series posted in June 2024 prints `fence=(context:57, seqno:4)`), `amdgpu_cs_ioctl` has had
+//! four spellings. A field is therefore found by its name wherever it stands, written `name=value` or `name:value`, ended by
+//! a comma or white space.
 
 use resv_api::{Access, Usage};
 use std::fmt;
-use std::str::FromStr;
 
-use super::stats::FieldFault;
+use super::fault::FieldFault;
+use super::fields::Fields;
+use super::request;
+use super::watchdog;
 
 /// One event of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +63,13 @@ pub enum EventKind {
         /// Which.
         job: JobKey,
     },
+    /// A job of i915 left the hardware, or was retired.
+    RequestDone(RequestDone),
+    /// A timer or a work item ran that looks for lost interrupts and hung jobs: what ends next on this CPU, it brought about.
+    Watchdog {
+        /// The function.
+        function: &'static str,
+    },
     /// A job has to wait for a fence.
     Depends(DependencyEvent),
     /// A buffer changed its place in memory.
@@ -65,6 +78,13 @@ pub enum EventKind {
     Add(AddEvent),
     /// A task was told what an access to a reservation object must wait for.
     Ask {
+        /// The number of the object.
+        resv: u64,
+        /// What it asked for.
+        access: Access,
+    },
+    /// A task tested whether a reservation object is idle for an access, and it was not.
+    Busy {
         /// The number of the object.
         resv: u64,
         /// What it asked for.
@@ -145,6 +165,19 @@ pub struct AddEvent {
     pub seqno: u64,
 }
 
+/// The end of an i915 request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestDone {
+    /// The job.
+    pub job: JobKey,
+    /// The engine it ran on.
+    pub engine: String,
+    /// The device.
+    pub dev: Option<String>,
+    /// It was retired some time after its end: this counts only where the end itself is not recorded.
+    pub is_retired: bool,
+}
+
 /// Which tracer event told of a job. A recording may hold both for the same job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobSource {
@@ -152,6 +185,8 @@ pub enum JobSource {
     Amdgpu,
     /// The common GPU scheduler.
     DrmSched,
+    /// `i915_request_*`.
+    I915,
 }
 
 /// A job that was queued or handed to the hardware.
@@ -175,6 +210,10 @@ pub struct JobEvent {
     pub client: Option<u64>,
     /// amdgpu's number of command buffers.
     pub num_ibs: Option<u64>,
+    /// Context and seqno of each fence that the job waits for, where the event itself lists them (June 2024).
+    pub depends: Vec<(u64, u64)>,
+    /// A later event of the same step says more exactly when it was (`i915_request_execute` before `i915_request_in`).
+    pub is_early: bool,
 }
 
 impl JobEvent {
@@ -267,57 +306,145 @@ pub fn parse_address(text: &str) -> Option<u64> {
     }
 }
 
+/// How the fields of an event are read.
+type Parser = fn(&Fields<'_>) -> Result<EventKind, FieldFault>;
+
+/// The events that this program understands, by name.
+const EVENTS: &[(&str, Parser)] = &[
+    ("amdgpu_bo_move", buffer_move),
+    ("amdgpu_cs_ioctl", |f| amdgpu_job(f).map(EventKind::Submit)),
+    ("amdgpu_sched_run_job", |f| {
+        amdgpu_job(f).map(EventKind::Run)
+    }),
+    ("amdgpu_ttm_bo_move", buffer_move),
+    ("dma_fence_destroy", |f| step(f, FenceStep::Destroy)),
+    ("dma_fence_emit", |f| step(f, FenceStep::Emit)),
+    ("dma_fence_enable_signal", |f| {
+        step(f, FenceStep::EnableSignal)
+    }),
+    ("dma_fence_init", |f| step(f, FenceStep::Init)),
+    ("dma_fence_signaled", |f| step(f, FenceStep::Signaled)),
+    ("dma_fence_wait_end", |f| step(f, FenceStep::WaitEnd)),
+    ("dma_fence_wait_start", |f| step(f, FenceStep::WaitStart)),
+    ("drm_run_job", |f| scheduler_job(f).map(EventKind::Run)),
+    ("drm_sched_job", |f| scheduler_job(f).map(EventKind::Submit)),
+    ("drm_sched_job_add_dep", |f| {
+        dependency(f, DependencyKind::Added)
+    }),
+    ("drm_sched_job_done", done),
+    ("drm_sched_job_queue", |f| {
+        scheduler_job(f).map(EventKind::Submit)
+    }),
+    ("drm_sched_job_run", |f| {
+        scheduler_job(f).map(EventKind::Run)
+    }),
+    ("drm_sched_job_unschedulable", |f| {
+        dependency(f, DependencyKind::Blocked)
+    }),
+    ("drm_sched_job_wait_dep", blocked),
+    ("drm_sched_process_job", done),
+    ("fence_destroy", |f| step(f, FenceStep::Destroy)),
+    ("fence_emit", |f| step(f, FenceStep::Emit)),
+    ("fence_enable_signal", |f| step(f, FenceStep::EnableSignal)),
+    ("fence_init", |f| step(f, FenceStep::Init)),
+    ("fence_signaled", |f| step(f, FenceStep::Signaled)),
+    ("fence_wait_end", |f| step(f, FenceStep::WaitEnd)),
+    ("fence_wait_start", |f| step(f, FenceStep::WaitStart)),
+    ("i915_gem_request_add", request::submit),
+    ("i915_gem_request_complete", request::complete),
+    ("i915_gem_request_execute", request::execute),
+    ("i915_gem_request_in", request::run),
+    ("i915_gem_request_out", request::out),
+    ("i915_gem_request_queue", request::submit),
+    ("i915_gem_request_retire", request::retire),
+    ("i915_gem_request_submit", request::submit),
+    ("i915_gem_request_wait_begin", |f| {
+        request::wait(f, FenceStep::WaitStart)
+    }),
+    ("i915_gem_request_wait_end", |f| {
+        request::wait(f, FenceStep::WaitEnd)
+    }),
+    ("i915_request_add", request::submit),
+    ("i915_request_execute", request::execute),
+    ("i915_request_guc_submit", request::submit),
+    ("i915_request_in", request::run),
+    ("i915_request_out", request::out),
+    ("i915_request_queue", request::submit),
+    ("i915_request_retire", request::retire),
+    ("i915_request_submit", request::submit),
+    ("i915_request_wait_begin", |f| {
+        request::wait(f, FenceStep::WaitStart)
+    }),
+    ("i915_request_wait_end", |f| {
+        request::wait(f, FenceStep::WaitEnd)
+    }),
+    ("resv_add_fence", |f| add(f).map(EventKind::Add)),
+    ("resv_busy", |f| {
+        Ok(EventKind::Busy {
+            resv: f.number("resv")?,
+            access: f.word("access")?,
+        })
+    }),
+    ("resv_unlock", |f| {
+        Ok(EventKind::Unlock {
+            resv: f.number("resv")?,
+        })
+    }),
+    ("resv_waits_for", |f| {
+        Ok(EventKind::Ask {
+            resv: f.number("resv")?,
+            access: f.word("access")?,
+        })
+    }),
+];
+
+/// Whether other programs and drivers have used this name for events of their own, with other fields.
+fn is_ambiguous(name: &str) -> bool {
+    name.starts_with("fence_") || name.starts_with("i915_gem_")
+}
+
+/// An event with its fields; and its name, if it is one that this program understands.
+pub(super) struct Parsed {
+    pub(super) kind: EventKind,
+    pub(super) name: Option<&'static str>,
+}
+
 /// Gives the event `name` its type.
-pub(super) fn parse(name: &str, text: &str) -> Result<EventKind, FieldFault> {
-    let fields = |event| Fields { event, text };
-    let fence = |event, step| fence(&fields(event), step).map(EventKind::Fence);
-    Ok(match name {
-        "dma_fence_init" => fence("dma_fence_init", FenceStep::Init)?,
-        "dma_fence_emit" => fence("dma_fence_emit", FenceStep::Emit)?,
-        "dma_fence_enable_signal" => fence("dma_fence_enable_signal", FenceStep::EnableSignal)?,
-        "dma_fence_signaled" => fence("dma_fence_signaled", FenceStep::Signaled)?,
-        "dma_fence_destroy" => fence("dma_fence_destroy", FenceStep::Destroy)?,
-        "dma_fence_wait_start" => fence("dma_fence_wait_start", FenceStep::WaitStart)?,
-        "dma_fence_wait_end" => fence("dma_fence_wait_end", FenceStep::WaitEnd)?,
-        "amdgpu_cs_ioctl" => EventKind::Submit(amdgpu_job(&fields("amdgpu_cs_ioctl"))?),
-        "amdgpu_sched_run_job" => EventKind::Run(amdgpu_job(&fields("amdgpu_sched_run_job"))?),
-        "drm_sched_job" => EventKind::Submit(scheduler_job(&fields("drm_sched_job"))?),
-        "drm_sched_job_queue" => EventKind::Submit(scheduler_job(&fields("drm_sched_job_queue"))?),
-        "drm_run_job" => EventKind::Run(scheduler_job(&fields("drm_run_job"))?),
-        "drm_sched_job_run" => EventKind::Run(scheduler_job(&fields("drm_sched_job_run"))?),
-        "drm_sched_process_job" => EventKind::Done {
-            job: fields("drm_sched_process_job").job("fence")?,
+pub(super) fn parse(name: &str, text: &str) -> Result<Parsed, FieldFault> {
+    let other = || Parsed {
+        kind: EventKind::Other {
+            name: name.to_owned(),
         },
-        "drm_sched_job_done" => EventKind::Done {
-            job: fields("drm_sched_job_done").job("fence")?,
-        },
-        "drm_sched_job_add_dep" => EventKind::Depends(dependency(
-            &fields("drm_sched_job_add_dep"),
-            DependencyKind::Added,
-        )?),
-        "drm_sched_job_unschedulable" => EventKind::Depends(dependency(
-            &fields("drm_sched_job_unschedulable"),
-            DependencyKind::Blocked,
-        )?),
-        "drm_sched_job_wait_dep" => {
-            EventKind::Depends(blocked_on_ring(&fields("drm_sched_job_wait_dep"))?)
-        }
-        "amdgpu_ttm_bo_move" => EventKind::Move(buffer_move(&fields("amdgpu_ttm_bo_move"))?),
-        "amdgpu_bo_move" => EventKind::Move(buffer_move(&fields("amdgpu_bo_move"))?),
-        "resv_add_fence" => EventKind::Add(add(&fields("resv_add_fence"))?),
-        "resv_waits_for" => {
-            let fields = fields("resv_waits_for");
-            EventKind::Ask {
-                resv: fields.number("resv")?,
-                access: fields.word("access")?,
-            }
-        }
-        "resv_unlock" => EventKind::Unlock {
-            resv: fields("resv_unlock").number("resv")?,
-        },
-        other => EventKind::Other {
-            name: other.to_owned(),
-        },
+        name: None,
+    };
+    let Ok(place) = EVENTS.binary_search_by(|(event, _)| (*event).cmp(name)) else {
+        return Ok(match watchdog::function(name, text) {
+            Some(function) => Parsed {
+                kind: EventKind::Watchdog { function },
+                name: Some(function),
+            },
+            None => other(),
+        });
+    };
+    let (event, parser) = EVENTS[place];
+    match parser(&Fields { event, text }) {
+        Ok(EventKind::Other { .. }) => Ok(other()),
+        Ok(kind) => Ok(Parsed {
+            kind,
+            name: Some(event),
+        }),
+        Err(_) if is_ambiguous(event) => Ok(other()),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn step(fields: &Fields<'_>, step: FenceStep) -> Result<EventKind, FieldFault> {
+    fence(fields, step).map(EventKind::Fence)
+}
+
+fn done(fields: &Fields<'_>) -> Result<EventKind, FieldFault> {
+    Ok(EventKind::Done {
+        job: fields.job("fence")?,
     })
 }
 
@@ -366,6 +493,7 @@ fn add(fields: &Fields<'_>) -> Result<AddEvent, FieldFault> {
 fn amdgpu_job(fields: &Fields<'_>) -> Result<JobEvent, FieldFault> {
     // Early kernels print an address as `fence`, the newest context and seqno.
     let key = match (fields.value("context"), fields.value("fence")) {
+        (_, Some(fence)) if fence.starts_with('(') => fields.job("fence")?,
         (None, Some(fence)) if fence.contains(':') => fields.job("fence")?,
         _ => JobKey::Point {
             context: fields.number("context")?,
@@ -386,6 +514,8 @@ fn amdgpu_job(fields: &Fields<'_>) -> Result<JobEvent, FieldFault> {
         entity: None,
         client: None,
         num_ibs: fields.optional("num_ibs")?,
+        depends: Vec::new(),
+        is_early: false,
     })
 }
 
@@ -400,11 +530,13 @@ fn scheduler_job(fields: &Fields<'_>) -> Result<JobEvent, FieldFault> {
         entity: fields.value("entity").and_then(parse_address),
         client: fields.optional("client_id")?,
         num_ibs: None,
+        depends: fields.list("dependencies")?,
+        is_early: false,
     })
 }
 
 /// `fence=A depends on fence=B`: the same field twice, so each half is read alone.
-fn dependency(fields: &Fields<'_>, kind: DependencyKind) -> Result<DependencyEvent, FieldFault> {
+fn dependency(fields: &Fields<'_>, kind: DependencyKind) -> Result<EventKind, FieldFault> {
     let missing = FieldFault::Missing {
         event: fields.event,
         field: "depends on",
@@ -413,13 +545,13 @@ fn dependency(fields: &Fields<'_>, kind: DependencyKind) -> Result<DependencyEve
     let half = |text| Fields { text, ..*fields };
     let waiter = Waiter::Job(half(waiter).job("fence")?);
     match half(on).job("fence")? {
-        JobKey::Point { context, seqno } => Ok(DependencyEvent {
+        JobKey::Point { context, seqno } => Ok(EventKind::Depends(DependencyEvent {
             kind,
             waiter,
             context,
             seqno,
             pointer: None,
-        }),
+        })),
         JobKey::Pointer(_) => Err(FieldFault::Malformed {
             event: fields.event,
             field: "depends on fence",
@@ -427,126 +559,42 @@ fn dependency(fields: &Fields<'_>, kind: DependencyKind) -> Result<DependencyEve
     }
 }
 
-fn blocked_on_ring(fields: &Fields<'_>) -> Result<DependencyEvent, FieldFault> {
-    Ok(DependencyEvent {
+/// `job ring=R, id=N, depends fence=0x..., context=C, seq=N`; in the form of June 2024 both are named by their fences.
+fn blocked(fields: &Fields<'_>) -> Result<EventKind, FieldFault> {
+    if fields.text.contains("depends on") {
+        return dependency(fields, DependencyKind::Blocked);
+    }
+    let seqno = match fields.value("seqno") {
+        Some(_) => fields.number("seqno")?,
+        None => fields.number("seq")?,
+    };
+    Ok(EventKind::Depends(DependencyEvent {
         kind: DependencyKind::Blocked,
         waiter: Waiter::OnRing {
             ring: fields.text("ring")?.to_owned(),
             id: fields.number("id")?,
         },
         context: fields.number("context")?,
-        seqno: fields.number(if fields.value("seqno").is_some() {
-            "seqno"
-        } else {
-            "seq"
-        })?,
+        seqno,
         pointer: fields.value("fence").and_then(parse_address),
-    })
+    }))
 }
 
-fn buffer_move(fields: &Fields<'_>) -> Result<MoveEvent, FieldFault> {
-    Ok(MoveEvent {
+fn buffer_move(fields: &Fields<'_>) -> Result<EventKind, FieldFault> {
+    Ok(EventKind::Move(MoveEvent {
         bo: fields.address("bo")?,
         size: fields.number("bo_size")?,
         new_placement: fields.number("new_placement")?,
         old_placement: fields.number("old_placement")?,
-    })
+    }))
 }
 
-/// The fields of an event line, found by name.
-#[derive(Clone, Copy)]
-struct Fields<'a> {
-    event: &'static str,
-    text: &'a str,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Fields<'a> {
-    /// Where `key` begins, followed by `=` or `:` and not part of a longer word.
-    fn find(&self, key: &str) -> Option<usize> {
-        self.text
-            .match_indices(key)
-            .map(|(at, _)| at)
-            .find(|&at| self.is_key(at, key))
-    }
-
-    fn find_last(&self, key: &str) -> Option<usize> {
-        self.text
-            .rmatch_indices(key)
-            .map(|(at, _)| at)
-            .find(|&at| self.is_key(at, key))
-    }
-
-    /// Where the four fields of a fence begin, if they stand in the kernel's order.
-    fn fence_order(&self) -> Option<[usize; 4]> {
-        let seqno = self.find_last("seqno")?;
-        let text = &self.text[..seqno];
-        let context = Fields { text, ..*self }.find_last("context")?;
-        let text = &self.text[..context];
-        let before = Fields { text, ..*self };
-        let (driver, timeline) = (before.find("driver")?, before.find("timeline")?);
-        (driver < timeline).then_some([driver, timeline, context, seqno])
-    }
-
-    fn is_key(&self, at: usize, key: &str) -> bool {
-        let before = self.text[..at].bytes().next_back();
-        let inside = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        !inside && self.text[at + key.len()..].starts_with(['=', ':'])
-    }
-
-    /// The value of `key`, empty if nothing stands there.
-    fn value(&self, key: &str) -> Option<&'a str> {
-        let at = self.find(key)?;
-        let text = self.text[at + key.len() + 1..].trim_start_matches(' ');
-        let end = text.find(|c: char| c == ',' || c.is_ascii_whitespace());
-        Some(&text[..end.unwrap_or(text.len())])
-    }
-
-    fn text(&self, field: &'static str) -> Result<&'a str, FieldFault> {
-        let event = self.event;
-        self.value(field)
-            .ok_or(FieldFault::Missing { event, field })
-    }
-
-    fn number(&self, field: &'static str) -> Result<u64, FieldFault> {
-        self.parse_number(field, self.text(field)?)
-    }
-
-    fn word<T: FromStr>(&self, field: &'static str) -> Result<T, FieldFault> {
-        let event = self.event;
-        let malformed = |_| FieldFault::Malformed { event, field };
-        self.text(field)?.parse().map_err(malformed)
-    }
-
-    fn optional(&self, field: &'static str) -> Result<Option<u64>, FieldFault> {
-        self.value(field)
-            .map(|text| self.parse_number(field, text))
-            .transpose()
-    }
-
-    fn address(&self, field: &'static str) -> Result<u64, FieldFault> {
-        let event = self.event;
-        parse_address(self.text(field)?).ok_or(FieldFault::Malformed { event, field })
-    }
-
-    /// `CONTEXT:SEQNO` or an address.
-    fn job(&self, field: &'static str) -> Result<JobKey, FieldFault> {
-        let text = self.text(field)?;
-        match text.split_once(':') {
-            Some((context, seqno)) => Ok(JobKey::Point {
-                context: self.parse_number(field, context)?,
-                seqno: self.parse_number(field, seqno)?,
-            }),
-            None => self.address(field).map(JobKey::Pointer),
-        }
-    }
-
-    fn parse_number(&self, field: &'static str, text: &str) -> Result<u64, FieldFault> {
-        let event = self.event;
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(FieldFault::Malformed { event, field });
-        }
-        text.parse()
-            .map_err(|_| FieldFault::OutOfRange { event, field })
+    #[test]
+    fn the_table_is_in_order_so_that_it_can_be_searched() {
+        assert!(EVENTS.is_sorted_by(|a, b| a.0 < b.0));
     }
 }

@@ -1,6 +1,6 @@
 //! The columns of one line, before the event's own fields.
 //!
-//! What all forms share is the time: a word of digits, a point, 6 or 9 digits and a colon. Left of it stand, from right to
+//! What all forms share is the time: a word of digits, a point, 1 to 9 digits and a colon. Left of it stand, from right to
 //! left, an optional column of flags, `[CPU]`, an optional `(TGID)`, and the task: `COMM-PID`, or in perf's form `COMM PID`
 //! or `COMM PID/TID`. Right of it stands the event's name, ended by a colon, and then its fields.
 //!
@@ -131,14 +131,11 @@ fn is_decimal(word: &str) -> bool {
     digits(whole) && digits(part)
 }
 
-/// Seconds with 6 or 9 decimals as nanoseconds, if they fit.
+/// Seconds with 1 to 9 decimals as nanoseconds, if they fit.
 fn nanoseconds(word: &str) -> Option<u64> {
     let (whole, part) = word.split_once('.')?;
-    let scale = match part.len() {
-        6 => 1_000,
-        9 => 1,
-        _ => return None,
-    };
+    let missing = 9usize.checked_sub(part.len())?;
+    let scale = 10u64.pow(missing as u32);
     let seconds: u64 = whole.parse().ok()?;
     let part: u64 = part.parse().ok()?;
     seconds
@@ -268,7 +265,13 @@ fn event_name(text: &str) -> Option<(&str, &str)> {
         // perf may print the sample's period before the event.
         (start, word) = words.next()?;
     }
-    let full = word.strip_suffix(':')?;
+    let Some(full) = word.strip_suffix(':') else {
+        // `FUNCTION <-CALLER`: the function tracer.
+        let is_call = words
+            .next()
+            .is_some_and(|(_, caller)| caller.starts_with("<-"));
+        return (is_call && word.len() <= MAX_NAME).then(|| (word, &text[start + word.len()..]));
+    };
     let printable = full.bytes().all(|byte| byte.is_ascii_graphic());
     if full.is_empty() || full.len() > MAX_NAME || !printable {
         return None;
@@ -284,6 +287,9 @@ fn event_name(text: &str) -> Option<(&str, &str)> {
 /// The lines that trace-cmd prints before events. (Those of tracefs and perf begin with `#`.)
 fn is_header(body: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if body == "TRACE:" {
+        return true;
+    }
     if let Some(count) = body.strip_prefix("cpus=") {
         return number(count);
     }

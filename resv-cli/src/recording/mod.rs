@@ -14,8 +14,11 @@
 //! | module  | idea |
 //! |---------|------|
 //! | `line`  | the columns of a line: who, where, when, which event; or what else the line is |
-//! | `event` | the fields of the events this program understands, as types |
+//! | `event`, `request`, `watchdog` | the events this program understands, as types |
+//! | `fields`, `fault` | the fields of an event, found by name, and what can be wrong with one |
+//! | `foreign` | events of GPU drivers that this program does not understand, and what to record instead |
 //! | `stats` | the account: each line is an event, something known to be no event, or skipped for a stated reason |
+//! | `container`, `convert` | what a file is by its first bytes, and the programs that turn binary recordings into text |
 //! | `open`  | from a path or standard input to lines: gzip, and files that are no text at all |
 //! | `error` | the faults that end a reading |
 //!
@@ -37,24 +40,34 @@
 //! assert_eq!(reader.stats().events, 1);
 //! ```
 
+mod container;
+mod convert;
 mod error;
 mod event;
+mod fault;
+mod fields;
+mod foreign;
 mod line;
 mod open;
+mod request;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 
 use std::io::{self, BufRead};
 use std::iter::FusedIterator;
 
-pub use error::{BinaryKind, ReadError};
+pub use container::{BinaryKind, Converter};
+pub use error::ReadError;
 pub use event::{
     DependencyEvent, DependencyKind, Event, EventKind, FenceEvent, FenceStep, JobEvent, JobKey,
-    JobSource, MoveEvent, Waiter, parse_address,
+    JobSource, MoveEvent, RequestDone, Waiter, parse_address,
 };
+pub use fault::FieldFault;
+pub use foreign::{Foreign, foreign};
 pub use open::{ByteCount, open, open_stream};
-pub use stats::{FieldFault, ReadStats, SkipCount, SkipReason, Skipped};
+pub use stats::{ReadStats, SkipCount, SkipReason, Skipped};
 
 use line::Line;
 
@@ -199,6 +212,17 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// The fault of a recording of which more than `most` things would have to be kept.
+    pub(crate) fn too_many(&mut self, most: usize) -> ReadError {
+        self.ended = true;
+        ReadError::TooMany {
+            name: self.name.clone(),
+            line: self.stats().lines,
+            events: self.stats().events,
+            most,
+        }
+    }
+
     fn fault(&mut self, error: io::Error) -> ReadError {
         if !self.buffer.is_empty() {
             self.account.stats.lines += 1;
@@ -288,7 +312,7 @@ impl Account {
             }
             Line::Bad(reason) => self.skip(reason),
             Line::Event(head) => match event::parse(head.name, head.fields) {
-                Ok(kind) => {
+                Ok(event::Parsed { kind, name }) => {
                     let event = Event {
                         time_ns: head.time_ns,
                         cpu: head.cpu,
@@ -297,7 +321,7 @@ impl Account {
                         line: self.stats.lines,
                         kind,
                     };
-                    self.stats.count(&event, self.last_ns);
+                    self.stats.count(&event, name, self.last_ns);
                     self.last_ns = Some(event.time_ns);
                     return Some(event);
                 }

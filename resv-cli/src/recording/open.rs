@@ -9,27 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::Reader;
-use super::error::{BinaryKind, ReadError};
+use super::container::{BinaryKind, Converter, PEEK, kind};
+use super::convert;
+use super::error::ReadError;
 
-/// Bytes looked at to tell what a file is.
-const PEEK: usize = 16;
 /// Bytes taken from the file at a time.
 const BUFFER: usize = 64 * 1024;
 /// The name of standard input in messages.
 const STDIN: &str = "standard input";
 
 const GZIP: &[u8] = &[0x1f, 0x8b];
-/// First bytes of files that are no text, and what such a file is.
-const BINARIES: &[(&[u8], BinaryKind)] = &[
-    (b"\x17\x08\x44tracing", BinaryKind::TraceCmd),
-    (b"PERFILE2", BinaryKind::Perf),
-    (b"2ELIFREP", BinaryKind::Perf),
-    (b"\x28\xb5\x2f\xfd", BinaryKind::Compressed("zstd -d")),
-    (b"\xfd7zXZ\x00", BinaryKind::Compressed("xz -d")),
-    (b"BZh91AY&SY", BinaryKind::Compressed("bzip2 -d")),
-    (b"PK\x03\x04", BinaryKind::Compressed("unzip")),
-];
-
 /// How far a source has been read; clones look at the same source, so a progress bar may keep one.
 #[derive(Debug, Clone)]
 pub struct ByteCount {
@@ -50,11 +39,11 @@ impl ByteCount {
     }
 }
 
-/// Opens a recording, plain or gzip; `-` is standard input.
+/// Opens a recording, plain, gzip, or one that a program at hand turns into text; `-` is standard input.
 ///
 /// # Errors
-/// If the file cannot be opened, is a directory, is empty, is a binary that has to be converted first, or is a gzip file that
-/// fails at once.
+/// If the file cannot be opened, is a directory, is empty, has to be unpacked or converted first, or is a gzip file that fails at
+/// once.
 pub fn open(path: &Path) -> Result<Reader<Box<dyn BufRead + Send>>, ReadError> {
     if path.as_os_str() == "-" {
         return open_stream(STDIN, io::stdin(), None);
@@ -69,7 +58,29 @@ pub fn open(path: &Path) -> Result<Reader<Box<dyn BufRead + Send>>, ReadError> {
     if metadata.is_dir() {
         return Err(ReadError::Directory { name });
     }
-    open_stream(name, file, metadata.is_file().then_some(metadata.len()))
+    let size = metadata.is_file().then_some(metadata.len());
+    let converter = |error| match error {
+        ReadError::Binary {
+            kind: BinaryKind::Converted(converter),
+            is_inside: false,
+            ..
+        } if size.is_some() => Ok(converter),
+        error => Err(error),
+    };
+    match open_stream(name.clone(), file, size) {
+        Ok(reader) => Ok(reader),
+        Err(error) => converted(path, converter(error)?, size.unwrap_or(0)),
+    }
+}
+
+/// Reads what the converter prints of a file.
+fn converted(
+    path: &Path,
+    converter: Converter,
+    size: u64,
+) -> Result<Reader<Box<dyn BufRead + Send>>, ReadError> {
+    let output = BufReader::with_capacity(BUFFER, convert::start(converter, path, size)?);
+    Ok(Reader::new(path.display().to_string(), Box::new(output)))
 }
 
 /// Reads a recording, plain or gzip, from any source; `total` is its length in bytes, if known.
@@ -96,30 +107,30 @@ pub fn open_stream(
     };
     let (start, stream) = peek(BufReader::with_capacity(BUFFER, counted)).map_err(fault(false))?;
     if !start.starts_with(GZIP) {
-        check(&name, &start)?;
+        check(&name, &start, false)?;
         return Ok(Reader::counted(name, Box::new(stream), count, false));
     }
     let unpacked = BufReader::with_capacity(BUFFER, MultiGzDecoder::new(stream));
     let (start, stream) = peek(unpacked).map_err(fault(true))?;
-    check(&name, &start)?;
+    check(&name, &start, true)?;
     Ok(Reader::counted(name, Box::new(stream), count, true))
 }
 
-/// Refuses what is empty or known not to be text.
-fn check(name: &str, start: &[u8]) -> Result<(), ReadError> {
+/// Refuses what is empty or known not to be text; `is_inside` a gzip file.
+fn check(name: &str, start: &[u8], is_inside: bool) -> Result<(), ReadError> {
+    let name = name.to_owned();
     if start.is_empty() {
-        return Err(ReadError::Empty {
-            name: name.to_owned(),
-        });
+        return Err(ReadError::Empty { name });
     }
-    match BINARIES.iter().find(|(magic, _)| start.starts_with(magic)) {
-        Some(&(_, kind)) => Err(ReadError::Binary {
-            name: name.to_owned(),
+    let found = match kind(start) {
+        None if start.starts_with(GZIP) => Some(BinaryKind::Compressed("gzip -d")),
+        found => found,
+    };
+    match found {
+        Some(kind) => Err(ReadError::Binary {
+            name,
             kind,
-        }),
-        None if start.starts_with(GZIP) => Err(ReadError::Binary {
-            name: name.to_owned(),
-            kind: BinaryKind::Compressed("gzip -d"),
+            is_inside,
         }),
         None => Ok(()),
     }

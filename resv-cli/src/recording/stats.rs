@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::event::{Event, EventKind, FenceStep};
+use super::fault::FieldFault;
 
 /// How many line numbers are kept for each reason.
 const EXAMPLES: usize = 3;
@@ -24,10 +25,14 @@ pub struct ReadStats {
     pub submits: u64,
     /// Events that hand a job to the hardware: `amdgpu_sched_run_job`, `drm_run_job`, `drm_sched_job_run`.
     pub runs: u64,
-    /// `dma_fence_signaled` events.
+    /// `dma_fence_signaled` events (`fence_signaled` before Linux 4.10).
     pub signals: u64,
-    /// `dma_fence_wait_start` events.
+    /// Events that say that a job is done: `drm_sched_process_job`, `drm_sched_job_done`, `i915_request_out`.
+    pub dones: u64,
+    /// Events with which a task begins to wait for a fence.
     pub waits: u64,
+    /// Events that this program understands, by name.
+    pub known: BTreeMap<&'static str, u64>,
     /// Events that this program does not use, by name.
     pub other: BTreeMap<String, u64>,
     /// Empty lines.
@@ -57,9 +62,17 @@ impl ReadStats {
         self.events - self.other.values().sum::<u64>()
     }
 
-    pub(super) fn count(&mut self, event: &Event, before_ns: Option<u64>) {
+    pub(super) fn count(
+        &mut self,
+        event: &Event,
+        name: Option<&'static str>,
+        before_ns: Option<u64>,
+    ) {
         let time = event.time_ns;
         self.events += 1;
+        if let Some(name) = name {
+            *self.known.entry(name).or_default() += 1;
+        }
         self.backwards += u64::from(before_ns.is_some_and(|before| time < before));
         self.span_ns = Some(match self.span_ns {
             Some((first, last)) => (first.min(time), last.max(time)),
@@ -68,6 +81,7 @@ impl ReadStats {
         match &event.kind {
             EventKind::Submit(_) => self.submits += 1,
             EventKind::Run(_) => self.runs += 1,
+            EventKind::Done { .. } | EventKind::RequestDone(_) => self.dones += 1,
             EventKind::Fence(fence) if fence.step == FenceStep::Signaled => self.signals += 1,
             EventKind::Other { name } => self.count_other(name),
             EventKind::Fence(fence) if fence.step == FenceStep::WaitStart => self.waits += 1,
@@ -123,7 +137,7 @@ pub struct SkipCount {
 pub enum SkipReason {
     /// It has no task, time and event.
     NotATraceLine,
-    /// Task and CPU are there, but the time is not seconds with 6 or 9 decimals.
+    /// Task and CPU are there, but the time is not seconds with 1 to 9 decimals.
     BadTime,
     /// Task, CPU and time are there, but no event name follows.
     NoEventName,
@@ -139,32 +153,6 @@ pub enum SkipReason {
     Field(FieldFault),
 }
 
-/// What is wrong with a field of a known event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FieldFault {
-    /// The field is not there.
-    Missing {
-        /// The event's name.
-        event: &'static str,
-        /// The field's name.
-        field: &'static str,
-    },
-    /// The field does not hold what it should.
-    Malformed {
-        /// The event's name.
-        event: &'static str,
-        /// The field's name.
-        field: &'static str,
-    },
-    /// The field is a number, but negative or too large for 64 bits (32 for counts).
-    OutOfRange {
-        /// The event's name.
-        event: &'static str,
-        /// The field's name.
-        field: &'static str,
-    },
-}
-
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -172,7 +160,7 @@ impl fmt::Display for SkipReason {
                 "not a trace line (expected TASK-PID [CPU] SECONDS: EVENT: ...)"
             }
             SkipReason::BadTime => {
-                "the time is not seconds with 6 or 9 decimals (record with a clock in seconds)"
+                "the time is not seconds with 1 to 9 decimals (record with a clock in seconds)"
             }
             SkipReason::NoEventName => "no event name after the time",
             SkipReason::TooLong => "longer than 64 KiB",
@@ -181,21 +169,5 @@ impl fmt::Display for SkipReason {
             SkipReason::CutOff => "cut off by a fault of the source",
             SkipReason::Field(fault) => return fault.fmt(f),
         })
-    }
-}
-
-impl fmt::Display for FieldFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FieldFault::Missing { event, field } => {
-                write!(f, "{event}: field '{field}' is missing")
-            }
-            FieldFault::Malformed { event, field } => {
-                write!(f, "{event}: field '{field}' is malformed")
-            }
-            FieldFault::OutOfRange { event, field } => {
-                write!(f, "{event}: field '{field}' is out of range")
-            }
-        }
     }
 }

@@ -69,7 +69,7 @@ fn columns_of_every_form() {
             1_000_000_000,
         ),
         (
-            "          <idle>-0     [012] d.h1.  5021.1034220:",
+            "          <idle>-0     [012] d.h1.  5021.1034220001:",
             "",
             0,
             None,
@@ -473,7 +473,7 @@ fn reasons_for_skipping() {
     let text = b"nonsense\n\
         a-1 [000] 1234567: drm_sched_job_done: fence=1:2 signaled\n\
         a-1 [000] 18446744074.000000: drm_sched_job_done: fence=1:2 signaled\n\
-        a-1 [000] 1.000000: do_IRQ <-common_interrupt\n\
+        a-1 [000] 1.000000: do_IRQ common_interrupt\n\
         a-1 [000] 1.000000:\n\
         a-1 [000] 1.000000: x\0y: z\n\
         \xff\xfe-1 [000] 1.000000: drm_sched_job_done: fence=1:2 signaled\n\
@@ -527,7 +527,7 @@ fn finish_wants_a_gpu_event() {
             .map_err(|error| error.to_string())
     };
     assert_eq!(judge(&format!("a-1 [000] 1.000000: {DONE}")), Ok(1));
-    let remedy = "record with 'trace-cmd record -e gpu_scheduler -e dma_fence' (and '-e amdgpu' where it is the driver)";
+    let remedy = "record with 'trace-cmd record -e gpu_scheduler -e dma_fence' (and '-e amdgpu' or '-e i915' where that is the driver)";
     assert_eq!(
         judge("\n# x\n"),
         Err(format!("demo: no GPU event found in 2 lines: {remedy}"))

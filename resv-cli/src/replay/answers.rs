@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use resv_api::Entry;
 
 use super::digest::Fnv;
-use super::workload::{JobId, Touch, Workload};
+use super::recorded::JobId;
+use super::rule::Touch;
+use super::workload::Workload;
 
 /// What was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

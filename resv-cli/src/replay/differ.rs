@@ -13,8 +13,11 @@ use serde::Serialize;
 use super::digest::hex;
 use super::edges::{Edge, Via};
 use super::error::PlayError;
-use super::play::{Run, Superseded, play, tell};
-use super::workload::{BufferId, JobId, Workload};
+use super::measure::play;
+use super::play::{Run, Superseded, tell};
+use super::recorded::JobId;
+use super::rule::BufferId;
+use super::workload::Workload;
 
 /// How many edges are named for each reason.
 const EXAMPLES: usize = 3;

@@ -1,23 +1,9 @@
-//! The report as data: the one source of both its text and its JSON.
+//! The parts of a report as data: the one source of its text, its JSON, its page and its picture.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use super::differ::SemanticsDiff;
 use super::play::RunCounts;
-
-/// All that a replay has to say.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// What was read.
-    pub recording: RecordingPart,
-    /// How jobs got their buffers.
-    pub buffers: BuffersPart,
-    /// Each semantics on each back end.
-    pub runs: Vec<RunPart>,
-    /// What differs between one semantics and the next.
-    pub differences: Vec<SemanticsDiff>,
-}
 
 /// What was read.
 #[derive(Clone, Debug, Serialize)]
@@ -34,8 +20,20 @@ pub struct RecordingPart {
     pub runs: u64,
     /// Signals of fences.
     pub signals: u64,
+    /// Events that say that a job is done.
+    pub dones: u64,
+    /// Events that this program understands, by name.
+    pub known_events: BTreeMap<&'static str, u64>,
     /// Jobs.
     pub jobs: u64,
+    /// Fences that are played like jobs, as the recording has no job.
+    pub fences_played: u64,
+    /// Fences that belong to no job.
+    pub fences_without_jobs: u64,
+    /// Fences that were made with seqno 0 and whose number is not known.
+    pub fences_unnumbered: u64,
+    /// Jobs that end after a later one of their timeline has ended.
+    pub jobs_out_of_order: u64,
     /// Jobs cut at the start, at the end, or at both.
     pub jobs_cut: u64,
     /// Jobs without a recorded submission.
@@ -62,6 +60,8 @@ pub struct RecordingPart {
     pub fences: u64,
     /// Waits for a fence that were begun.
     pub waits: u64,
+    /// Ends of waits without a beginning.
+    pub waits_cut: u64,
     /// Fences that were added to reservation objects.
     pub adds: u64,
     /// Those that are played too early, as their job had begun before.
@@ -98,6 +98,185 @@ pub struct RecordingPart {
     pub skipped: Vec<SkippedPart>,
     /// Events of no use here, by name.
     pub other_events: BTreeMap<String, u64>,
+    /// Events of GPU drivers among them, by driver.
+    pub foreign: Vec<ForeignPart>,
+}
+
+/// Events of a driver that this program does not understand.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForeignPart {
+    /// The driver.
+    pub driver: String,
+    /// How many events.
+    pub events: u64,
+    /// The most frequent one.
+    pub example: String,
+    /// What to record instead.
+    pub instead: String,
+}
+
+/// Where the time went.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TimesPart {
+    /// By ring, the busiest first.
+    pub rings: Vec<LanePart>,
+    /// By timeline, the busiest first.
+    pub timelines: Vec<LanePart>,
+    /// The jobs that took longest from submission to end.
+    pub longest_jobs: Vec<LongJobPart>,
+    /// Waits of tasks.
+    pub waits: WaitsPart,
+    /// The longest times that jobs lay in the scheduler's queue because of a dependency.
+    pub blocked: Vec<BlockedPart>,
+    /// Jobs whose end a watchdog brought about, by watchdog.
+    pub watchdogs: BTreeMap<String, u64>,
+    /// Tasks that looked at an object, found it busy and went on.
+    pub polls: Vec<PollPart>,
+}
+
+/// What went on on a ring or a timeline.
+#[derive(Clone, Debug, Serialize)]
+pub struct LanePart {
+    /// Its name.
+    pub name: String,
+    /// Its jobs.
+    pub jobs: u64,
+    /// The time in which at least one job was between its run and its end.
+    pub busy_ns: u64,
+    /// The sum of the times of its jobs on the hardware.
+    pub hw_ns: u64,
+    /// The longest time of a job on the hardware.
+    pub longest_ns: Option<u64>,
+    /// That job.
+    pub longest_job: Option<String>,
+}
+
+/// A job that took long.
+#[derive(Clone, Debug, Serialize)]
+pub struct LongJobPart {
+    /// The job.
+    pub job: String,
+    /// Its ring.
+    pub ring: String,
+    /// From its submission (where that is not recorded, its run) to its end.
+    pub total_ns: u64,
+    /// From its submission to its run.
+    pub queued_ns: Option<u64>,
+    /// How much of that it lay there because of a dependency, as recorded.
+    pub blocked_ns: u64,
+    /// The last of those dependencies.
+    pub blocked_on: Option<String>,
+    /// From its run to its end.
+    pub ran_ns: Option<u64>,
+    /// On the hardware.
+    pub hw_ns: Option<u64>,
+    /// What brought its end about, if a watchdog did.
+    pub watchdog: Option<String>,
+}
+
+/// The waits of tasks.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct WaitsPart {
+    /// Waits in all.
+    pub count: u64,
+    /// Those that ended by a signal.
+    pub signaled: u64,
+    /// Those that ended before the signal.
+    pub timed_out: u64,
+    /// Those whose end is not recorded.
+    pub open: u64,
+    /// The sum of their times.
+    pub waited_ns: u64,
+    /// The longest.
+    pub longest: Vec<TaskWaitPart>,
+}
+
+/// A task that waited for a fence.
+#[derive(Clone, Debug, Serialize)]
+pub struct TaskWaitPart {
+    /// The task.
+    pub task: String,
+    /// Its thread id.
+    pub pid: u32,
+    /// What it waited for: `TIMELINE#CONTEXT:SEQNO`.
+    pub fence: String,
+    /// Since when, by the recording's clock.
+    pub begin_ns: u64,
+    /// How long.
+    pub waited_ns: u64,
+    /// `signaled`, `timed-out` or `open`.
+    pub ended: &'static str,
+    /// The job whose start it was that the task waited for.
+    #[serde(skip)]
+    pub start_of: Option<String>,
+}
+
+/// A job that lay in the scheduler's queue because of a dependency.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockedPart {
+    /// The job.
+    pub job: String,
+    /// The dependency.
+    pub on: String,
+    /// From when the scheduler found it pending to when the job ran or lay because of another one.
+    pub waited_ns: u64,
+}
+
+/// A task that looked at an object, found it busy and went on.
+#[derive(Clone, Debug, Serialize)]
+pub struct PollPart {
+    /// The task.
+    pub task: String,
+    /// Its thread id.
+    pub pid: u32,
+    /// The object.
+    pub buffer: String,
+    /// What it asked for.
+    pub access: String,
+    /// How often it went on.
+    pub skipped: u64,
+    /// From the first look to the time the object was free, or to the last look; summed over all times.
+    pub busy_ns: u64,
+}
+
+/// The times of a job.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobPart {
+    /// `TIMELINE#CONTEXT:SEQNO`
+    pub job: String,
+    /// `TIMELINE#CONTEXT`
+    pub timeline: String,
+    /// Where it ran.
+    pub ring: String,
+    /// When it was submitted, by the recording's clock.
+    pub submit_ns: Option<u64>,
+    /// When it ran.
+    pub run_ns: Option<u64>,
+    /// When it ended.
+    pub done_ns: Option<u64>,
+    /// From its submission to its run.
+    pub queued_ns: Option<u64>,
+    /// From its run to its end.
+    pub ran_ns: Option<u64>,
+    /// From the later of its run and the end before it on the same ring, to its end.
+    pub hw_ns: Option<u64>,
+}
+
+/// The times of a fence that belongs to no job.
+#[derive(Clone, Debug, Serialize)]
+pub struct FencePart {
+    /// `TIMELINE#CONTEXT:SEQNO`
+    pub fence: String,
+    /// `TIMELINE#CONTEXT`
+    pub timeline: String,
+    /// When it was made, by the recording's clock.
+    pub init_ns: Option<u64>,
+    /// When its work was handed to the hardware.
+    pub emit_ns: Option<u64>,
+    /// When it signalled.
+    pub signaled_ns: Option<u64>,
+    /// From the later of its beginning and the signal before it on its timeline, to its signal.
+    pub busy_ns: Option<u64>,
 }
 
 /// Lines that could not be used for one reason.
@@ -118,6 +297,8 @@ pub struct BuffersPart {
     pub rule: String,
     /// What it says.
     pub description: String,
+    /// Why it was chosen, where nobody did.
+    pub why: Option<String>,
     /// How many buffers there are.
     pub buffers: u64,
     /// Uses of a buffer by a job.
@@ -146,11 +327,17 @@ pub struct RunPart {
     /// What there was how often; each a key of its own beside the others.
     #[serde(flatten)]
     pub counts: RunCounts,
-    /// Assumed edges that the recorded start of the waiter speaks against.
+    /// Assumed edges of which the recording shows whether the waiter ran before the dependency had ended.
+    pub judged: u64,
+    /// Those where it did. They count for nothing in stalls and waits.
     pub contradicted: u64,
+    /// Recorded edges where it did.
+    pub contradicted_recorded: u64,
+    /// The contradicted edges whose waiter ran earliest: `stall_ns` is how much too early.
+    pub contradicted_examples: Vec<WaitPart>,
     /// The digest of the edges.
     pub edges_digest: String,
-    /// The sum of stalls: at least that much.
+    /// The sum of stalls over all jobs, many of which stall at the same time: at least that much.
     pub stall_ns: u64,
     /// Jobs with a stall.
     pub stalled_jobs: u64,
@@ -227,19 +414,4 @@ pub struct LostPart {
     pub unguarded_recorded: u64,
     /// The first few of them.
     pub unguarded_jobs: Vec<String>,
-}
-
-impl Report {
-    /// The report as a JSON document.
-    ///
-    /// # Errors
-    /// Never in practice: nothing in a report has no JSON form.
-    pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
-        serde_json::to_value(self)
-    }
-
-    /// Whether on every back end every answer was that of the reference.
-    pub fn is_identical(&self) -> bool {
-        self.runs.iter().all(|run| run.identical_to_reference)
-    }
 }

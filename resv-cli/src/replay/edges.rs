@@ -7,8 +7,10 @@
 use resv_api::{Access, Usage};
 
 use super::digest::Fnv;
+use super::recorded::JobId;
+use super::rule::BufferId;
 use super::truth::conflicts;
-use super::workload::{BufferId, JobId, Workload};
+use super::workload::Workload;
 
 /// An object said that a job must wait for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

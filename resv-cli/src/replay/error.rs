@@ -15,6 +15,11 @@ pub enum PlayError {
     Memory(ReserveError),
     /// A fence could not be issued.
     Seqno(SeqnoError),
+    /// Under the rule jobs depend on more others than is kept: on the order of every pair of them.
+    TooMany {
+        /// How many dependencies are kept.
+        most: usize,
+    },
     /// The threads of a stress run could not be started.
     Threads(String),
 }
@@ -25,6 +30,10 @@ impl fmt::Display for PlayError {
             PlayError::NotCompiledIn(error) => error.fmt(f),
             PlayError::Memory(error) => error.fmt(f),
             PlayError::Seqno(error) => error.fmt(f),
+            PlayError::TooMany { most } => write!(
+                f,
+                "more than {most} dependencies under this rule: name one under which fewer jobs share a buffer (--buffers private), or give a part of the recording"
+            ),
             PlayError::Threads(why) => write!(f, "cannot start the threads: {why}"),
         }
     }
@@ -36,7 +45,7 @@ impl std::error::Error for PlayError {
             PlayError::NotCompiledIn(error) => Some(error),
             PlayError::Memory(error) => Some(error),
             PlayError::Seqno(error) => Some(error),
-            PlayError::Threads(_) => None,
+            PlayError::Threads(_) | PlayError::TooMany { .. } => None,
         }
     }
 }

@@ -4,7 +4,13 @@
 //! order, "follows" is one number for each timeline: the latest job of it (a vector clock). Jobs that are over need no entry,
 //! so a clock is as long as there are timelines with pending work, not as long as the recording.
 
-use super::workload::{JobId, Workload};
+use super::error::PlayError;
+use super::recorded::JobId;
+use super::workload::Workload;
+
+/// The most entries of all clocks of a run together. Where thousands of timelines share a buffer and never end, each job follows all
+/// before it.
+const MOST: usize = 1 << 26;
 
 /// The clocks of one run, filled in as jobs begin.
 #[derive(Clone, Debug)]
@@ -16,6 +22,10 @@ pub(super) struct Follow {
     /// While a clock is made: the latest job of each timeline, and which timelines have one.
     latest: Vec<Option<JobId>>,
     used: Vec<u32>,
+    /// While a clock is made: the jobs that it follows directly.
+    on: Vec<JobId>,
+    /// Entries of all clocks.
+    entries: usize,
 }
 
 impl Follow {
@@ -26,21 +36,35 @@ impl Follow {
             last: vec![None; recorded.timelines.len()],
             latest: vec![None; recorded.timelines.len()],
             used: Vec::new(),
+            on: Vec::new(),
+            entries: 0,
         }
     }
 
     /// Makes the clock of `job`, which depends on `dependencies`; `is_over` tells of each job whether it has ended.
+    ///
+    /// # Errors
+    /// If all clocks together have more than [`MOST`] entries.
     pub(super) fn begin(
         &mut self,
         workload: &Workload,
         job: JobId,
         dependencies: impl Iterator<Item = JobId>,
         is_over: &[bool],
-    ) {
+    ) -> Result<(), PlayError> {
         let line = workload.job(job).timeline;
         let before = self.last[line as usize].filter(|&before| before < job);
-        for on in before.into_iter().chain(dependencies) {
-            self.raise(workload.job(on).timeline, on);
+        let mut on = std::mem::take(&mut self.on);
+        on.extend(before.into_iter().chain(dependencies));
+        // The latest first: it may follow the others.
+        on.sort_unstable_by_key(|&on| std::cmp::Reverse((workload.job(on).begin_ns, on)));
+        for on in on.drain(..) {
+            let line = workload.job(on).timeline;
+            // What follows a job follows all that it follows.
+            if self.latest[line as usize] >= Some(on) {
+                continue;
+            }
+            self.raise(line, on);
             let clock = std::mem::take(&mut self.clocks[on as usize]);
             for &(line, latest) in &clock {
                 if !is_over[latest as usize] {
@@ -49,6 +73,7 @@ impl Follow {
             }
             self.clocks[on as usize] = clock;
         }
+        self.on = on;
         self.raise(line, job);
         self.used.sort_unstable();
         let mut clock = Vec::with_capacity(self.used.len());
@@ -59,8 +84,13 @@ impl Follow {
                 clock.push((line, latest));
             }
         }
+        self.entries += clock.len();
+        if self.entries > MOST {
+            return Err(PlayError::TooMany { most: MOST });
+        }
         self.clocks[job as usize] = clock.into_boxed_slice();
         self.last[line as usize] = Some(job);
+        Ok(())
     }
 
     fn raise(&mut self, line: u32, job: JobId) {

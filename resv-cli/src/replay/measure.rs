@@ -6,10 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use resv_api::{BackendKind, Counters, Edit, Garbage, SemanticsKind, Signaler};
+use resv_api::{BackendKind, Counters, Edit, SemanticsKind, Signaler};
 
 use super::error::PlayError;
-use super::play::{counters, objects, timelines};
+use super::play::{Run, play_watched};
+use super::stage::{Measured, counters, objects, timelines};
 use super::workload::Workload;
 
 /// The least time to measure.
@@ -17,19 +18,35 @@ const LEAST: Duration = Duration::from_millis(5);
 /// The most rounds to play for it.
 const MOST_ROUNDS: u64 = 64;
 
-/// What a measurement gave.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Measured {
-    /// Lists of what to wait for, idle tests, transactions and signals.
-    pub operations: u64,
-    /// The time they took.
-    pub elapsed: Duration,
-    /// Operations in a second, in the middle round; 0 if there was none.
-    pub ops_per_second: f64,
-    /// What readers had to do.
-    pub counters: Counters,
-    /// What was retired at the end, and the most at one time.
-    pub garbage: Garbage,
+/// Plays a workload through objects of the given semantics and back end, then once more for speed alone.
+///
+/// # Errors
+/// If the back end is not compiled in, or memory cannot be had.
+///
+/// ```
+/// use resv_cli::recording::Reader;
+/// use resv_cli::replay::{BufferRule, Workload, load, play};
+/// use resv_api::{BackendKind, SemanticsKind};
+///
+/// let text = "\
+/// game-7 [000] 1.000000: drm_sched_job_queue: dev=0, fence=5:1, ring=gfx, job count:0, hw job count:0, client_id:3
+/// comp-8 [001] 1.000200: drm_sched_job_queue: dev=0, fence=9:1, ring=gfx, job count:0, hw job count:0, client_id:4
+/// irq-9 [000] 1.000500: drm_sched_job_done: fence=5:1 signaled
+/// ";
+/// let (recorded, _) = load(&mut Reader::new("demo", text.as_bytes()), |_| {});
+/// let workload = Workload::new(recorded, &BufferRule::Handoff);
+/// let run = play(&workload, SemanticsKind::UsageLevels, BackendKind::Locked)?;
+/// assert_eq!((run.counts.edges_assumed, run.timing.stall_ns), (1, 300_000)); // 9:1 reads what 5:1 writes
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn play(
+    workload: &Workload,
+    semantics: SemanticsKind,
+    backend: BackendKind,
+) -> Result<Run, PlayError> {
+    let mut run = play_watched(workload, semantics, backend, None)?;
+    run.measured = measure(workload, semantics, backend)?;
+    Ok(run)
 }
 
 /// Plays a workload for speed alone.
@@ -37,7 +54,7 @@ pub struct Measured {
 /// The figure for retired memory counts all objects of the back end in the process.
 ///
 /// # Errors
-/// As [`play`](super::play()).
+/// As [`play`].
 pub fn measure(
     workload: &Workload,
     semantics: SemanticsKind,

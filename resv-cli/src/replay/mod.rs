@@ -28,7 +28,7 @@
 //! |---|---|
 //! | `collect`, `jobs` | from events to jobs, whatever way the kernel names them |
 //! | [`workload`] | jobs, timelines, the order of their moments; and what is missing in a recording that was cut |
-//! | `objects` | which reservation objects a job used, where the recording says so |
+//! | `objects`, `polls` | which reservation objects a job used, and which tasks looked and went on, where the recording says so |
 //! | `rule` | which buffers a job touches |
 //! | `play`, `edges`, `answers` | the play itself, its edges, and the log of all answers |
 //! | `follow`, `truth` | who follows whom, and what is really in use: what no object knows |
@@ -40,41 +40,63 @@
 //! Memory grows with the number of jobs and edges. Nothing here panics on any input.
 
 mod answers;
+mod choice;
 mod collect;
+mod details;
 mod differ;
 mod digest;
 mod document;
 mod edges;
 mod error;
+mod fences;
 mod follow;
 mod jobs;
 mod lists;
 mod measure;
+mod names;
 mod objects;
+mod page;
+mod picture;
 mod play;
+mod polls;
+pub mod recorded;
 mod report;
 mod rule;
+mod stage;
 mod stress;
+mod summary;
 mod table;
 mod text;
 mod text_differ;
+mod times;
 mod timing;
 mod truth;
 pub mod workload;
 
+pub use choice::choose;
+pub use details::{fence_parts, job_parts, wait_parts};
 pub use differ::{
     BackendDiff, EdgeExample, FirstDifference, Group, Reason, SemanticsDiff, Side, diff_backends,
     diff_semantics,
 };
 pub use document::{
-    BuffersPart, LostPart, RecordingPart, Report, RunPart, SkippedPart, StallPart, WaitPart,
+    BlockedPart, BuffersPart, FencePart, ForeignPart, JobPart, LanePart, LongJobPart, LostPart,
+    PollPart, RecordingPart, RunPart, SkippedPart, StallPart, TaskWaitPart, TimesPart, WaitPart,
+    WaitsPart,
 };
 pub use edges::{Edge, Via};
 pub use error::PlayError;
 pub use jobs::load;
-pub use measure::{Measured, measure};
-pub use play::{Lost, Run, RunCounts, Superseded, play};
-pub use rule::{BufferRule, RuleAccount, default_sidecar};
+pub use measure::{measure, play};
+pub use page::page;
+pub use picture::trace;
+pub use play::{Lost, Run, RunCounts, Superseded};
+pub use recorded::{Counts, Job, JobId, Recorded, TimelineInfo};
+pub use report::Report;
+pub use rule::{BufferId, BufferRule, RuleAccount, Touch, default_sidecar};
+pub use stage::Measured;
 pub use stress::{StressReport, stress};
+pub use summary::times_to_text;
+pub use times::{JobTime, LaneTime, Times};
 pub use timing::{LongWait, Timing};
-pub use workload::{BufferId, Counts, Job, JobId, Recorded, TimelineInfo, Touch, Workload};
+pub use workload::Workload;

@@ -6,20 +6,25 @@
 
 use std::collections::HashMap;
 
-use resv_api::Access;
+use resv_api::{Access, Usage};
 
 use super::collect::{Added, Seen};
-use super::workload::{JobId, Use};
+use super::polls::{Look, Pending};
+use super::recorded::{At, JobId, Use};
 
 /// What is known of the reservation objects so far.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     asked: HashMap<Seen, Asked>,
     /// For each object its last add: the job, and the place of the event.
-    last: HashMap<u64, (usize, usize)>,
+    last: HashMap<u64, (usize, At)>,
     /// Jobs by the order in which they were seen.
     uses: Vec<(usize, Use)>,
     index: HashMap<(usize, u64), usize>,
+    /// Who looked at which object and found it busy.
+    pub(super) looks: Vec<Look>,
+    /// Every add: the job, the object, the usage, when.
+    added: Vec<(usize, u64, Usage, At)>,
     pub(super) adds: u64,
     pub(super) late: u64,
 }
@@ -28,21 +33,53 @@ pub(super) struct Objects {
 struct Asked {
     access: Access,
     is_used: bool,
+    /// The place of the look.
+    look: usize,
 }
 
 impl Objects {
-    pub(super) fn ask(&mut self, seen: Seen, access: Access) {
-        let is_used = false;
-        self.asked.insert(seen, Asked { access, is_used });
+    pub(super) fn ask(&mut self, seen: Seen, access: Access, at: At) {
+        let asked = Asked {
+            access,
+            is_used: false,
+            look: self.looks.len(),
+        };
+        self.asked.insert(seen, asked);
+        self.look(seen, access, at);
+    }
+
+    /// A task found an object busy.
+    pub(super) fn look(&mut self, seen: Seen, access: Access, at: At) {
+        self.looks.push(Look {
+            task: seen.task,
+            resv: seen.resv,
+            access,
+            at,
+            is_used: false,
+        });
+    }
+
+    /// The fences that were added, and until when they were pending; `end` gives that of a job.
+    pub(super) fn pending(&mut self, end: impl Fn(usize) -> u64) -> Vec<Pending> {
+        let added = std::mem::take(&mut self.added).into_iter();
+        let pending = added.map(|(job, resv, usage, at)| Pending {
+            resv,
+            usage,
+            at,
+            until_ns: end(job),
+        });
+        pending.collect()
     }
 
     /// `job`, which was submitted by event `submit`, was added by event `order`.
-    pub(super) fn add(&mut self, job: usize, added: &Added, order: usize, submit: usize) {
+    pub(super) fn add(&mut self, job: usize, added: &Added, order: At, submit: At) {
         let resv = added.by.resv;
         self.adds += 1;
+        self.added.push((job, resv, added.usage, order));
         let access = match self.asked.get_mut(&added.by) {
             Some(asked) => {
                 asked.is_used = true;
+                self.looks[asked.look].is_used = true;
                 asked.access
             }
             None => Access::Explicit,

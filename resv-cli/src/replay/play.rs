@@ -15,7 +15,6 @@ use std::collections::HashMap;
 
 use resv_api::{
     BackendKind, Counters, Edit, Entry, Reservation, SemanticsKind, Signaler, Timeline, Usage,
-    new_reservation,
 };
 use serde::Serialize;
 
@@ -23,11 +22,15 @@ use super::answers::{Answers, Question, Told, job_of};
 use super::edges::{Edge, Via, edges};
 use super::error::PlayError;
 use super::follow::Follow;
-use super::measure::{Measured, measure};
+use super::recorded::JobId;
+use super::rule::{BufferId, Touch};
+use super::stage::{Measured, counters, objects, timelines};
 use super::timing::Timing;
 use super::truth::InUse;
-use super::workload::{BufferId, JobId, Touch, Workload};
+use super::workload::Workload;
 
+/// The most dependencies that objects may give in a play.
+const MOST_ANSWERS: usize = 1 << 23;
 /// How many later jobs are named for each lost fence.
 const UNGUARDED_NAMED: usize = 3;
 
@@ -142,37 +145,6 @@ impl Run {
     }
 }
 
-/// Plays a workload through objects of the given semantics and back end, then once more for speed alone.
-///
-/// # Errors
-/// If the back end is not compiled in, or memory cannot be had.
-///
-/// ```
-/// use resv_cli::recording::Reader;
-/// use resv_cli::replay::{BufferRule, Workload, load, play};
-/// use resv_api::{BackendKind, SemanticsKind};
-///
-/// let text = "\
-/// game-7 [000] 1.000000: drm_sched_job_queue: dev=0, fence=5:1, ring=gfx, job count:0, hw job count:0, client_id:3
-/// comp-8 [001] 1.000200: drm_sched_job_queue: dev=0, fence=9:1, ring=gfx, job count:0, hw job count:0, client_id:4
-/// irq-9 [000] 1.000500: drm_sched_job_done: fence=5:1 signaled
-/// ";
-/// let (recorded, _) = load(&mut Reader::new("demo", text.as_bytes()), |_| {});
-/// let workload = Workload::new(recorded, &BufferRule::Handoff);
-/// let run = play(&workload, SemanticsKind::UsageLevels, BackendKind::Locked)?;
-/// assert_eq!((run.counts.edges_assumed, run.timing.stall_ns), (1, 300_000)); // 9:1 reads what 5:1 writes
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn play(
-    workload: &Workload,
-    semantics: SemanticsKind,
-    backend: BackendKind,
-) -> Result<Run, PlayError> {
-    let mut run = play_watched(workload, semantics, backend, None)?;
-    run.measured = measure(workload, semantics, backend)?;
-    Ok(run)
-}
-
 /// Answer number `tell` of a play in words.
 pub(super) fn tell(
     workload: &Workload,
@@ -184,7 +156,7 @@ pub(super) fn tell(
     Ok(run.trail.answers.told().cloned())
 }
 
-/// [`play`] without the measurement.
+/// Plays a workload, without a measurement.
 pub(super) fn play_watched(
     workload: &Workload,
     semantics: SemanticsKind,
@@ -200,33 +172,6 @@ pub(super) fn play_watched(
         }
     }
     Ok(player.finish(semantics, backend))
-}
-
-/// An object for each buffer.
-pub(super) fn objects(
-    workload: &Workload,
-    semantics: SemanticsKind,
-    backend: BackendKind,
-) -> Result<Vec<Box<dyn Reservation>>, PlayError> {
-    let make = |_: &String| new_reservation(semantics, backend).map_err(PlayError::from);
-    workload.buffers.iter().map(make).collect()
-}
-
-/// A timeline for each one of the recording.
-pub(super) fn timelines(workload: &Workload) -> Vec<Timeline> {
-    let infos = workload.recorded.timelines.iter();
-    infos.map(|info| Timeline::new(&info.name)).collect()
-}
-
-/// What readers of all objects had to do.
-pub(super) fn counters(objects: &[Box<dyn Reservation>]) -> Counters {
-    let mut sum = Counters::default();
-    for object in objects {
-        let counters = object.counters();
-        sum.retries += counters.retries;
-        sum.fallbacks += counters.fallbacks;
-    }
-    sum
 }
 
 struct Player<'a> {
@@ -287,6 +232,9 @@ impl<'a> Player<'a> {
     }
 
     fn begin(&mut self, job: JobId) -> Result<(), PlayError> {
+        if self.vias.len() > MOST_ANSWERS {
+            return Err(PlayError::TooMany { most: MOST_ANSWERS });
+        }
         let workload = self.workload;
         let touches = workload.touches(job);
         let first_via = self.vias.len();
@@ -295,10 +243,10 @@ impl<'a> Player<'a> {
         }
         let given = self.vias[first_via..].iter().map(|via| via.dependency);
         let is_over = &self.is_over;
-        self.follow.begin(workload, job, given.clone(), is_over);
+        self.follow.begin(workload, job, given.clone(), is_over)?;
         if let Some(follow) = &mut self.follow_recorded {
             let recorded = workload.recorded.dependencies.of(job).iter().copied();
-            follow.begin(workload, job, given.chain(recorded), is_over);
+            follow.begin(workload, job, given.chain(recorded), is_over)?;
         }
         self.check(job, touches);
         if touches.is_empty() {

@@ -5,22 +5,66 @@
 //! sound; where they are not, each run shows its own. Differences between semantics are told for the reference.
 
 use resv_api::{BackendKind, SemanticsKind};
+use serde::Serialize;
 
-use super::differ::compare;
+use super::differ::{SemanticsDiff, compare};
 use super::digest::hex;
 use super::document::{
-    BuffersPart, LostPart, RecordingPart, Report, RunPart, SkippedPart, StallPart, WaitPart,
+    BuffersPart, ForeignPart, LostPart, RecordingPart, RunPart, SkippedPart, StallPart, TimesPart,
+    WaitPart,
 };
 use super::error::PlayError;
 use super::measure::measure;
 use super::play::{Lost, Run, play_watched};
+use super::recorded::Recorded;
+use super::times::Times;
 use super::timing::LongWait;
-use super::workload::{Recorded, Workload};
+use super::workload::Workload;
+use crate::recording::foreign;
 
 /// How many lost fences are named.
 const LOST_NAMED: usize = 5;
 
+/// All that a replay has to say.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was read.
+    pub recording: RecordingPart,
+    /// Where the time went.
+    pub times: TimesPart,
+    /// How jobs got their buffers.
+    pub buffers: BuffersPart,
+    /// Each semantics on each back end.
+    pub runs: Vec<RunPart>,
+    /// What differs between one semantics and the next.
+    pub differences: Vec<SemanticsDiff>,
+}
+
 impl Report {
+    /// The report as a JSON document.
+    ///
+    /// # Errors
+    /// Never in practice: nothing in a report has no JSON form.
+    pub fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
+        serde_json::to_value(self)
+    }
+
+    /// Whether on every back end every answer was that of the reference.
+    pub fn is_identical(&self) -> bool {
+        self.runs.iter().all(|run| run.identical_to_reference)
+    }
+
+    /// The first run of each semantics.
+    pub(super) fn by_semantics(&self) -> Vec<&RunPart> {
+        let mut firsts: Vec<&RunPart> = Vec::new();
+        for run in &self.runs {
+            if !firsts.iter().any(|first| first.semantics == run.semantics) {
+                firsts.push(run);
+            }
+        }
+        firsts
+    }
+
     /// Plays a workload under each semantics on each back end.
     ///
     /// # Errors
@@ -30,6 +74,20 @@ impl Report {
         semantics: &[SemanticsKind],
         backends: &[BackendKind],
     ) -> Result<Report, PlayError> {
+        let times = Times::of(workload.recorded());
+        Ok(Report::with_runs(workload, &times, semantics, backends)?.0)
+    }
+
+    /// The same; also the reference run of each semantics.
+    ///
+    /// # Errors
+    /// As [`Report::new`].
+    pub fn with_runs(
+        workload: &Workload,
+        times: &Times,
+        semantics: &[SemanticsKind],
+        backends: &[BackendKind],
+    ) -> Result<(Report, Vec<Run>), PlayError> {
         let mut runs = Vec::new();
         let mut references = Vec::new();
         for &semantics in semantics {
@@ -51,12 +109,14 @@ impl Report {
             .windows(2)
             .map(|pair| compare(workload, &pair[0], &pair[1]))
             .collect();
-        Ok(Report {
+        let report = Report {
             recording: recording_part(&workload.recorded),
+            times: TimesPart::of(&workload.recorded, times),
             buffers: buffers_part(workload),
             runs,
             differences,
-        })
+        };
+        Ok((report, references))
     }
 }
 
@@ -70,7 +130,21 @@ fn recording_part(recorded: &Recorded) -> RecordingPart {
         submits: stats.submits,
         runs: stats.runs,
         signals: stats.signals,
-        jobs: recorded.jobs.len() as u64,
+        dones: stats.dones,
+        known_events: stats.known.clone(),
+        jobs: if recorded.plays_fences {
+            0
+        } else {
+            recorded.jobs.len() as u64
+        },
+        fences_played: if recorded.plays_fences {
+            recorded.jobs.len() as u64
+        } else {
+            0
+        },
+        fences_without_jobs: recorded.fences.len() as u64,
+        fences_unnumbered: counts.fences_unnumbered,
+        jobs_out_of_order: counts.out_of_order,
         jobs_cut: counts.cut,
         jobs_cut_start: counts.cut_start,
         jobs_cut_end: counts.cut_end,
@@ -84,6 +158,7 @@ fn recording_part(recorded: &Recorded) -> RecordingPart {
         job_signals: counts.job_signals,
         fences: counts.fences,
         waits: stats.waits,
+        waits_cut: counts.waits_cut,
         adds: counts.adds,
         adds_late: counts.adds_late,
         moves: counts.moves,
@@ -108,6 +183,15 @@ fn recording_part(recorded: &Recorded) -> RecordingPart {
             })
             .collect(),
         other_events: stats.other.clone(),
+        foreign: foreign(&stats.other)
+            .into_iter()
+            .map(|found| ForeignPart {
+                driver: found.driver.to_owned(),
+                events: found.events,
+                example: found.example,
+                instead: found.instead.to_owned(),
+            })
+            .collect(),
     }
 }
 
@@ -116,6 +200,7 @@ fn buffers_part(workload: &Workload) -> BuffersPart {
     BuffersPart {
         rule: account.rule.clone(),
         description: account.description.clone(),
+        why: workload.why.clone(),
         buffers: workload.buffers.len() as u64,
         touches: account.touches,
         jobs: account.jobs_with_buffers,
@@ -134,7 +219,14 @@ fn run_part(workload: &Workload, run: &Run, reference: &Run) -> RunPart {
         semantics: run.semantics.to_string(),
         backend: run.backend.to_string(),
         counts: run.counts,
+        judged: timing.judged,
         contradicted: timing.contradicted,
+        contradicted_recorded: timing.contradicted_recorded,
+        contradicted_examples: timing
+            .earliest
+            .iter()
+            .map(|wait| wait_part(workload, wait))
+            .collect(),
         edges_digest: hex(run.edges_digest),
         stall_ns: timing.stall_ns,
         stalled_jobs: timing.stalled_jobs,

@@ -5,11 +5,12 @@
 //! | `handoff` | writes the output buffer of its own context; reads that of the context that submitted last before it, if it is another one | a page-table update: `bookkeep`, waiting for nothing implicit, on the buffer written last; the first one after a buffer move is that move: `kernel`, waiting for everything |
 //! | `private` | writes its own context's buffer | the same |
 //! | `single` | writes the one buffer | the same |
-//! | `recorded` | what the recording says: it is one of this project's library (`resv_api::trace`) | the same |
+//! | `recorded` | what the recording says, if it is one of this project's library (`resv_api::trace`); else nothing | the same |
 //! | a sidecar file | what the file says; nothing if it says nothing | the same; the first one after a buffer move also moves that buffer |
 //!
-//! `handoff` is what a chain of image producers and consumers does (a game, then the compositor), and the default where there
-//! is no sidecar and the recording does not say. `private` and `single` are its two extremes: nobody shares, all share.
+//! `handoff` is what a chain of image producers and consumers does (a game, then the compositor). It is the default where there
+//! is no sidecar, the recording does not say, and does not contradict it ([`choose`](super::choose)); else the default is
+//! `recorded`. `private` and `single` are its two extremes: nobody shares, all share.
 //!
 //! *A job of the kernel* is one that the recording says the kernel's DRM client submitted, or one on a timeline on which the
 //! recording has no submission at all. A user's job whose submission is not in the recording writes its own context's buffer
@@ -24,8 +25,11 @@ use std::path::{Path, PathBuf};
 use resv_api::{Access, Usage};
 
 use super::lists::Lists;
-use super::workload::{BufferId, Job, JobId, Recorded, Touch, Workload};
+use super::recorded::{Job, JobId, Recorded};
 use crate::sidecar::{Sidecar, SidecarAccess, SidecarError, SidecarUsage};
+
+/// The place of a buffer in [`Workload::buffers`](super::Workload::buffers).
+pub type BufferId = u32;
 
 /// How jobs get their buffers.
 #[derive(Clone, Debug)]
@@ -71,26 +75,16 @@ impl BufferRule {
         })
     }
 
-    /// The rule for a recording about which nothing was said: its [`default_sidecar`] if that exists, else
-    /// [`BufferRule::Handoff`].
+    /// The rule of the [`default_sidecar`] of a recording, if there is such a file.
     ///
     /// # Errors
     /// If the sidecar exists and is wrong.
-    pub fn for_recording(recording: &Path) -> Result<BufferRule, SidecarError> {
+    pub fn for_recording(recording: &Path) -> Result<Option<BufferRule>, SidecarError> {
         let sidecar = default_sidecar(recording);
         if recording.as_os_str() != "-" && sidecar.is_file() {
-            BufferRule::load(&sidecar)
+            BufferRule::load(&sidecar).map(Some)
         } else {
-            Ok(BufferRule::Handoff)
-        }
-    }
-
-    /// This rule, chosen because nothing was said; or [`BufferRule::Recorded`] in place of
-    /// [`BufferRule::Handoff`] if the recording knows better.
-    pub fn or_recorded(self, recorded: &Recorded) -> BufferRule {
-        match self {
-            BufferRule::Handoff if recorded.names_buffers() => BufferRule::Recorded,
-            rule => rule,
+            Ok(None)
         }
     }
 
@@ -103,7 +97,7 @@ impl BufferRule {
             BufferRule::Private => "a job writes its context's buffer and touches no other",
             BufferRule::Single => "all jobs write one buffer",
             BufferRule::Recorded => {
-                "the recording says which objects a job was added to, and what its thread asked them before"
+                "only what is recorded counts: the objects a job was added to, and what its thread asked them before"
             }
             BufferRule::Sidecar { .. } => "a file says which buffers a job touches",
         }
@@ -157,39 +151,54 @@ pub struct RuleAccount {
     pub lines_unused: u64,
 }
 
-impl Workload {
-    /// Gives the jobs of a recording their buffers.
-    pub fn new(recorded: Recorded, rule: &BufferRule) -> Workload {
-        let mut assigner = Assigner::new(&recorded, rule);
-        let mut moves = recorded.moves.iter().peekable();
-        for step in recorded.steps.iter().filter(|step| !step.is_end) {
-            while let Some(moved) = moves.next_if(|moved| moved.order < step.order) {
-                assigner.moved(moved.bo);
-            }
-            assigner.begin(step.job);
+/// One buffer that a job touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// What the job does with it.
+    pub usage: Usage,
+    /// What the job waits for before.
+    pub access: Access,
+}
+
+/// The buffers of a recording's jobs.
+pub(super) struct Assigned {
+    pub(super) buffers: Vec<String>,
+    pub(super) touches: Lists<Touch>,
+    pub(super) account: RuleAccount,
+}
+
+/// Gives the jobs of a recording their buffers.
+pub(super) fn assign(recorded: &Recorded, rule: &BufferRule) -> Assigned {
+    let mut assigner = Assigner::new(recorded, rule);
+    let mut moves = recorded.moves.iter().peekable();
+    for step in recorded.steps.iter().filter(|step| !step.is_end) {
+        while let Some(moved) = moves.next_if(|moved| moved.at < step.at) {
+            assigner.moved(moved.bo);
         }
-        let mut account = assigner.account;
-        let count = recorded.jobs.len();
-        let touches = Lists::new(count, &assigner.touches);
-        let with = (0..count as JobId)
-            .filter(|&job| !touches.of(job).is_empty())
-            .count() as u64;
-        account.rule = rule.to_string();
-        rule.describe().clone_into(&mut account.description);
-        account.jobs_with_buffers = with;
-        account.jobs_without_buffers = count as u64 - with - account.jobs_ended_first;
-        account.touches = touches.len() as u64;
-        account.moves_unused = recorded.counts.moves - account.moves_used;
-        if let BufferRule::Sidecar { sidecar, .. } = rule {
-            let unused = sidecar.rules().len() - assigner.lines.len();
-            account.lines_unused = unused as u64;
-        }
-        Workload {
-            buffers: assigner.buffers,
-            recorded,
-            touches,
-            account,
-        }
+        assigner.begin(step.job);
+    }
+    let mut account = assigner.account;
+    let count = recorded.jobs.len();
+    let touches = Lists::new(count, &assigner.touches);
+    let with = (0..count as JobId)
+        .filter(|&job| !touches.of(job).is_empty())
+        .count() as u64;
+    account.rule = rule.to_string();
+    rule.describe().clone_into(&mut account.description);
+    account.jobs_with_buffers = with;
+    account.jobs_without_buffers = count as u64 - with - account.jobs_ended_first;
+    account.touches = touches.len() as u64;
+    account.moves_unused = recorded.counts.moves - account.moves_used;
+    if let BufferRule::Sidecar { sidecar, .. } = rule {
+        let unused = sidecar.rules().len() - assigner.lines.len();
+        account.lines_unused = unused as u64;
+    }
+    Assigned {
+        buffers: assigner.buffers,
+        touches,
+        account,
     }
 }
 

@@ -21,8 +21,10 @@ use resv_api::{
 use serde::Serialize;
 
 use super::error::PlayError;
-use super::play::{counters, objects, timelines};
-use super::workload::{JobId, Step, Touch, Workload};
+use super::recorded::{JobId, Step};
+use super::rule::Touch;
+use super::stage::{counters, objects, timelines};
+use super::workload::Workload;
 
 /// How many failures are told in words.
 const FAILURES_TOLD: usize = 8;

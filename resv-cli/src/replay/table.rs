@@ -73,6 +73,14 @@ pub(super) fn signed_ms(ns: i64) -> String {
     format!("{sign}{}", ms(ns.unsigned_abs()))
 }
 
+/// A part of a whole as `12%`; `-` of nothing.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    match whole {
+        0 => "-".to_owned(),
+        whole => format!("{:.0}%", part as f64 * 100.0 / whole as f64),
+    }
+}
+
 /// `1 job`, `2 jobs`.
 pub(super) fn counted(number: u64, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };

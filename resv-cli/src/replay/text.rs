@@ -2,11 +2,15 @@
 
 use std::io::{self, Write};
 
-use super::document::{RecordingPart, Report, RunPart, WaitPart};
-use super::table::{Table, counted, ms, rate};
+use super::document::{RecordingPart, RunPart, WaitPart};
+use super::report::Report;
+use super::summary::{job_note, trust, who_waited};
+use super::table::{Table, counted, ms, percent, rate};
 
 /// How many kinds of other events are named.
 const OTHERS_NAMED: usize = 8;
+/// How many rings and timelines get a row of their own in the times.
+const LANES_NAMED: usize = 32;
 /// How many timelines get a row of their own.
 const TIMELINES_NAMED: usize = 16;
 /// How many lost fences are shown.
@@ -24,8 +28,11 @@ impl Report {
         if semantics.is_empty() {
             return Ok(());
         }
+        self.times(out)?;
+        writeln!(out, "\nTRUST  {}", trust(&semantics))?;
         edges(&semantics, out)?;
         stalls(&semantics, out)?;
+        contradicted(&semantics, out)?;
         waits(&semantics, out)?;
         lost(&semantics, out)?;
         for difference in &self.differences {
@@ -35,21 +42,13 @@ impl Report {
         self.backends(out)
     }
 
-    /// The first run of each semantics.
-    fn by_semantics(&self) -> Vec<&RunPart> {
-        let mut firsts: Vec<&RunPart> = Vec::new();
-        for run in &self.runs {
-            if !firsts.iter().any(|first| first.semantics == run.semantics) {
-                firsts.push(run);
-            }
-        }
-        firsts
-    }
-
     fn buffers(&self, out: &mut impl Write) -> io::Result<()> {
         let part = &self.buffers;
         writeln!(out, "\nBUFFERS  rule: {}", part.rule)?;
         writeln!(out, "  {}.", part.description)?;
+        if let Some(why) = &part.why {
+            writeln!(out, "  Chosen, as nothing was said: {why}.")?;
+        }
         let edges = if part.rule == "recorded" {
             "Edges that the objects give are ASSUMED: under the semantics recorded they were real. Recorded ones are counted apart."
         } else {
@@ -81,6 +80,54 @@ impl Report {
             return Ok(());
         }
         writeln!(out, "  {}", notes.join("; "))
+    }
+
+    /// Where the time went, in full.
+    fn times(&self, out: &mut impl Write) -> io::Result<()> {
+        let times = &self.times;
+        for (title, lanes) in [("RINGS", &times.rings), ("TIMELINES", &times.timelines)] {
+            writeln!(
+                out,
+                "\n{title}  busy: at least one job ran; hardware, longest: on the hardware"
+            )?;
+            let mut table = Table::new(2, 1);
+            table.left_last();
+            table.row(
+                ["", "jobs", "busy", "of all", "hardware, sum", "longest", ""].map(str::to_owned),
+            );
+            for lane in lanes.iter().take(LANES_NAMED) {
+                table.row([
+                    lane.name.clone(),
+                    lane.jobs.to_string(),
+                    ms(lane.busy_ns),
+                    percent(lane.busy_ns, self.recording.span_ns),
+                    ms(lane.hw_ns),
+                    lane.longest_ns.map_or_else(|| "-".to_owned(), ms),
+                    lane.longest_job.clone().unwrap_or_default(),
+                ]);
+            }
+            table.write(out)?;
+            match lanes.len().saturating_sub(LANES_NAMED) {
+                0 => {}
+                more => writeln!(out, "  and {more} more")?,
+            }
+        }
+        if !times.longest_jobs.is_empty() {
+            writeln!(out, "\nLONGEST JOBS  from submission to end")?;
+        }
+        for job in &times.longest_jobs {
+            writeln!(
+                out,
+                "  {:>12}  {}{}",
+                ms(job.total_ns),
+                job.job,
+                job_note(job)
+            )?;
+        }
+        for (watchdog, jobs) in &times.watchdogs {
+            writeln!(out, "  {} ended by {watchdog}", counted(*jobs, "job"))?;
+        }
+        who_waited(times, usize::MAX, usize::MAX, out)
     }
 
     fn backends(&self, out: &mut impl Write) -> io::Result<()> {
@@ -161,13 +208,27 @@ fn recording(part: &RecordingPart, out: &mut impl Write) -> io::Result<()> {
             part.job_signals, part.fences
         ),
     );
+    if part.dones > 0 {
+        row("dones", part.dones, "jobs done".to_owned());
+    }
     row("jobs", part.jobs, jobs_note(part));
+    if part.fences_without_jobs > 0 {
+        let mut note = "of no job".to_owned();
+        if part.fences_played > 0 {
+            note.push_str(", played like jobs: all counts of jobs below are of them");
+        }
+        if part.fences_unnumbered > 0 {
+            let more = part.fences_unnumbered;
+            note.push_str(&format!("; {more} more whose number is not known"));
+        }
+        row("fences", part.fences_without_jobs, note);
+    }
     row(
         "cut",
         part.jobs_cut,
         format!(
-            "jobs: {} without a submission, {} without an end; {} ended by a later signal of their timeline",
-            part.jobs_cut_start, part.jobs_cut_end, part.implied
+            "jobs: {} without a submission, {} without an end; {} ended by a later signal of their timeline, {} of them out of order",
+            part.jobs_cut_start, part.jobs_cut_end, part.implied, part.jobs_out_of_order
         ),
     );
     row(
@@ -186,8 +247,9 @@ fn recording(part: &RecordingPart, out: &mut impl Write) -> io::Result<()> {
             part.dependencies_unknown
         ),
     );
-    if part.waits > 0 {
-        let note = "for a fence, begun by tasks (not played)".to_owned();
+    if part.waits + part.waits_cut > 0 {
+        let cut = part.waits_cut;
+        let note = format!("for a fence, begun by tasks; {cut} ended that have no beginning");
         row("waits", part.waits, note);
     }
     if part.adds > 0 {
@@ -204,6 +266,25 @@ fn recording(part: &RecordingPart, out: &mut impl Write) -> io::Result<()> {
         "by the tracer, as it says itself".to_owned(),
     );
     table.write(out)?;
+    let known = part
+        .known_events
+        .iter()
+        .map(|(name, count)| format!("{name} {count}"));
+    writeln!(
+        out,
+        "  events used: {}",
+        known.collect::<Vec<_>>().join(", ")
+    )?;
+    for foreign in &part.foreign {
+        writeln!(
+            out,
+            "  {} of {} are not used ({} and others): record {}",
+            counted(foreign.events, "event"),
+            foreign.driver,
+            foreign.example,
+            foreign.instead
+        )?;
+    }
     for skipped in &part.skipped {
         let lines: Vec<String> = skipped.first.iter().map(u64::to_string).collect();
         let more = if skipped.lines > skipped.first.len() as u64 {
@@ -266,7 +347,7 @@ fn heads(first: &str, runs: &[&RunPart], last: &str) -> Vec<String> {
 
 fn edges(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
     type Row = (&'static str, fn(&RunPart) -> String, &'static str);
-    let rows: [Row; 14] = [
+    let rows: [Row; 16] = [
         (
             "edges",
             |r| r.counts.edges.to_string(),
@@ -320,12 +401,22 @@ fn edges(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
         (
             "contradicted",
             |r| r.contradicted.to_string(),
-            "assumed edges, but the waiter ran before",
+            "assumed edges, but the waiter ran before: they count for nothing below",
         ),
         (
-            "stall",
+            "  of judged",
+            |r| r.judged.to_string(),
+            "assumed edges of which the recording tells",
+        ),
+        (
+            "  recorded",
+            |r| r.contradicted_recorded.to_string(),
+            "recorded edges, but the waiter ran before",
+        ),
+        (
+            "stall, sum",
             |r| ms(r.stall_ns),
-            "submitted, and waiting for other timelines",
+            "over all jobs: submitted, and waiting for other timelines",
         ),
         ("  jobs", |r| r.stalled_jobs.to_string(), "that stall"),
         (
@@ -354,7 +445,7 @@ fn stalls(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "\nSTALL BY TIMELINE  at least; from submission to the last recorded end of a dependency"
+        "\nSTALL BY TIMELINE  sums over jobs, at least; from submission to the last recorded end of a dependency"
     )?;
     let mut table = Table::new(2, 1);
     table.row(heads("timeline", runs, "jobs"));
@@ -406,6 +497,32 @@ fn waits(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
                     Some(buffer) => format!("on {buffer}"),
                     None => "-".to_owned(),
                 },
+                wait.why.clone(),
+            ]);
+        }
+        table.write(out)?;
+    }
+    Ok(())
+}
+
+/// The contradicted edges, apart from what counts.
+fn contradicted(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
+    for run in runs
+        .iter()
+        .filter(|run| !run.contradicted_examples.is_empty())
+    {
+        writeln!(
+            out,
+            "\nCONTRADICTED  {}: {} in which the waiter ran before the other had ended; the earliest:",
+            run.semantics,
+            counted(run.contradicted + run.contradicted_recorded, "edge")
+        )?;
+        let mut table = Table::new(2, 4);
+        for wait in &run.contradicted_examples {
+            table.row([
+                format!("{:>11} before", ms(wait.stall_ns)),
+                wait.job.clone(),
+                format!("for {}", wait.dependency),
                 wait.why.clone(),
             ]);
         }

@@ -4,6 +4,9 @@
 //! between submission and readiness is its *stall*: time that no semantics and no faster ring can win back once the edge is
 //! there. It says nothing of the time a job then waits for its ring.
 //!
+//! An edge is *contradicted* where the recording shows that the waiter ran before the dependency had ended. Such an edge counts
+//! for nothing here: neither in a stall nor in a list of waits. It is counted apart, with how much too early the waiter ran.
+//!
 //! Where the recording lacks the end of a job, nothing is guessed: who depends on it is ready when the others have ended, *at
 //! the earliest*, and is counted as not wholly known, unless a later signal of that timeline shows that it did not matter. A
 //! job whose submission is not recorded has no stall, and is counted likewise. So all sums are lower bounds.
@@ -27,8 +30,14 @@ pub struct Timing {
     pub by_timeline: Vec<u64>,
     /// The longest, in order.
     pub longest: Vec<LongWait>,
-    /// Assumed edges to a job that had not ended when the waiter is recorded to have started: here the buffer rule is in doubt.
+    /// Assumed edges of which the recording shows whether the waiter ran before the dependency had ended.
+    pub judged: u64,
+    /// Those where it did: here the buffer rule is in doubt.
     pub contradicted: u64,
+    /// The same of recorded edges: the job depended on less than the end of the other.
+    pub contradicted_recorded: u64,
+    /// The contradicted edges whose waiter ran earliest, with how much too early, in order.
+    pub earliest: Vec<LongWait>,
 }
 
 /// A job that waits long.
@@ -69,11 +78,25 @@ impl Timing {
                 is_known &= dependency.end_ns.is_some();
                 continue;
             };
+            self.judged += u64::from(started.is_some() && !edge.is_recorded);
+            if let Some(started) = started.filter(|&started| started < end) {
+                match edge.is_recorded {
+                    true => self.contradicted_recorded += 1,
+                    false => self.contradicted += 1,
+                }
+                let stall_ns = end - started;
+                keep(
+                    &mut self.earliest,
+                    LongWait {
+                        stall_ns,
+                        edge: *edge,
+                    },
+                );
+                continue;
+            }
             if last.is_none_or(|(latest, _)| end > latest) {
                 last = Some((end, edge));
             }
-            let is_early = started.is_some_and(|started| started < end);
-            self.contradicted += u64::from(is_early && !edge.is_recorded);
         }
         let submit = job.submit_ns.unwrap_or(job.begin_ns);
         let ready = match (job.submit_ns, last) {
@@ -91,20 +114,21 @@ impl Timing {
         self.stall_ns = self.stall_ns.saturating_add(stall_ns);
         let sum = &mut self.by_timeline[job.timeline as usize];
         *sum = sum.saturating_add(stall_ns);
-        self.keep(LongWait {
-            stall_ns,
-            edge: *edge,
-        });
+        keep(
+            &mut self.longest,
+            LongWait {
+                stall_ns,
+                edge: *edge,
+            },
+        );
     }
+}
 
-    /// Keeps the longest; of equal ones the earlier job.
-    fn keep(&mut self, wait: LongWait) {
-        let place = self
-            .longest
-            .partition_point(|other| other.stall_ns >= wait.stall_ns);
-        if place < LONGEST {
-            self.longest.truncate(LONGEST - 1);
-            self.longest.insert(place.min(self.longest.len()), wait);
-        }
+/// Keeps the longest; of equal ones the earlier job.
+fn keep(longest: &mut Vec<LongWait>, wait: LongWait) {
+    let place = longest.partition_point(|other| other.stall_ns >= wait.stall_ns);
+    if place < LONGEST {
+        longest.truncate(LONGEST - 1);
+        longest.insert(place.min(longest.len()), wait);
     }
 }

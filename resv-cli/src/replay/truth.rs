@@ -10,7 +10,9 @@
 use resv_api::{Access, SemanticsKind, Usage};
 
 use super::follow::Follow;
-use super::workload::{JobId, Touch, Workload};
+use super::recorded::JobId;
+use super::rule::Touch;
+use super::workload::Workload;
 
 /// Whether an access has to wait for a job with this usage.
 pub(super) fn conflicts(access: Access, usage: Usage) -> bool {

@@ -1,7 +1,9 @@
 //! Replaying recordings: small ones worked out by hand, the sample, and a real one where it is at hand.
 
+mod cases;
 mod edges;
 mod jobs;
+mod kernels;
 mod recordings;
 
 use std::io::{Cursor, Read, Write};
@@ -10,8 +12,8 @@ use std::path::{Path, PathBuf};
 use resv_api::{Access, BackendKind, SemanticsKind, Usage};
 use resv_cli::recording::{self, ReadError};
 use resv_cli::replay::{
-    BufferRule, Recorded, Report, Run, Workload, default_sidecar, diff_backends, diff_semantics,
-    load, measure, play, stress,
+    BufferRule, Recorded, Report, Run, Times, Workload, choose, default_sidecar, diff_backends,
+    diff_semantics, fence_parts, job_parts, load, measure, play, stress, wait_parts,
 };
 use resv_cli::sidecar::Sidecar;
 
