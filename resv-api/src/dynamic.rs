@@ -3,6 +3,7 @@
 use crate::kind::{BackendKind, NotCompiledIn};
 use crate::object::Resv;
 use crate::snapshot::order;
+use crate::submit::Submittable;
 use resv_core::{
     Access, Backend, Counters, Entry, EntryRef, Fence, ReserveError, Semantics, SemanticsKind,
     TimelineId, Until, Usage, Waited,
@@ -51,7 +52,7 @@ impl Edit {
 /// assert!(!buffer.is_idle(Access::Write));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait Reservation: Send + Sync {
+pub trait Reservation: Submittable + Send + Sync {
     /// The name of the semantics.
     fn semantics(&self) -> &'static str;
 

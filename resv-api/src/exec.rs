@@ -56,17 +56,23 @@
 //! });
 //! ```
 //!
-//! A task uses [`exec_async`](crate::exec_async()), with the same closure. Who cannot wait for ever
-//! uses [`exec_until`], which gives up with everything as it was.
+//! A task uses [`exec_async`](crate::exec_async()), with the same closure. A thread that cannot wait for
+//! ever uses [`exec_until`], which gives up with everything as it was. A job whose buffers and usages
+//! are known beforehand needs no closure: [`submit`](crate::submit()). All of them are short forms of
+//! [`Transaction`].
 //!
 //! While the closure runs, no other lock of an object may be waited for on this thread, such as
 //! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
 
+use crate::ascending::ascending;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::receipt::{Members, Receipt};
+use crate::submit::{Fences, Submittable};
+use crate::transact::Transaction;
+use crate::waits::Waits;
 use resv_core::lock::{Class, Context, LockError, Watch};
-use resv_core::{Backend, ObjectLock, ReserveError, Semantics, Until};
+use resv_core::{Backend, ObjectLock, ReserveError, Semantics, Until, Usage};
 use std::cell::Cell;
 use std::fmt;
 use std::task::Waker;
@@ -110,7 +116,8 @@ impl<E: From<ReserveError>> From<ReserveError> for ExecError<E> {
     }
 }
 
-/// Runs `f` until it holds everything that it wants to lock; see the [module](self).
+/// Runs `f` until it holds everything that it wants to lock; see the [module](self). With a class or an
+/// algorithm: [`Transaction::run`].
 ///
 /// # Errors
 ///
@@ -124,43 +131,7 @@ impl<E: From<ReserveError>> From<ReserveError> for ExecError<E> {
 pub fn exec<'env, T, E>(
     f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 ) -> Result<T, E> {
-    exec_in(<&Class>::default(), f)
-}
-
-/// [`exec`] in a class of one's own, which decides the algorithm and counts the back-offs.
-///
-/// # Errors
-///
-/// As [`exec`].
-///
-/// # Panics
-///
-/// As [`exec`].
-///
-/// ```
-/// use resv_api::{Resv, exec_in};
-/// use resv_api::lock::{Algorithm, Class};
-/// use std::convert::Infallible;
-///
-/// static EVICTION: Class = Class::new(Algorithm::WaitDie);
-/// let buffers = [Resv::new(), Resv::new()];
-/// let pending = exec_in::<_, Infallible>(&EVICTION, |tx| {
-///     let mut pending = 0;
-///     for buffer in &buffers {
-///         pending += tx.lock(buffer)?.entries().len();
-///     }
-///     Ok(pending)
-/// });
-/// assert_eq!(pending, Ok(0));
-/// assert_eq!(EVICTION.backoffs(), 0);
-/// ```
-#[cfg_attr(feature = "checks", track_caller)]
-pub fn exec_in<'env, T, E>(
-    class: &'static Class,
-    f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
-) -> Result<T, E> {
-    let ended = run(Tx::new(class, Patience::Unbounded), f);
-    ended.expect("only a transaction with a deadline runs out of time")
+    Transaction::new().run(f)
 }
 
 /// [`exec`] that gives up when the locks cannot be had in time: after a
@@ -198,31 +169,13 @@ pub fn exec_until<'env, T, E: From<TimedOut>>(
     until: impl Into<Until>,
     f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 ) -> Result<T, E> {
-    exec_until_in(<&Class>::default(), until, f)
-}
-
-/// [`exec_until`] in a class of one's own, which decides the algorithm and counts the back-offs.
-///
-/// # Errors
-///
-/// As [`exec_until`].
-///
-/// # Panics
-///
-/// As [`exec`].
-#[cfg_attr(feature = "checks", track_caller)]
-pub fn exec_until_in<'env, T, E: From<TimedOut>>(
-    class: &'static Class,
-    until: impl Into<Until>,
-    f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
-) -> Result<T, E> {
-    run(Tx::new(class, Patience::until(until)), f)?
+    Transaction::new().until(until).run(f)
 }
 
 /// Runs `f` until it holds everything, or until the time is up.
 #[inline]
 #[cfg_attr(feature = "checks", track_caller)]
-fn run<'env, T, E>(
+pub(crate) fn run<'env, T, E>(
     mut tx: Tx<'env>,
     mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 ) -> Result<Result<T, E>, TimedOut> {
@@ -283,8 +236,9 @@ impl<'env> Tx<'env> {
         Ok(Receipt::new(&self.members, place, resv))
     }
 
-    /// Takes the locks of all of `resvs`, in any order and with any repetitions; the receipts are in
-    /// the order of the slice.
+    /// Takes the locks of all of `resvs`, with any repetitions; the receipts are in the order of the
+    /// slice. The locks are taken in the order of their addresses, so that two who lock so seldom back
+    /// off from each other.
     ///
     /// # Errors
     ///
@@ -298,11 +252,70 @@ impl<'env> Tx<'env> {
         &'t self,
         resvs: &[&'env Resv<S, B>],
     ) -> Result<Vec<Receipt<'t, 'env, S, B>>, Backoff> {
-        let mut receipts = Vec::with_capacity(resvs.len());
-        for resv in resvs {
-            receipts.push(self.lock(*resv)?);
+        let lock = |at: usize| resvs[at].backend().object_lock();
+        let Some(order) = ascending(resvs.len(), lock) else {
+            return resvs.iter().map(|resv| self.lock(*resv)).collect();
+        };
+        let mut receipts: Vec<Option<Receipt<'t, 'env, S, B>>> = vec![None; resvs.len()];
+        let mut last: Option<Receipt<'t, 'env, S, B>> = None;
+        for at in order {
+            let again = last.filter(|last| std::ptr::eq(last.resv(), resvs[at]));
+            let receipt = match again {
+                Some(receipt) => receipt,
+                None => self.lock(resvs[at])?,
+            };
+            last = Some(receipt);
+            receipts[at] = last;
         }
-        Ok(receipts)
+        Ok(receipts.into_iter().flatten().collect())
+    }
+
+    /// [`submit`](crate::submit()) to objects that are locked already: collects what the job must wait
+    /// for, gets the memory in all of them, and adds. Nothing is published or unlocked before the
+    /// transaction ends, unless the semantics publishes at once.
+    ///
+    /// ```
+    /// use resv_api::{Access, ReserveError, Resv, Timeline, Usage, exec};
+    ///
+    /// let (texture, target) = (Resv::new(), Resv::new());
+    /// let job = Timeline::new("gfx").issue()?;
+    /// let waits = exec::<_, ReserveError>(|tx| {
+    ///     let (texture, target) = (tx.lock(&texture)?, tx.lock(&target)?);
+    ///     // Look at them, decide.
+    ///     Ok(tx.submit(job.fence(), &[(texture, Usage::Read), (target, Usage::Write)])?)
+    /// })?;
+    /// assert!(waits.is_empty());
+    /// assert!(!target.is_idle(Access::Read));
+    /// # job.signal();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then.
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn submit<F: Fences + ?Sized, S: Semantics, B: Backend>(
+        &self,
+        fences: &F,
+        uses: &[(Receipt<'_, 'env, S, B>, Usage)],
+    ) -> Result<Waits, ReserveError> {
+        let fences = fences.as_slice();
+        let mut waits = Waits::default();
+        let mut slots = Vec::new();
+        slots
+            .try_reserve_exact(uses.len())
+            .map_err(|_| ReserveError::new(uses.len()))?;
+        for (receipt, usage) in uses {
+            receipt.note_waits(usage.access(), fences, &mut waits)?;
+            let resv = receipt.resv();
+            slots.push(receipt.reserve(Submittable::slots(resv, fences, *usage))?);
+        }
+        for (slots, (_, usage)) in slots.iter_mut().zip(uses) {
+            for fence in fences {
+                slots.add(fence, *usage);
+            }
+        }
+        Ok(waits.in_order())
     }
 
     /// How many objects are held.

@@ -7,8 +7,9 @@
 //!
 //! A suspended task holds no lock. So it is in nobody's way, neither a thread's nor the executor's
 //! own, it takes no part in a deadlock, and dropping the future at any time leaves every object as
-//! it was. What that costs: a task that wants many busy objects may have to try often, as it keeps
-//! no place among those who [sleep](crate::exec()) for a lock. (Why a task must not hold a lock
+//! it was. So is a future that is kept and not polled any more: a release wakes all tasks that watch the
+//! object, so none waits for another to be polled. What that costs: a task that wants many busy objects
+//! may have to try often, as it keeps no place among those who [sleep](crate::exec()) for a lock. (Why a task must not hold a lock
 //! while it is suspended: [`lock`](crate::lock), Tasks.)
 //!
 //! ```
@@ -36,6 +37,7 @@
 
 use crate::exec::{ExecError, Tx};
 use crate::patience::Patience;
+use crate::transact::Transaction;
 use resv_core::lock::{Class, Watch};
 use std::fmt;
 use std::pin::Pin;
@@ -52,19 +54,7 @@ pub fn exec_async<'env, T, E, F>(f: F) -> ExecFuture<'env, F>
 where
     F: for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
 {
-    exec_async_in(<&Class>::default(), f)
-}
-
-/// [`exec_async`] in a class of one's own, which counts the runs that were given up.
-pub fn exec_async_in<'env, T, E, F>(class: &'static Class, f: F) -> ExecFuture<'env, F>
-where
-    F: for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<E>>,
-{
-    ExecFuture {
-        f,
-        tx: Some(Tx::new(class, Patience::None)),
-        watch: None,
-    }
+    Transaction::new().run_async(f)
 }
 
 /// What [`exec_async`] returns.
@@ -77,6 +67,16 @@ pub struct ExecFuture<'env, F> {
     tx: Option<Tx<'env>>,
     /// Of the lock that the last run was given up for.
     watch: Option<Watch<'env>>,
+}
+
+impl<F> ExecFuture<'_, F> {
+    pub(crate) fn new(class: &'static Class, f: F) -> Self {
+        ExecFuture {
+            f,
+            tx: Some(Tx::new(class, Patience::None)),
+            watch: None,
+        }
+    }
 }
 
 // Nothing in it is pinned: the closure is called through a plain reference.
@@ -108,8 +108,6 @@ where
                 Err(ExecError::Failed(error)) => Err(error),
                 Err(ExecError::Backoff(_)) => {
                     let (contended, _) = tx.give_up();
-                    // After the locks: if it is about a lock that nobody has taken, it tells the
-                    // next who watches that one.
                     this.watch = None;
                     this.watch = tx.watch(contended, cx.waker());
                     if this.watch.is_some() {

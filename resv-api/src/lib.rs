@@ -107,6 +107,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ascending;
 mod batch;
 #[cfg(feature = "calloop")]
 mod calloop;
@@ -125,18 +126,21 @@ mod patience;
 mod receipt;
 mod recorded;
 mod snapshot;
+pub mod submit;
 #[cfg(feature = "tracing")]
 pub mod trace;
+mod transact;
 mod transaction;
 pub mod wait;
+mod waits;
 
-pub use batch::{Guards, lock_all, lock_all_in, lock_all_until, lock_all_until_in};
+pub use batch::{Guards, lock_all};
 #[cfg(feature = "calloop")]
 pub use calloop::FenceSource;
 pub use describe::{DRIVER, Description, FenceDescription, FenceLine, describe};
 pub use dynamic::{Edit, Reservation, new_reservation};
-pub use exec::{Backoff, ExecError, Tx, exec, exec_in, exec_until, exec_until_in};
-pub use exec_async::{ExecFuture, exec_async, exec_async_in};
+pub use exec::{Backoff, ExecError, Tx, exec, exec_until};
+pub use exec_async::{ExecFuture, exec_async};
 #[cfg(feature = "fd")]
 pub use fd::{Readiness, ReadyFd};
 pub use future::WaitFuture;
@@ -145,8 +149,11 @@ pub use object::Resv;
 pub use patience::TimedOut;
 pub use receipt::{Receipt, Reserved};
 pub use snapshot::Snapshot;
+pub use submit::{Fences, SubmitError, Submittable, submit};
+pub use transact::{TimedTransaction, Transaction};
 pub use transaction::{Guard, Slots};
 pub use wait::{Waitable, WaitedAny, wait_all, wait_any};
+pub use waits::Waits;
 
 pub use resv_core::{
     Access, AlreadySignaled, AnyBackend, AnySemantics, Backend, CallbackId, Counters, Entry,

@@ -32,6 +32,14 @@ impl Patience {
         deadline.map_or(Patience::Unbounded, Patience::Until)
     }
 
+    /// When to give up; `None` for never.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        match self {
+            Patience::Until(deadline) => Some(deadline),
+            Patience::Unbounded | Patience::None => None,
+        }
+    }
+
     /// Takes a lock for the context of `locks`, and answers at which place it is.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]

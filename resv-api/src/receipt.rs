@@ -6,7 +6,10 @@
 
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
-use crate::transaction::{Editor, Promised, entries, finish, is_idle, slots_for, take_slots};
+use crate::transaction::{
+    Editor, Promised, entries, finish, is_idle, note_waits, slots_for, take_slots,
+};
+use crate::waits::Waits;
 use resv_core::lock::{Context, LockSet};
 use resv_core::{
     Access, Backend, Entry, Fence, LockProof, ObjectLock, ReserveError, Semantics, TimelineId,
@@ -207,6 +210,27 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     /// timeline, then by seqno.
     pub fn entries(&self) -> Vec<Entry> {
         self.look(entries)
+    }
+
+    /// What a job with `access` must wait for, unpublished edits included: of each timeline the latest
+    /// fence.
+    ///
+    /// # Errors
+    ///
+    /// When there are many, and no memory for them.
+    pub fn waits_for(&self, access: Access) -> Result<Waits, ReserveError> {
+        let mut waits = Waits::default();
+        self.note_waits(access, &[], &mut waits)?;
+        Ok(waits.in_order())
+    }
+
+    pub(crate) fn note_waits(
+        &self,
+        access: Access,
+        but: &[Fence],
+        waits: &mut Waits,
+    ) -> Result<(), ReserveError> {
+        self.look(|resv, held| note_waits(resv, held, access, but, waits))
     }
 
     /// Whether `access` has nothing to wait for, unpublished edits included.

@@ -1,6 +1,7 @@
 //! The fences of one instant, owned.
 
 use crate::wait::{Waitable, wait_all};
+use resv_core::fence::merge;
 use resv_core::{
     Access, Backend, Entry, EntryRef, EntrySet, Fence, Semantics, TimelineId, Until, Usage,
     UsageSet, Waited,
@@ -50,6 +51,14 @@ impl<S: Semantics, B: Backend> Snapshot<S, B> {
     /// Whether every member has signalled.
     pub fn is_idle(&self) -> bool {
         self.members().all(|entry| entry.fence.is_signaled())
+    }
+
+    /// One fence that has signalled when all members that are pending now have: of each timeline the
+    /// latest, ordered by timeline; that very fence if there is one, one born signalled if there is none.
+    /// See [`merge`](crate::fence::merge).
+    pub fn merged(&self) -> Fence {
+        let pending: Vec<Fence> = self.iter().map(|entry| entry.fence.clone()).collect();
+        merge(&pending)
     }
 
     /// Sleeps until every member has signalled: for ever with `None`, at most for a

@@ -5,6 +5,8 @@
 
 use crate::object::Resv;
 use crate::snapshot::order;
+use crate::waits::Waits;
+use resv_core::lock::Rings;
 use resv_core::{
     Access, Backend, Budget, Entry, EntryRef, Fence, Key, LockProof, ReserveError, Semantics,
     TimelineId, Usage, Visibility, checks,
@@ -55,6 +57,15 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
         let semantics = self.resv.semantics();
         self.edit_each(fence, usage, None, |_, new, old| {
+            semantics.supersedes(new, old)
+        });
+    }
+
+    /// Adds `fence`, of which the caller has a handle to give, in one slot: it is not taken apart.
+    #[inline]
+    pub(crate) fn add_whole(&mut self, fence: Fence, usage: Usage) {
+        let semantics = self.resv.semantics();
+        self.edit_one(fence, usage, None, |new, old| {
             semantics.supersedes(new, old)
         });
     }
@@ -202,6 +213,24 @@ pub(crate) fn entries<S: Semantics, B: Backend>(
     entries
 }
 
+/// Notes what `access` must wait for, unpublished edits included, without `but`.
+#[inline]
+pub(crate) fn note_waits<S: Semantics, B: Backend>(
+    resv: &Resv<S, B>,
+    held: &LockProof<'_>,
+    access: Access,
+    but: &[Fence],
+    waits: &mut Waits,
+) -> Result<(), ReserveError> {
+    let usages = resv.semantics().waits_for(access);
+    fold(resv, held, Ok(()), |noted, entry| {
+        if usages.contains(entry.usage) && !but.contains(entry.fence) {
+            return noted.and_then(|()| waits.note(entry.fence));
+        }
+        noted
+    })
+}
+
 /// Whether `access` has nothing to wait for, unpublished edits included.
 pub(crate) fn is_idle<S: Semantics, B: Backend>(
     resv: &Resv<S, B>,
@@ -222,6 +251,9 @@ pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Loc
     resv.id().unlocked();
 }
 
+/// Why a guard has its proof.
+const HELD: &str = "a guard holds the lock until it is dropped";
+
 /// The object's lock, held. Dropping it publishes what is not published yet, gives up what was
 /// reserved and not used, and releases the lock.
 ///
@@ -231,7 +263,8 @@ pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut Loc
 /// Its queries show the object as the holder has made it, unpublished edits included.
 pub struct Guard<'a, S: Semantics, B: Backend> {
     resv: &'a Resv<S, B>,
-    held: LockProof<'a>,
+    /// `None` when it is released.
+    held: Option<LockProof<'a>>,
     /// Whether there may be something to publish or to give up.
     touched: bool,
 }
@@ -240,13 +273,14 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     pub(crate) fn new(resv: &'a Resv<S, B>, held: LockProof<'a>) -> Self {
         Guard {
             resv,
-            held,
+            held: Some(held),
             touched: false,
         }
     }
 
-    pub(crate) fn resv(&self) -> &'a Resv<S, B> {
-        self.resv
+    #[inline]
+    fn held(&self) -> &LockProof<'a> {
+        self.held.as_ref().expect(HELD)
     }
 
     /// Gets memory for `edits` adds or replacements, which then cannot fail.
@@ -287,25 +321,64 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     /// The pending entries, unpublished edits included: strongest usage first, then by age of the
     /// timeline, then by seqno.
     pub fn entries(&self) -> Vec<Entry> {
-        entries(self.resv, &self.held)
+        entries(self.resv, self.held())
     }
 
     /// Whether `access` has nothing to wait for, unpublished edits included.
     pub fn is_idle(&self, access: Access) -> bool {
-        is_idle(self.resv, &self.held, access)
+        is_idle(self.resv, self.held(), access)
+    }
+
+    /// What a job with `access` must wait for, unpublished edits included: of each timeline the latest
+    /// fence.
+    ///
+    /// # Errors
+    ///
+    /// When there are many, and no memory for them.
+    pub fn waits_for(&self, access: Access) -> Result<Waits, ReserveError> {
+        let mut waits = Waits::default();
+        note_waits(self.resv, self.held(), access, &[], &mut waits)?;
+        Ok(waits.in_order())
+    }
+
+    /// [`reserve`](Guard::reserve) for one add of `fence` under `usage`: a slot, or one for each of its
+    /// leaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`reserve`](Guard::reserve).
+    pub fn reserve_for(
+        &mut self,
+        fence: &Fence,
+        usage: Usage,
+    ) -> Result<Slots<'_, 'a, S, B>, ReserveError> {
+        let slots = slots_for(self.resv.semantics(), fence, usage);
+        self.reserve(slots)
+    }
+
+    /// Publishes and releases the lock; the tasks to be woken for that.
+    pub(crate) fn release(mut self) -> Rings {
+        if std::mem::take(&mut self.touched) {
+            self.finish();
+        }
+        match self.held.take() {
+            Some(held) => held.release(),
+            None => Rings::default(),
+        }
     }
 
     /// Publishes, and gives up the rest.
     #[inline(never)]
     fn finish(&mut self) {
-        finish(self.resv, &mut self.held);
+        let held = self.held.as_mut().expect(HELD);
+        finish(self.resv, held);
     }
 
     fn editor(&mut self) -> Editor<'_, 'a, S, B> {
         self.touched = true;
         Editor {
             resv: self.resv,
-            held: &mut self.held,
+            held: self.held.as_mut().expect(HELD),
         }
     }
 }

@@ -3,7 +3,7 @@
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
     Access, Backend, ExclusiveShared, ExecError, Locked, Resv, Semantics, Signaler, Timeline,
-    Usage, UsageLevels, WritersReadersOthers, exec, exec_in, lock_all, lock_all_in,
+    Transaction, Usage, UsageLevels, WritersReadersOthers, exec, lock_all,
 };
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -194,25 +194,27 @@ fn l_03_a_closure_that_backs_off_is_run_again() {
             for [first, second] in [[0, 1], [1, 0]] {
                 scope.spawn(move || {
                     let mut runs = 0;
-                    exec_in::<_, Infallible>(class, |tx| {
-                        runs += 1;
-                        let was_held = tx.held();
-                        if runs == 2 {
-                            over.wait();
-                        }
-                        let _first = tx.lock(&objects[first])?;
-                        if runs == 1 {
-                            assert_eq!(was_held, 0);
-                            both.wait();
-                        } else {
-                            assert_eq!(was_held, 1, "the contended one comes first");
-                            crossed.fetch_add(1, Ordering::Relaxed);
-                        }
-                        let _second = tx.lock(&objects[second])?;
-                        assert_eq!(tx.held(), 2);
-                        Ok(())
-                    })
-                    .unwrap();
+                    Transaction::new()
+                        .class(class)
+                        .run::<_, Infallible>(|tx| {
+                            runs += 1;
+                            let was_held = tx.held();
+                            if runs == 2 {
+                                over.wait();
+                            }
+                            let _first = tx.lock(&objects[first])?;
+                            if runs == 1 {
+                                assert_eq!(was_held, 0);
+                                both.wait();
+                            } else {
+                                assert_eq!(was_held, 1, "the contended one comes first");
+                                crossed.fetch_add(1, Ordering::Relaxed);
+                            }
+                            let _second = tx.lock(&objects[second])?;
+                            assert_eq!(tx.held(), 2);
+                            Ok(())
+                        })
+                        .unwrap();
                     if runs == 1 {
                         over.wait();
                     }
@@ -257,17 +259,19 @@ fn l_08_random_orders_lose_nothing() {
                         shuffle(&mut state, &mut order);
                         let chosen = &order[..4];
                         if round % 2 == 0 {
-                            exec_in::<_, Infallible>(class, |tx| {
-                                for &at in chosen {
-                                    tx.lock(&objects[at])?;
-                                }
-                                chosen.iter().for_each(|&at| bump(at));
-                                Ok(())
-                            })
-                            .unwrap();
+                            Transaction::new()
+                                .class(class)
+                                .run::<_, Infallible>(|tx| {
+                                    for &at in chosen {
+                                        tx.lock(&objects[at])?;
+                                    }
+                                    chosen.iter().for_each(|&at| bump(at));
+                                    Ok(())
+                                })
+                                .unwrap();
                         } else {
                             let slice: Vec<_> = chosen.iter().map(|&at| &objects[at]).collect();
-                            let guards = lock_all_in(class, &slice);
+                            let guards = Transaction::new().class(class).lock_all(&slice);
                             chosen.iter().for_each(|&at| bump(at));
                             drop(guards);
                         }

@@ -2,8 +2,8 @@
 
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
-    Access, Backend, ExecError, Locked, ReserveError, Resv, Timeline, Usage, UsageLevels, exec,
-    exec_async, exec_async_in,
+    Access, Backend, ExecError, Locked, ReserveError, Resv, Timeline, Transaction, Usage,
+    UsageLevels, exec, exec_async, lock_all,
 };
 use std::convert::Infallible;
 use std::future::Future;
@@ -70,11 +70,15 @@ fn suspended_it_holds_nothing_and_a_release_wakes_it_once() {
     let (wakes, waker) = wakes();
     let mut cx = Context::from_waker(&waker);
     static CLASS: Class = Class::new(Algorithm::WaitDie);
-    let mut future = pin!(exec_async_in::<_, Infallible, _>(&CLASS, |tx| {
-        tx.lock(&a)?;
-        tx.lock(&b)?;
-        Ok(())
-    }));
+    let mut future = pin!(
+        Transaction::new()
+            .class(&CLASS)
+            .run_async::<_, Infallible, _>(|tx| {
+                tx.lock(&a)?;
+                tx.lock(&b)?;
+                Ok(())
+            })
+    );
     let held = b.lock();
     assert!(future.as_mut().poll(&mut cx).is_pending());
     assert!(is_free(&a), "a suspended task holds no lock");
@@ -92,9 +96,10 @@ fn suspended_it_holds_nothing_and_a_release_wakes_it_once() {
     assert!(is_free(&a) && is_free(&b));
 }
 
-/// One release wakes one task; if that one is cancelled, or goes for another object, the next.
+/// A release wakes all tasks that watch the object. It used to wake one, and one that was kept and not
+/// polled (a `select!` that went another way) kept all others waiting with the lock free.
 #[test]
-fn a_cancelled_task_passes_its_turn_on() {
+fn a_future_that_is_kept_and_not_polled_is_in_nobodys_way() {
     let (a, b) = (Object::default(), Object::default());
     let tasks: Vec<_> = (0..3).map(|_| wakes()).collect();
     let count = |index: usize| tasks[index].0.count();
@@ -110,30 +115,118 @@ fn a_cancelled_task_passes_its_turn_on() {
             Ok(())
         })
     };
-    let (mut first, mut second, mut third) = (want_both(), want_both(), want_both());
+    let (mut kept, mut second, mut third) = (want_both(), want_both(), want_both());
     let held = a.lock();
-    assert!(poll(&mut first, 0).is_pending());
+    assert!(poll(&mut kept, 0).is_pending());
     assert!(poll(&mut second, 1).is_pending());
     assert!(poll(&mut third, 2).is_pending());
     drop(held);
-    assert_eq!(
-        (count(0), count(1), count(2)),
-        (1, 0, 0),
-        "in order of tickets"
-    );
-    drop(first); // cancelled
-    assert_eq!((count(1), count(2)), (1, 0));
+    assert_eq!((count(0), count(1), count(2)), (1, 1, 1));
+    // The first is not polled, and the third gets both locks.
+    assert!(poll(&mut third, 2).is_ready());
     let held = b.lock();
     assert!(poll(&mut second, 1).is_pending()); // it waits for the other object now
-    assert_eq!(count(2), 1);
-    assert!(poll(&mut third, 2).is_pending());
     drop(held);
-    assert_eq!(count(1), 2);
+    assert_eq!((count(0), count(1)), (1, 2));
     assert!(poll(&mut second, 1).is_ready());
-    assert_eq!(count(2), 2);
-    assert!(poll(&mut third, 2).is_ready());
+    assert!(poll(&mut kept, 0).is_ready());
     // Nobody is left in the queues.
     assert!(is_free(&a) && is_free(&b));
+}
+
+/// A future that is forgotten leaves nothing with the object that another one at the same address would
+/// inherit.
+#[test]
+fn a_forgotten_future_leaves_no_stale_waiter() {
+    let mut place = Some(Object::default());
+    let (forgotten, waker) = wakes();
+    {
+        let object = place.as_ref().unwrap();
+        let held = object.lock();
+        let mut future =
+            exec_async::<_, Infallible, _>(|tx| tx.lock(object).map(drop).map_err(Into::into));
+        assert!(
+            std::pin::Pin::new(&mut future)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        std::mem::forget(future);
+        drop(held);
+    }
+    assert_eq!(forgotten.count(), 1);
+    place = Some(Object::default());
+    let object = place.as_ref().unwrap();
+    let held = object.lock();
+    let (wakes, waker) = wakes();
+    let mut future =
+        exec_async::<_, Infallible, _>(|tx| tx.lock(object).map(drop).map_err(Into::into));
+    let mut cx = Context::from_waker(&waker);
+    assert!(std::pin::Pin::new(&mut future).poll(&mut cx).is_pending());
+    drop(held);
+    assert_eq!(
+        (wakes.count(), forgotten.count()),
+        (1, 1),
+        "the next one is woken"
+    );
+    assert!(std::pin::Pin::new(&mut future).poll(&mut cx).is_ready());
+}
+
+/// Looks, when it is woken, whether the objects are free; then panics with something whose drop panics.
+struct Looks(Arc<[Object; 3]>, AtomicUsize);
+
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("dropping what a waker panicked with");
+    }
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        let free = self.0.iter().filter(|object| is_free(object)).count();
+        self.1.fetch_add(free, Ordering::SeqCst);
+        std::panic::panic_any(PanicsInDrop);
+    }
+}
+
+/// Wakers are foreign code: they run when all locks of the set are released, and neither their panic nor
+/// one from dropping what they panicked with reaches the thread that releases.
+#[test]
+fn wakers_run_when_all_locks_of_a_set_are_released() {
+    let objects: Arc<[Object; 3]> = Arc::default();
+    let all: Vec<&Object> = objects.iter().collect();
+    type Release<'r> = Box<dyn FnOnce() + 'r>;
+    let lock_all_of_them = || -> Release<'_> {
+        Box::new({
+            let guards = lock_all(&all);
+            move || drop(guards)
+        })
+    };
+    let lock_all_in_a_transaction = |watch: &mut dyn FnMut()| {
+        exec::<_, Infallible>(|tx| {
+            tx.lock_all(&all)?;
+            watch();
+            Ok(())
+        })
+    };
+    for in_a_transaction in [false, true] {
+        let looks = Arc::new(Looks(Arc::clone(&objects), AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&looks));
+        let mut cx = Context::from_waker(&waker);
+        let mut future =
+            exec_async::<_, Infallible, _>(|tx| tx.lock(&objects[0]).map(drop).map_err(Into::into));
+        let mut watch = || assert!(std::pin::Pin::new(&mut future).poll(&mut cx).is_pending());
+        if in_a_transaction {
+            assert_eq!(lock_all_in_a_transaction(&mut watch), Ok(()));
+        } else {
+            let release = lock_all_of_them();
+            watch();
+            release();
+        }
+        assert_eq!(looks.1.load(Ordering::SeqCst), 3, "woken with locks held");
+        assert!(std::pin::Pin::new(&mut future).poll(&mut cx).is_ready());
+    }
 }
 
 #[test]

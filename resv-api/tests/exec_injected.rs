@@ -2,7 +2,7 @@
 #![cfg(feature = "inject-backoff")]
 
 use resv_api::lock::{Algorithm, Class};
-use resv_api::{Locked, Resv, Timeline, Usage, UsageLevels, exec_in, lock_all_in};
+use resv_api::{Locked, Resv, Timeline, Transaction, Usage, UsageLevels};
 
 type Object = Resv<UsageLevels, Locked>;
 
@@ -18,18 +18,24 @@ fn l_11_injected_back_offs_change_nothing_but_the_runs() {
     resv_api::lock::inject_backoffs(Some(42));
     for _ in 0..100 {
         let job = gfx.issue().unwrap();
-        exec_in::<_, resv_api::ReserveError>(&CLASS, |tx| {
-            let receipts = tx.lock_all(&objects.iter().collect::<Vec<_>>())?;
-            let slots: Result<Vec<_>, _> = receipts.iter().map(|it| it.reserve(1)).collect();
-            for slots in &mut slots? {
-                slots.add(job.fence(), Usage::Write);
-            }
-            Ok(())
-        })
-        .unwrap();
+        Transaction::new()
+            .class(&CLASS)
+            .run::<_, resv_api::ReserveError>(|tx| {
+                let receipts = tx.lock_all(&objects.iter().collect::<Vec<_>>())?;
+                let slots: Result<Vec<_>, _> = receipts.iter().map(|it| it.reserve(1)).collect();
+                for slots in &mut slots? {
+                    slots.add(job.fence(), Usage::Write);
+                }
+                Ok(())
+            })
+            .unwrap();
         assert!(objects.iter().all(|object| pending(object) == 1));
         job.signal();
-        drop(lock_all_in(&CLASS, &objects.iter().collect::<Vec<_>>()));
+        drop(
+            Transaction::new()
+                .class(&CLASS)
+                .lock_all(&objects.iter().collect::<Vec<_>>()),
+        );
         assert!(objects.iter().all(|object| pending(object) == 0));
     }
     resv_api::lock::inject_backoffs(None);

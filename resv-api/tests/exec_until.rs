@@ -2,8 +2,8 @@
 
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
-    Backoff, ExecError, Locked, ReserveError, Resv, Signaler, TimedOut, Timeline, Usage,
-    UsageLevels, exec_in, exec_until, exec_until_in, lock_all_until, lock_all_until_in,
+    Backoff, ExecError, Locked, ReserveError, Resv, Signaler, TimedOut, Timeline, Transaction,
+    Usage, UsageLevels, exec_until,
 };
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -82,19 +82,31 @@ fn deadlines_and_for_ever_are_times_too() {
     let objects = objects(2);
     let slice = [&objects[0], &objects[1]];
     let past = Instant::now();
-    assert_eq!(lock_all_until(past, &slice).map(|it| it.len()), Ok(2));
+    assert_eq!(
+        Transaction::new()
+            .until(past)
+            .lock_all(&slice)
+            .map(|it| it.len()),
+        Ok(2)
+    );
     let held = exec_until::<_, TimedOut>(past, |tx| {
         tx.lock_all(&slice)?;
         Ok(tx.held())
     });
     assert_eq!(held, Ok(2));
     let somebody = objects[0].lock();
-    assert_eq!(lock_all_until(past, &slice).err(), Some(TimedOut));
+    assert_eq!(
+        Transaction::new().until(past).lock_all(&slice).err(),
+        Some(TimedOut)
+    );
     let (waits, waiting) = mpsc::channel();
     thread::scope(|scope| {
         let patient = scope.spawn(|| {
             waits.send(()).expect("somebody listens");
-            lock_all_until(None, &slice).map(|it| it.len())
+            Transaction::new()
+                .until(None)
+                .lock_all(&slice)
+                .map(|it| it.len())
         });
         waiting.recv().expect("it begins");
         drop(somebody);
@@ -137,16 +149,18 @@ fn the_time_is_for_all_runs_together() {
             let (older_ends, younger_may_go_on) = mpsc::channel();
             let runs = thread::scope(|scope| {
                 scope.spawn(move || {
-                    let older = exec_in::<_, ReserveError>(class, |tx| {
-                        tx.lock(&objects[0])?;
-                        older_begins.send(()).expect("the younger one waits");
-                        both_hold.wait();
-                        tx.lock(&objects[1])?;
-                        if keeps {
-                            late.wait();
-                        }
-                        Ok(())
-                    });
+                    let older = Transaction::new()
+                        .class(class)
+                        .run::<_, ReserveError>(|tx| {
+                            tx.lock(&objects[0])?;
+                            older_begins.send(()).expect("the younger one waits");
+                            both_hold.wait();
+                            tx.lock(&objects[1])?;
+                            if keeps {
+                                late.wait();
+                            }
+                            Ok(())
+                        });
                     older.expect("no memory is needed");
                     older_ends.send(()).expect("the younger one listens");
                 });
@@ -154,23 +168,29 @@ fn the_time_is_for_all_runs_together() {
                     younger_may_begin.recv().expect("the older one begins");
                     let mut runs = 0;
                     let time = if keeps { SHORT } else { LONG };
-                    let ended = exec_until_in::<_, TimedOut>(class, time, |tx| {
-                        runs += 1;
-                        if runs == 2 {
-                            // Not before both are free: the older one gives up one after the other.
-                            younger_may_go_on.recv().expect("the older one ends");
-                        }
-                        tx.lock(&objects[1])?;
-                        if runs == 1 {
-                            both_hold.wait();
-                        }
-                        tx.lock(&objects[0])?;
-                        Ok(())
-                    });
+                    let ended = Transaction::new()
+                        .class(class)
+                        .until(time)
+                        .run::<_, TimedOut>(|tx| {
+                            runs += 1;
+                            if runs == 2 {
+                                // Not before both are free: the older one gives up one after the other.
+                                younger_may_go_on.recv().expect("the older one ends");
+                            }
+                            tx.lock(&objects[1])?;
+                            if runs == 1 {
+                                both_hold.wait();
+                            }
+                            tx.lock(&objects[0])?;
+                            Ok(())
+                        });
                     if keeps {
                         // All that it held is free by now, or the older one would not have it.
                         let slice = [&objects[1], &objects[0], &objects[1]];
-                        let batch = lock_all_until_in(class, Duration::ZERO, &slice);
+                        let batch = Transaction::new()
+                            .class(class)
+                            .until(Duration::ZERO)
+                            .lock_all(&slice);
                         assert_eq!(batch.err(), Some(TimedOut));
                         late.wait();
                         younger_may_go_on.recv().expect("the older one ends");

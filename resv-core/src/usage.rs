@@ -39,6 +39,25 @@ impl Usage {
         }
     }
 
+    /// What a job of this usage must wait for before it runs.
+    ///
+    /// | the job | waits as |
+    /// |---|---|
+    /// | moves the memory (kernel) | [`Access::Move`] |
+    /// | writes | [`Access::Write`] |
+    /// | reads | [`Access::Read`] |
+    /// | keeps books, or is synchronized explicitly (bookkeep) | [`Access::Explicit`] |
+    ///
+    /// Linux' `dma_resv_usage_rw` is the rows in the middle.
+    pub const fn access(self) -> Access {
+        match self {
+            Usage::Kernel => Access::Move,
+            Usage::Write => Access::Write,
+            Usage::Read => Access::Read,
+            Usage::Bookkeep => Access::Explicit,
+        }
+    }
+
     /// The usage with this number (the value of `usage as u8`); only the two low bits count.
     pub const fn from_bits(bits: u8) -> Usage {
         match bits & 3 {

@@ -19,7 +19,7 @@
 use super::{Case, Kind};
 use crate::harness::{Bench, Effort, Series, per_op, timed};
 use crate::report::Head;
-use resv_api::{Resv, exec_in, lock_all};
+use resv_api::{Resv, Transaction, lock_all};
 use resv_core::lock::{Algorithm, Class};
 use std::convert::Infallible;
 use std::hint::{black_box, spin_loop};
@@ -73,7 +73,7 @@ fn lockers() -> Vec<(&'static str, Named)> {
     let exec_all = |algorithm| {
         let (resvs, class) = (Arc::clone(&resvs), Class::shared(algorithm));
         move |chosen: &[usize], work: &dyn Fn()| {
-            let done = exec_in::<_, Infallible>(class, |tx| {
+            let done = Transaction::new().class(class).run::<_, Infallible>(|tx| {
                 for &at in chosen {
                     tx.lock(&resvs[at])?;
                 }

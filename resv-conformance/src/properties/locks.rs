@@ -13,8 +13,8 @@ use crate::support::{A_MOMENT, Meeting, add, entries, is_busy, lone_job, side_by
 use crate::{Object, Subject};
 use resv_api::lock::{Algorithm, Class};
 use resv_api::{
-    Access, AnyBackend, AnySemantics, ExecError, Receipt, ReserveError, TimedOut, Tx, Usage,
-    exec_in, exec_until_in, lock_all_in, lock_all_until_in,
+    Access, AnyBackend, AnySemantics, ExecError, Receipt, ReserveError, TimedOut, Transaction, Tx,
+    Usage,
 };
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ fn assert_free(objects: &[Object], class: &'static Class) {
         assert!(object.try_lock().is_some(), "object {at} is still locked");
     }
     let slice: Vec<_> = objects.iter().collect();
-    drop(lock_all_in(class, &slice));
+    drop(Transaction::new().class(class).lock_all(&slice));
     assert_eq!(class.backoffs(), backoffs, "nobody else wants them");
 }
 
@@ -50,7 +50,7 @@ fn transact<'env, T>(
     class: &'static Class,
     mut f: impl for<'t> FnMut(&'t Tx<'env>) -> Result<T, ExecError<Infallible>>,
 ) -> T {
-    match exec_in(class, |tx| f(tx)) {
+    match Transaction::new().class(class).run(|tx| f(tx)) {
         Ok(value) => value,
         Err(never) => match never {},
     }
@@ -88,7 +88,7 @@ pub fn l_01_one_holder_at_a_time_in_all_mixes(on: Subject) {
                 });
             },
             &|| {
-                let _guards = lock_all_in(class, &[object, object]);
+                let _guards = Transaction::new().class(class).lock_all(&[object, object]);
                 work();
             },
         ];
@@ -121,7 +121,9 @@ pub fn l_02_locking_twice_is_locking_once(on: Subject) {
             Ok(())
         });
         assert!(is_free(0) && is_free(1));
-        let guards = lock_all_in(class, &[&objects[1], &objects[1]]);
+        let guards = Transaction::new()
+            .class(class)
+            .lock_all(&[&objects[1], &objects[1]]);
         assert_eq!((is_free(0), is_free(1)), (true, false));
         drop(guards);
         assert_free(&objects, class);
@@ -141,7 +143,7 @@ fn crosswise(
     let winner_is_done = &Meeting::of(2);
     let cross = |first: usize, second: usize| {
         let mut runs = 0;
-        let ended = exec_in(class, |tx| {
+        let ended = Transaction::new().class(class).run(|tx| {
             runs += 1;
             if runs == 2 {
                 winner_is_done.wait();
@@ -203,18 +205,20 @@ pub fn l_04_cycles_come_apart(on: Subject) {
                 for (at, job) in jobs.iter().enumerate() {
                     scope.spawn(move || {
                         let mut runs = 0;
-                        let done = exec_in::<_, ReserveError>(class, |tx| {
-                            runs += 1;
-                            let mine = tx.lock(&objects[at])?.reserve(1)?;
-                            if runs == 1 {
-                                all_hold.wait();
-                            }
-                            let next = tx.lock(&objects[(at + 1) % n])?.reserve(1)?;
-                            for mut slots in [mine, next] {
-                                slots.add(job.fence(), usage);
-                            }
-                            Ok(())
-                        });
+                        let done = Transaction::new()
+                            .class(class)
+                            .run::<_, ReserveError>(|tx| {
+                                runs += 1;
+                                let mine = tx.lock(&objects[at])?.reserve(1)?;
+                                if runs == 1 {
+                                    all_hold.wait();
+                                }
+                                let next = tx.lock(&objects[(at + 1) % n])?.reserve(1)?;
+                                for mut slots in [mine, next] {
+                                    slots.add(job.fence(), usage);
+                                }
+                                Ok(())
+                            });
                         done.expect("memory");
                     });
                 }
@@ -244,7 +248,7 @@ pub fn l_06_who_holds_nothing_never_backs_off(on: Subject) {
                 inside();
             },
             &|inside| {
-                let _guards = lock_all_in(class, &[object]);
+                let _guards = Transaction::new().class(class).lock_all(&[object]);
                 inside();
             },
             &|inside| {
@@ -418,7 +422,7 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked(on: Subject) {
             let jobs = &jobs;
             thread::scope(|scope| {
                 scope.spawn(move || {
-                    let older = exec_in(class, |tx| {
+                    let older = Transaction::new().class(class).run(|tx| {
                         let mut receipts = vec![tx.lock(&objects[at])?];
                         older_begins.send(()).expect("the younger one waits");
                         backs_off.wait();
@@ -437,7 +441,7 @@ pub fn l_11_a_back_off_at_any_point_leaves_nothing_locked(on: Subject) {
                 scope.spawn(move || {
                     younger_may_begin.recv().expect("the older one begins");
                     let mut runs = 0;
-                    let younger = exec_in(class, |tx| {
+                    let younger = Transaction::new().class(class).run(|tx| {
                         runs += 1;
                         let mut receipts = Vec::new();
                         for (number, object) in objects.iter().enumerate() {
@@ -482,13 +486,20 @@ pub fn timeouts_of_both_algorithms(on: Subject) {
                 let late = scope.spawn(|| {
                     let mut runs = 0;
                     let slice = [&objects[0], &objects[1]];
-                    let batch = lock_all_until_in(class, A_MOMENT / 20, &slice).is_err();
+                    let batch = Transaction::new()
+                        .class(class)
+                        .until(A_MOMENT / 20)
+                        .lock_all(&slice)
+                        .is_err();
                     let time = A_MOMENT / 20;
-                    let exec = exec_until_in::<(), TimedOut>(class, time, |tx| {
-                        runs += 1;
-                        tx.lock_all(&slice)?;
-                        Ok(())
-                    });
+                    let exec = Transaction::new()
+                        .class(class)
+                        .until(time)
+                        .run::<(), TimedOut>(|tx| {
+                            runs += 1;
+                            tx.lock_all(&slice)?;
+                            Ok(())
+                        });
                     (batch, exec, runs)
                 });
                 late.join().expect("no panic")
@@ -499,10 +510,13 @@ pub fn timeouts_of_both_algorithms(on: Subject) {
             Ok(())
         });
         assert_eq!(entries(&objects[1]).len(), 1);
-        let patient = exec_until_in::<_, TimedOut>(class, None, |tx| {
-            tx.lock_all(&[&objects[1], &objects[0]])?;
-            Ok(tx.held())
-        });
+        let patient = Transaction::new()
+            .class(class)
+            .until(None)
+            .run::<_, TimedOut>(|tx| {
+                tx.lock_all(&[&objects[1], &objects[0]])?;
+                Ok(tx.held())
+            });
         assert_eq!(patient, Ok(2));
         assert_eq!(entries(&objects[0]).len(), 0);
     }

@@ -9,7 +9,7 @@ use crate::support::{
 use crate::{Object, Subject};
 use resv_api::{
     Access, AnyBackend, AnySemantics, ExecError, Guards, ReserveError, Semantics, TimedOut,
-    Timeline, TimelineId, Usage, Visibility, exec, exec_until, lock_all, lock_all_until,
+    Timeline, TimelineId, Transaction, Usage, Visibility, exec, exec_until, lock_all,
 };
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -305,13 +305,20 @@ pub fn a_timeout_leaves_every_object_as_it_was(on: Subject) {
         let somebody = object.lock();
         for time in [Duration::ZERO, Duration::from_micros(100)] {
             assert_eq!(lock(time), Err(TimedOut), "{held}");
-            assert_eq!(lock_all_until(time, &slice).err(), Some(TimedOut), "{held}");
+            assert_eq!(
+                Transaction::new().until(time).lock_all(&slice).err(),
+                Some(TimedOut),
+                "{held}"
+            );
         }
         drop(somebody);
         assert_eq!(at_rest(&objects), before, "{held}");
     }
     assert_eq!(lock(Duration::ZERO), Ok(4));
-    let guards = lock_all_until(Duration::ZERO, &slice).expect("all are free");
+    let guards = Transaction::new()
+        .until(Duration::ZERO)
+        .lock_all(&slice)
+        .expect("all are free");
     assert_all_held(&objects);
     drop(guards);
     assert_eq!(at_rest(&objects), before);

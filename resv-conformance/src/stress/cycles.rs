@@ -7,7 +7,7 @@ use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
 use crate::Subject;
 use resv_api::lock::Algorithm;
-use resv_api::{ExecError, exec_in};
+use resv_api::{ExecError, Transaction};
 use resv_sync::sync::{Condvar, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ fn go_round(worker: &mut Worker<'_>, algorithm: Algorithm, meeting: &Meeting) ->
     let own = worker.thread;
     let next = (own + 1) % world.objects.len();
     let mut has_met = false;
-    exec_in(class(algorithm), |tx| {
+    Transaction::new().class(class(algorithm)).run(|tx| {
         let mut held = Vec::with_capacity(2);
         for at in [own, next] {
             worker.beat(Doing::Wants, at);

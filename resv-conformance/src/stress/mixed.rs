@@ -10,7 +10,7 @@ use super::world::Stay;
 use super::{Config, Failure, Fault, Tally, class};
 use crate::Subject;
 use resv_api::lock::{Algorithm, Context, LockError};
-use resv_api::{AnyBackend, AnySemantics, Guard, exec_async_in, lock_all_in};
+use resv_api::{AnyBackend, AnySemantics, Guard, Transaction};
 use resv_core::{Backend, LockProof};
 use std::pin::Pin;
 use std::task::Poll;
@@ -86,9 +86,9 @@ fn timed(worker: &mut Worker<'_>, at: usize) -> Result<(), Fault> {
 fn task(worker: &mut Worker<'_>, algorithm: Algorithm, order: &mut [usize]) -> Result<(), Fault> {
     let gives_up = worker.rng.one_in(4);
     let waker = thread_waker();
-    let mut future = exec_async_in(class(algorithm), |tx| {
-        run_once(worker, tx, Strategy::Reorder, order)
-    });
+    let mut future = Transaction::new()
+        .class(class(algorithm))
+        .run_async(|tx| run_once(worker, tx, Strategy::Reorder, order));
     loop {
         match poll(Pin::new(&mut future), &waker) {
             Poll::Ready(done) => return done,
@@ -110,7 +110,7 @@ fn slice(
     let objects = &crew.world.objects;
     let resvs: Vec<_> = order.iter().map(|&at| &objects[at].resv).collect();
     worker.beat(Doing::Wants, order[0]);
-    let mut guards = lock_all_in(class(algorithm), &resvs);
+    let mut guards = Transaction::new().class(class(algorithm)).lock_all(&resvs);
     // The object of each guard: they are in the order in which they were locked, which is not ours.
     let object_of = |guard: &Guard<'_, AnySemantics, AnyBackend>| {
         (0..order.len()).find(|&place| std::ptr::eq(&guards[place], guard))

@@ -6,7 +6,7 @@ use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
 use crate::Subject;
 use resv_api::lock::Algorithm;
-use resv_api::{ExecError, Tx, exec_in};
+use resv_api::{ExecError, Transaction, Tx};
 use std::fmt;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ pub(super) fn transact(
     algorithm: Algorithm,
     order: &mut [usize],
 ) -> Result<(), Fault> {
-    exec_in(class(algorithm), |tx| {
+    Transaction::new().class(class(algorithm)).run(|tx| {
         let run = run_once(worker, tx, strategy, order);
         if let Err(ExecError::Backoff(_)) = run
             && tx.held() == 0

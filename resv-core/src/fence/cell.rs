@@ -260,6 +260,12 @@ impl FenceCell {
         self.refs.load(Ordering::Relaxed) > 0
     }
 
+    /// Adds so many references on behalf of somebody who owns one.
+    #[inline]
+    pub(super) fn acquire_many(&self, count: usize) {
+        self.refs.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Whether there is no reference but the caller's; for the owner of a reference.
     pub(super) fn is_only_reference(&self) -> bool {
         // Acquire: pairs with the Release decrements of the others, whose uses are over then.

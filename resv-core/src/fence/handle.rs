@@ -280,6 +280,58 @@ impl Fence {
     }
 }
 
+/// Handles of one fence that were counted together; see [`Fence::clones`].
+#[derive(Debug)]
+pub struct Clones {
+    cell: &'static FenceCell,
+    left: usize,
+}
+
+impl Iterator for Clones {
+    type Item = Fence;
+
+    #[inline]
+    fn next(&mut self) -> Option<Fence> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Fence { cell: self.cell })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Clones {}
+
+impl Drop for Clones {
+    #[inline]
+    fn drop(&mut self) {
+        // Each handle that was not taken out is given back.
+        self.for_each(drop);
+    }
+}
+
+impl Fence {
+    /// `count` more handles, counted in one step: one read-modify-write however many they are. Those
+    /// that are not taken out are given back.
+    ///
+    /// ```
+    /// let fence = resv_core::Fence::signaled();
+    /// let handles: Vec<_> = fence.clones(3).collect();
+    /// assert!(handles.iter().all(|handle| *handle == fence));
+    /// ```
+    #[inline]
+    pub fn clones(&self, count: usize) -> Clones {
+        if count > 0 {
+            self.cell.acquire_many(count);
+        }
+        Clones {
+            cell: self.cell,
+            left: count,
+        }
+    }
+}
+
 impl Clone for Fence {
     #[inline]
     fn clone(&self) -> Self {

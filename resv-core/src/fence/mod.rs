@@ -91,7 +91,7 @@ mod wait;
 mod watchers;
 
 pub use compose::{Leaves, unwrap};
-pub use handle::{AlreadySignaled, CallbackId, Fence};
+pub use handle::{AlreadySignaled, CallbackId, Clones, Fence};
 pub use merge::merge;
 pub use pool::{PoolStats, pool_stats, registrations};
 pub use status::{FenceError, FenceStatus, Waited};

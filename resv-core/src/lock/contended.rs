@@ -7,7 +7,7 @@
 
 use super::context::{Context, LockError};
 use super::defect::Defect;
-use super::queue::{self, Queue, Waiter};
+use super::queue::{self, Queue, Rings, Waiter};
 use super::word::{Claim, FREE, QUEUED};
 use super::{ObjectLock, wounds};
 use resv_sync::sync::atomic::Ordering;
@@ -238,24 +238,27 @@ pub(super) fn detach(lock: &ObjectLock, claim: Claim) {
 /// Releases a flagged lock, and serves the first one in its queue.
 #[cold]
 #[inline(never)]
-pub(super) fn release(lock: &ObjectLock, context: Option<&Context>) {
-    serve(lock);
+pub(super) fn release(lock: &ObjectLock, context: Option<&Context>) -> Rings {
+    let rings = serve(lock);
     if let Some(context) = context
         && context.claim().can_be_wounded()
     {
         // Somebody may have wounded us because of this lock.
         context.mark();
     }
+    rings
 }
 
-fn serve(lock: &ObjectLock) {
+fn serve(lock: &ObjectLock) -> Rings {
     let address = lock.address();
     let mut queue = queue::of_lock(address);
     let next = queue.pop(address);
     let granted = next.as_ref().filter(|next| next.is_impatient);
-    let watcher = match granted {
-        Some(_) => None,
-        None => queue.pop_watcher(address),
+    // All of them: one that is rung and never polled must be in nobody's way.
+    let rings = match granted {
+        Some(_) => Rings::default(),
+        None if lock.has(Defect::RingsOne) => queue.pop_watchers(address, 1),
+        None => queue.pop_watchers(address, usize::MAX),
     };
     // Nobody who is queued owes the new holder anything or the other way round: contexts behind it
     // are younger, and those of them that would have to die behind it have died when they or it came.
@@ -277,9 +280,7 @@ fn serve(lock: &ObjectLock) {
     if let Some(next) = next {
         next.parker.notify();
     }
-    if let Some(watcher) = watcher {
-        watcher.bell.ring();
-    }
+    rings
 }
 
 /// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.

@@ -16,8 +16,8 @@ pub(super) enum Defect {
     GrantsAndFrees,
     /// Releasing publishes nothing.
     ReleasesRelaxed,
-    /// A watch that ends while the lock is free tells nobody.
-    KeepsTheTurn,
+    /// A release rings one watch and leaves the others, as if that one's task would be polled.
+    RingsOne,
     /// Whoever would have to wait yields, or wounds the holder, whichever of the two is older.
     IgnoresAge,
     /// A context that holds nothing is told to back off where an older one holds the lock.

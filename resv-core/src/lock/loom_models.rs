@@ -410,8 +410,8 @@ impl Wake for Woken {
     }
 }
 
-/// A task that finds the lock taken and watches it is woken by the release, whenever that is; and
-/// whoever watches behind one that has been woken and gives up is woken then.
+/// A task that finds the lock taken and watches it is woken by the release, whenever that is; so are all
+/// others that watch it, whether or not the first is ever polled.
 fn watched(watches: usize, defect: Option<Defect>) {
     loom::model(move || {
         let guarded = Guarded::new(defect);
@@ -425,13 +425,13 @@ fn watched(watches: usize, defect: Option<Defect>) {
             .map(|(woken, context)| guarded.lock.watch(context, &StdArc::clone(woken).into()))
             .collect();
         holder.join().expect("no panic");
-        for (watch, woken) in std::iter::zip(entered, wakers) {
+        for (watch, woken) in std::iter::zip(&entered, wakers) {
             // `None`: the lock was free, and the task goes on by itself.
             if watch.is_some() {
                 assert!(woken.0.load(StdOrdering::Relaxed), "never woken");
             }
-            drop(watch);
         }
+        drop(entered);
         let held = guarded.lock.try_lock().expect("free");
         assert!(!is_queued_at(&guarded), "left behind");
         drop(held);
@@ -449,7 +449,7 @@ fn l_09_watch() {
 }
 
 #[test]
-fn l_09_watch_passes_its_turn_on() {
+fn l_09_a_release_rings_all_who_watch() {
     watched(3, None);
 }
 
@@ -461,8 +461,8 @@ fn l_09_known_bad_watch_is_not_flagged() {
 
 #[test]
 #[should_panic(expected = "never woken")]
-fn l_09_known_bad_watch_keeps_its_turn() {
-    watched(2, Some(Defect::KeepsTheTurn));
+fn l_09_known_bad_a_release_rings_one() {
+    watched(2, Some(Defect::RingsOne));
 }
 
 /// Every variant above that must end in a deadlock does.

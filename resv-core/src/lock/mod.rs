@@ -118,6 +118,7 @@ mod wounds;
 pub use context::{Class, Context, LockError};
 #[cfg(feature = "inject-backoff")]
 pub use inject::inject_backoffs;
+pub use queue::Rings;
 pub use set::LockSet;
 pub use watch::Watch;
 pub use word::Algorithm;
@@ -363,7 +364,7 @@ impl ObjectLock {
 
     /// Releases the lock, for the one who holds it; the caller counts.
     #[inline]
-    fn release(&self, context: Option<&Context>) {
+    fn release(&self, context: Option<&Context>) -> Rings {
         self.checks.released();
         let ordering = if self.has(Defect::ReleasesRelaxed) {
             Ordering::Relaxed
@@ -378,7 +379,9 @@ impl ObjectLock {
             .compare_exchange(claim.word(), FREE, ordering, Ordering::Relaxed)
             .is_err()
         {
-            contended::release(self, context);
+            contended::release(self, context)
+        } else {
+            Rings::default()
         }
     }
 
@@ -474,13 +477,28 @@ impl LockProof<'_> {
     }
 }
 
-impl Drop for LockProof<'_> {
+impl LockProof<'_> {
+    /// Releases the lock, and leaves it to the caller when the tasks that watch it are woken: for a
+    /// thread that has more locks to release first.
     #[inline]
-    fn drop(&mut self) {
-        self.lock.release(self.context);
+    pub fn release(self) -> Rings {
+        std::mem::ManuallyDrop::new(self).release_lock()
+    }
+
+    #[inline]
+    fn release_lock(&self) -> Rings {
+        let rings = self.lock.release(self.context);
         if let Some(context) = self.context {
             context.released(1);
         }
+        rings
+    }
+}
+
+impl Drop for LockProof<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        drop(self.release_lock());
     }
 }
 

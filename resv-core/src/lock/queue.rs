@@ -141,13 +141,16 @@ impl Bell {
     /// Wakes the task; called once, by whoever took the watcher out of the queue, with no mutex of
     /// ours held.
     ///
-    /// A waker is foreign code. If it panics, that has been reported by the panic hook and ends here:
-    /// who releases a lock has nothing to do with the task, may have more locks to release, and may
-    /// be unwinding already.
-    pub(super) fn ring(&self) {
+    /// A waker is foreign code. If it panics, that has been reported by the panic hook and ends here,
+    /// even if dropping what it panicked with panics again: a thread that releases a lock has nothing to
+    /// do with the task, and may be unwinding already.
+    fn ring(&self) {
         let waker = self.0.lock().take();
-        if let Some(waker) = waker {
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        if let Some(waker) = waker
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+            && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic)))
+        {
+            std::mem::forget(again);
         }
     }
 
@@ -163,6 +166,33 @@ impl Bell {
         drop(slot);
         drop(replaced);
         Poll::Pending
+    }
+}
+
+/// Tasks that are to be woken as a lock that they watch was released; dropping it wakes them.
+///
+/// Their wakers are foreign code. So a thread that releases several locks keeps this until it has
+/// released all ([`LockProof::release`](super::LockProof::release)).
+#[derive(Debug, Default)]
+#[must_use = "dropping it wakes tasks"]
+pub struct Rings(Vec<Arc<Bell>>);
+
+impl Rings {
+    /// Adds those of another lock.
+    #[inline]
+    pub fn append(&mut self, mut other: Rings) {
+        if !other.0.is_empty() {
+            self.0.append(&mut other.0);
+        }
+    }
+}
+
+impl Drop for Rings {
+    #[inline]
+    fn drop(&mut self) {
+        for bell in &self.0 {
+            bell.ring();
+        }
     }
 }
 
@@ -219,14 +249,13 @@ impl Queue {
         self.of(lock).next().is_none() && self.watchers.iter().all(|watcher| watcher.lock != lock)
     }
 
-    /// Enters a watcher, before the first younger one.
+    /// Enters a watcher, behind the last older one.
     pub(super) fn watch(&mut self, watcher: Watcher) {
-        let younger = |other: &Watcher| {
-            other.lock == watcher.lock && watcher.claim.is_older_than(other.claim)
+        let older = |other: &Watcher| {
+            other.lock == watcher.lock && other.claim.is_older_than(watcher.claim)
         };
-        let at = self.watchers.iter().position(younger);
-        self.watchers
-            .insert(at.unwrap_or(self.watchers.len()), watcher);
+        let at = self.watchers.iter().rposition(older);
+        self.watchers.insert(at.map_or(0, |at| at + 1), watcher);
     }
 
     /// Takes a watcher out; `false` when it is not there any more.
@@ -238,13 +267,10 @@ impl Queue {
         at.map(|at| self.watchers.remove(at)).is_some()
     }
 
-    /// Takes out the watcher to be rung next.
-    pub(super) fn pop_watcher(&mut self, lock: usize) -> Option<Watcher> {
-        let at = self
-            .watchers
-            .iter()
-            .position(|watcher| watcher.lock == lock)?;
-        Some(self.watchers.remove(at))
+    /// Takes out those who watch the lock, at most so many, to be rung.
+    pub(super) fn pop_watchers(&mut self, lock: usize, most: usize) -> Rings {
+        let its = self.watchers.extract_if(.., |watcher| watcher.lock == lock);
+        Rings(its.take(most).map(|watcher| watcher.bell).collect())
     }
 
     #[cfg(all(test, not(loom)))]

@@ -6,8 +6,9 @@
 
 use super::contended::Request;
 use super::defect::Defect;
-use super::{Class, Context, LockError, LockProof, ObjectLock, Watch, contended};
+use super::{Class, Context, LockError, LockProof, ObjectLock, Rings, Watch, contended};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::task::Waker;
 use std::time::Instant;
@@ -43,6 +44,8 @@ pub struct LockSet<'l> {
     context: Context,
     first: [Place<'l>; INLINE],
     more: RefCell<Vec<Place<'l>>>,
+    /// The places in `more` by the address of their lock, as far as somebody has asked.
+    known: RefCell<BTreeMap<usize, usize>>,
 }
 
 impl<'l> LockSet<'l> {
@@ -53,6 +56,7 @@ impl<'l> LockSet<'l> {
             context,
             first: [const { Cell::new(None) }; INLINE],
             more: RefCell::default(),
+            known: RefCell::default(),
         }
     }
 
@@ -242,10 +246,33 @@ impl<'l> LockSet<'l> {
     }
 
     /// At which place a lock is, if it is held.
+    ///
+    /// Looks through the first 32 places, and for those behind them in a table that it makes when it is
+    /// first asked: locking `n` objects, each twice, costs `n` look-ups.
     pub fn position(&self, lock: &ObjectLock) -> Option<usize> {
-        (0..self.len()).find(|&index| {
-            let held = self.place(index, Cell::get);
-            held.is_some_and(|held| std::ptr::eq(held, lock))
+        let first = self.first.iter().take(self.len());
+        let is_it = |held: Option<&ObjectLock>| held.is_some_and(|held| std::ptr::eq(held, lock));
+        first
+            .map(Cell::get)
+            .position(is_it)
+            .or_else(|| self.position_among_more(lock))
+    }
+
+    #[cold]
+    fn position_among_more(&self, lock: &ObjectLock) -> Option<usize> {
+        let more = self.more.borrow();
+        let mut known = self.known.borrow_mut();
+        for (at, place) in more.iter().enumerate().skip(known.len()) {
+            // The one whose proof is lent out is noted the next time, and all behind it.
+            let Some(held) = place.get() else { break };
+            known.insert(std::ptr::from_ref(held).addr(), INLINE + at);
+        }
+        let address = std::ptr::from_ref(lock).addr();
+        known.get(&address).copied().or_else(|| {
+            let unknown = more.iter().skip(known.len());
+            let mut unknown = unknown.map(|place| place.get().map(std::ptr::from_ref));
+            let at = unknown.position(|held| held.is_some_and(|held| held.addr() == address));
+            at.map(|at| INLINE + known.len() + at)
         })
     }
 
@@ -275,16 +302,18 @@ impl<'l> LockSet<'l> {
         }
     }
 
-    /// Releases everything.
+    /// Releases everything. Tasks that watch one of the locks are woken when all are released.
     #[inline]
     pub fn release_all(&mut self) {
         let len = self.len();
+        let mut rings = Rings::default();
         for place in self.first.iter().take(len) {
-            self.release(place.get());
+            rings.append(self.release(place.get()));
         }
         if len > INLINE {
+            self.known.get_mut().clear();
             for place in std::mem::take(self.more.get_mut()) {
-                self.release(place.get());
+                rings.append(self.release(place.get()));
             }
         }
         if len > 0 {
@@ -293,11 +322,10 @@ impl<'l> LockSet<'l> {
     }
 
     #[inline]
-    fn release(&self, lock: Option<&'l ObjectLock>) {
-        if let Some(lock) = lock
-            && !lock.has(Defect::StaysLocked)
-        {
-            lock.release(Some(&self.context));
+    fn release(&self, lock: Option<&'l ObjectLock>) -> Rings {
+        match lock {
+            Some(lock) if !lock.has(Defect::StaysLocked) => lock.release(Some(&self.context)),
+            _ => Rings::default(),
         }
     }
 
@@ -377,8 +405,9 @@ impl LockSet<'_> {
     #[cold]
     fn exchanged(&self) {
         let more = self.more.borrow();
+        let mut rings = Rings::default();
         for lock in self.first.iter().chain(&*more).filter_map(Cell::take) {
-            lock.release(Some(&self.context));
+            rings.append(lock.release(Some(&self.context)));
             self.context.released(1);
         }
         assert!(

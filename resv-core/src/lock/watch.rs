@@ -9,23 +9,25 @@
 //! [`Watch`] with that one, which wakes it when the lock is released, to try again.
 //!
 //! A suspended task therefore holds nothing and is in nobody's way: it cannot be part of a deadlock.
-//! What that costs: it is not served before those who come by. Watches of one lock are woken in the
-//! order of their tickets, one for each release, but a transaction of many locks may lose each time
-//! to smaller ones.
+//! What that costs: it is not served before those who come by, and a transaction of many locks may lose
+//! each time to smaller ones.
+//!
+//! # A release wakes all who watch
+//!
+//! Not one for each release: the one might be kept and never polled (a `select!` that went another way),
+//! or forgotten, and then nobody would release the lock and wake the next. A task holds its locks within
+//! one poll and no longer, so those who are woken together mostly come through one after the other, each
+//! at its first try.
 //!
 //! # No wake-up is lost
 //!
 //! A watch is entered under the mutex of the lock's queue, after the word has been flagged and found
-//! held. So whoever releases the lock comes to the queue, takes the first watch out of it and rings
-//! it. A watch that has been rung and ends while the lock is free rings the next: its task may have
-//! been cancelled, or may have failed to get another of its locks, and then nobody would release
-//! this one. If the lock is held by then, its release rings the next.
+//! held. So whoever releases the lock comes to the queue, takes every watch out of it and rings them, in
+//! the order of their tickets. If the lock is handed over to a thread instead, the flag stays, and the
+//! release of that thread rings.
 
-use super::defect::Defect;
 use super::queue::{self, Bell, Watcher};
-use super::word::Claim;
 use super::{Context, ObjectLock, contended};
-use resv_sync::sync::atomic::Ordering;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -74,23 +76,7 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let address = self.lock.address();
         let mut queue = queue::of_lock(address);
-        let next = if queue.unwatch(&self.bell) {
-            None
-        } else {
-            // Relaxed: somebody is queued or nobody is. If so the word is flagged, and changes under
-            // this mutex only; if not there is nobody to be rung.
-            let word = self.lock.word.load(Ordering::Relaxed);
-            let is_free = Claim::of_holder(word).is_none();
-            if is_free && !self.lock.has(Defect::KeepsTheTurn) {
-                queue.pop_watcher(address)
-            } else {
-                None
-            }
-        };
-        drop(queue);
-        if let Some(next) = next {
-            next.bell.ring();
-        }
+        queue.unwatch(&self.bell);
     }
 }
 

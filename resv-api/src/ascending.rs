@@ -1,0 +1,80 @@
+//! Locks of objects that are known beforehand, taken in the order of their addresses.
+//!
+//! Who takes locks in one order cannot deadlock with others who do. So two
+//! [submits](crate::submit()), or batches ([`lock_all`](crate::lock_all)), wait for each other and
+//! never back off. Where a [transaction](crate::exec()) that locks in an order of its own is in the way,
+//! they begin again as such a transaction, with an age, and so come through. (The argument:
+//! [`lock`](crate::lock), Locks in order.)
+
+use crate::patience::{Patience, TimedOut};
+use resv_core::lock::{Class, Context, LockError, LockSet};
+use resv_core::{LockProof, ObjectLock};
+use smallvec::SmallVec;
+
+/// Whether the locks are tried first. Not where that would leave out what the feature is for: what
+/// the checks are told when a lock is waited for, and the points at which back-offs are injected.
+pub(crate) const TRIES_FIRST: bool = !cfg!(any(feature = "checks", feature = "inject-backoff"));
+
+/// Places of a slice, in the order of addresses.
+pub(crate) type Order = SmallVec<[usize; 16]>;
+
+/// In which order the places of a slice are to be locked; `None` if that is their own order and each
+/// names another object.
+#[inline]
+pub(crate) fn ascending<'l>(len: usize, lock: impl Fn(usize) -> &'l ObjectLock) -> Option<Order> {
+    let address = |at: usize| std::ptr::from_ref(lock(at)).addr();
+    if (1..len).all(|at| address(at - 1) < address(at)) {
+        return None;
+    }
+    let mut order: Order = (0..len).collect();
+    order.sort_unstable_by_key(|&at| (address(at), at));
+    Some(order)
+}
+
+/// Waits for the locks, which are in the order of their addresses, each once; the proofs are in the same
+/// order.
+#[cold]
+#[inline(never)]
+#[cfg_attr(feature = "checks", track_caller)]
+pub(crate) fn lock_ascending<'l>(
+    class: &'static Class,
+    locks: &[&'l ObjectLock],
+    patience: Patience,
+) -> Result<Vec<LockProof<'l>>, TimedOut> {
+    match LockSet::in_order(class, locks.iter().copied(), patience.deadline()) {
+        Ok(set) => Ok(set.into_proofs()),
+        Err(LockError::TimedOut) => Err(TimedOut),
+        Err(LockError::Deadlock | LockError::AlreadyHeld) => lock_with_age(class, locks, patience),
+    }
+}
+
+/// The same by a context that has an age, which others in the way yield to in its time.
+#[cfg_attr(feature = "checks", track_caller)]
+fn lock_with_age<'l>(
+    class: &'static Class,
+    locks: &[&'l ObjectLock],
+    patience: Patience,
+) -> Result<Vec<LockProof<'l>>, TimedOut> {
+    let mut set = LockSet::new(Context::in_class(class));
+    // Which lock comes first; the others follow in their order.
+    let mut first = None;
+    let mut next = 0;
+    while let Some(&lock) = locks.get(next) {
+        match patience.lock(&set, lock) {
+            // Held already: the one that the last back-off was about.
+            Ok(_) | Err(LockError::AlreadyHeld) => next += 1,
+            Err(LockError::Deadlock) => {
+                patience.back_off(&mut set, lock)?;
+                first = Some(next);
+                next = 0;
+            }
+            Err(LockError::TimedOut) => return Err(TimedOut),
+        }
+    }
+    // Nothing more is locked, so each lock can be held by itself.
+    let mut proofs: Vec<_> = set.into_proofs();
+    if let Some(first) = first {
+        proofs[..=first].rotate_left(1);
+    }
+    Ok(proofs)
+}
