@@ -259,6 +259,8 @@ fn lazy_the_shortest_wait_asks_and_one_that_is_late_does_not() {
 fn points_of_one_timeline_supersede_each_other_in_an_object() {
     let (ring, other) = (Timeline::new("gfx"), Timeline::new("dma"));
     let resv = Resv::<UsageLevels, resv_api::DefaultBackend>::default();
+    let jobs: Vec<_> = (0..3).map(|_| ring.issue().unwrap()).collect();
+    let late = other.issue_at(9).unwrap();
     let points = [2, 1, 3].map(|seqno| ring.point(seqno));
     let foreign = other.point(9);
     for fence in [&points[0], &foreign, &points[1], &points[2]] {
@@ -268,9 +270,11 @@ fn points_of_one_timeline_supersede_each_other_in_an_object() {
     let mut kept: Vec<_> = kept.iter().map(|entry| entry.fence.clone()).collect();
     kept.sort_by_key(Fence::timeline_id);
     assert_eq!(kept, [points[2].clone(), foreign]);
-    for _ in 0..3 {
+    for job in jobs {
         assert!(!resv.is_idle(Access::Read) && !points[2].is_signaled());
-        ring.issue().unwrap().signal();
+        job.signal();
     }
     assert!(points.iter().all(Fence::is_signaled));
+    late.signal();
+    assert!(resv.is_idle(Access::Move));
 }

@@ -415,3 +415,89 @@ fn reports_go_to_the_handler_once_for_a_pair_of_places() {
         "two places, one of them thrice"
     );
 }
+
+#[test]
+fn a_fence_that_signals_before_an_earlier_one() {
+    for fails in [false, true] {
+        let ring = Timeline::new("gfx");
+        let (early, issued) = (ring.issue().expect("a seqno is left"), here());
+        let later = ring.issue().expect("a seqno is left");
+        let mut signalled = 0;
+        let found = reports(|| match fails {
+            true => {
+                signalled = here() + 1;
+                later.signal_error(resv_core::FenceError::IO);
+            }
+            false => {
+                signalled = here() + 1;
+                later.signal();
+            }
+        });
+        assert_one(&found, Misuse::OutOfOrder, issued, signalled);
+        assert!(found[0].message.contains("fence gfx:2"), "{}", found[0]);
+        assert_none(&reports(|| early.signal()));
+    }
+}
+
+#[test]
+fn signals_in_order_are_legal_and_so_is_giving_up_in_any() {
+    let found = reports(|| {
+        let (ring, other) = (Timeline::new("gfx"), Timeline::new("dma"));
+        let jobs: Vec<_> = (0..4)
+            .map(|_| ring.issue().expect("a seqno is left"))
+            .collect();
+        let mut foreign: Vec<_> = (0..2).map(|_| other.issue()).collect();
+        let counted = ring.issue_counted().expect("a seqno is left");
+        drop(foreign.pop()); // the later one is canceled first
+        let mut jobs = jobs.into_iter();
+        jobs.next().expect("four").signal();
+        ring.point(9); // nobody has promised it
+        ring.attach(7, counted_elsewhere().fence())
+            .expect("attached");
+        jobs.next()
+            .expect("four")
+            .signal_error(resv_core::FenceError::IO);
+        ring.fail_all(resv_core::FenceError::IO);
+        jobs.for_each(resv_core::Signaler::signal);
+        assert!(counted.is_signaled());
+    });
+    assert_none(&found);
+}
+
+fn counted_elsewhere() -> resv_core::Signaler {
+    Timeline::new("elsewhere").issue().expect("a seqno is left")
+}
+
+/// Fences of one timeline that threads signal in order, each as soon as the one before has signalled.
+#[test]
+fn signals_in_order_by_many_threads_are_legal() {
+    for _ in 0..50 {
+        let ring = Timeline::new("gfx");
+        let jobs: Vec<_> = (0..4)
+            .map(|_| ring.issue().expect("a seqno is left"))
+            .collect();
+        let found = std::thread::scope(|scope| {
+            let mut before = None::<Fence>;
+            let run = |job: resv_core::Signaler, before: Option<Fence>| {
+                reports(move || {
+                    while before.as_ref().is_some_and(|before| !before.is_signaled()) {
+                        std::thread::yield_now();
+                    }
+                    job.signal();
+                })
+            };
+            let threads: Vec<_> = jobs
+                .into_iter()
+                .map(|job| {
+                    let before = before.replace(job.fence().clone());
+                    scope.spawn(move || run(job, before))
+                })
+                .collect();
+            let each = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("it ends"));
+            each.flatten().collect::<Vec<_>>()
+        });
+        assert_none(&found);
+    }
+}

@@ -179,6 +179,12 @@ pub(crate) fn issued(fence: &Fence) {
     pending::issued(fence);
 }
 
+/// `fence` is being signalled, and not canceled.
+#[track_caller]
+pub(crate) fn signals(fence: &Fence) {
+    pending::signals(fence, Location::caller());
+}
+
 /// `fence` has signalled.
 pub(crate) fn settled(fence: &Fence) {
     pending::settled(fence);

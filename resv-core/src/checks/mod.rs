@@ -20,6 +20,7 @@
 //! | `LockOrder` | the lock, in the one order | the lock, in the other | two threads that do one each wait for each other |
 //! | `Relock` | the lock was taken | it is asked for again | a thread waits for itself |
 //! | `ContextDropped` | the context was made | the lock was taken | a proof was leaked, so the lock stays locked for ever |
+//! | `OutOfOrder` | the earlier fence was issued | the later one was signalled | later fences stand for earlier ones, so waits end early |
 //! | `NoSignaler` | the fence was issued, or the point asked for | it was added | everybody who uses the object waits for ever |
 //!
 //! # What is decidable, and what is not
@@ -44,6 +45,9 @@
 //!   elsewhere. So its owner says when there is none left: [`timeline_ended`], at the end of a
 //!   device or a test. By itself, an add of a [point](crate::Timeline::point) is reported whose
 //!   fence has not been issued: a promise that nobody has made (no "future fences", 1.12).
+//! * **Order of signals.** A fence that is signalled, with success or an error, while an earlier one of its
+//!   timeline is pending. One that is canceled is none: who gives up several jobs drops their signalers in
+//!   any order. Nor is a place that is [attached](crate::Timeline::attach), which waits for earlier ones.
 //! * **Contexts.** What a context holds borrows it, so it is dropped first only if a proof was leaked
 //!   (`mem::forget`). A whole [`LockSet`](crate::lock::LockSet) that is leaked takes its context
 //!   along, and is seen only by whoever asks for a lock again on the same thread (`Relock`).
@@ -108,7 +112,7 @@ mod thread;
 #[path = "off.rs"]
 mod hooks;
 
-pub(crate) use hooks::{ContextTrack, LockTrack, issued, pointed, settled};
+pub(crate) use hooks::{ContextTrack, LockTrack, issued, pointed, settled, signals};
 #[doc(hidden)]
 pub use hooks::{added, waiting, waiting_all, waiting_any};
 #[cfg(all(feature = "checks", not(loom)))]

@@ -54,6 +54,9 @@ impl ContextTrack {
 pub(crate) fn issued(_fence: &Fence) {}
 
 #[inline(always)]
+pub(crate) fn signals(_fence: &Fence) {}
+
+#[inline(always)]
 pub(crate) fn settled(_fence: &Fence) {}
 
 #[inline(always)]

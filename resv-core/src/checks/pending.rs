@@ -3,8 +3,9 @@
 //! Lock order: a fence's own lock, then the one here. Nothing of a fence is called under it.
 
 use super::report::{Misuse, Place, Report, tell};
+use crate::fence::cell::FenceCell;
 use crate::fence::{Fence, Timeline, TimelineId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -22,13 +23,15 @@ struct Point {
 }
 
 struct Issued {
+    /// To be asked whether the fence is pending, while it is the same one.
+    cell: &'static FenceCell,
     issued: Place,
     added: Option<Place>,
 }
 
 #[derive(Default)]
 struct Pending {
-    fences: HashMap<(TimelineId, u64), Issued>,
+    fences: BTreeMap<(TimelineId, u64), Issued>,
     points: BTreeMap<(TimelineId, u64), Point>,
     ended: BTreeSet<TimelineId>,
 }
@@ -42,6 +45,7 @@ fn pending() -> MutexGuard<'static, Pending> {
 #[track_caller]
 pub(super) fn issued(fence: &Fence) {
     let issued = Issued {
+        cell: fence.cell(),
         issued: Location::caller(),
         added: None,
     };
@@ -49,6 +53,33 @@ pub(super) fn issued(fence: &Fence) {
     let mut pending = pending();
     if pending.fences.len() < MAX_PENDING {
         pending.fences.insert(key, issued);
+    }
+}
+
+/// `fence` is being signalled at `place`, and not canceled.
+pub(super) fn signals(fence: &Fence, place: Place) {
+    let key = (fence.timeline_id(), fence.seqno());
+    let earlier = {
+        let pending = pending();
+        let mut earlier = pending.fences.range((key.0, 0)..key);
+        // The record goes a moment after the fence has signalled, so the fence is asked.
+        let is_pending = |key: &(TimelineId, u64), cell: &FenceCell| {
+            cell.key_parts() == *key && cell.is_pending()
+        };
+        let earlier = earlier.find(|(key, earlier)| is_pending(key, earlier.cell));
+        earlier.map(|((_, seqno), earlier)| (*seqno, earlier.issued))
+    };
+    if let Some((seqno, issued)) = earlier {
+        let name = fence.timeline_name();
+        tell(Report {
+            kind: Misuse::OutOfOrder,
+            first: issued,
+            second: place,
+            message: format!(
+                "fence {fence} signals at {place} before {name}:{seqno}, issued at {issued}, has: a \
+                 fence stands for the earlier ones of its timeline, so waits for them may end early"
+            ),
+        });
     }
 }
 

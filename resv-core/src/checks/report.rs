@@ -25,6 +25,8 @@ pub enum Misuse {
     Relock,
     /// A context is dropped that holds locks: their proofs were leaked.
     ContextDropped,
+    /// A fence is signalled before an earlier one of its timeline.
+    OutOfOrder,
     /// A fence is in an object that nobody will signal.
     NoSignaler,
 }
@@ -44,6 +46,10 @@ impl Misuse {
             }
             Misuse::Relock => "use the guard that is there, or a context, which says AlreadyHeld",
             Misuse::ContextDropped => "drop what the context holds; do not forget it",
+            Misuse::OutOfOrder => {
+                "signal the fences of a timeline in the order of their seqnos; jobs that may end in another \
+                 order need a timeline each"
+            }
             Misuse::NoSignaler => {
                 "keep the signaler until it signals; add a point when its fence has been issued"
             }

@@ -422,12 +422,16 @@ impl Signaler {
     }
 
     /// The job is done.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn signal(mut self) {
+        checks::signals(self.fence());
         self.complete(None);
     }
 
     /// The job has failed.
+    #[cfg_attr(feature = "checks", track_caller)]
     pub fn signal_error(mut self, error: FenceError) {
+        checks::signals(self.fence());
         self.complete(Some(error));
     }
 
