@@ -142,13 +142,14 @@
 //!
 //! # What shows it
 //!
-//! | point | model (loom) | known-bad variant that is rejected | stress |
+//! | point | model (loom) | known-bad variant that is rejected | by |
 //! |---|---|---|---|
-//! | giving up | yes | a plain load | yes, and the known-bad one |
-//! | the head, Release | yes | Relaxed | |
-//! | hint after the head | yes | hint before the head | |
-//! | empty slots announce the head | yes | Relaxed store | |
-//! | second look at the head | yes | none | yes, and the known-bad one |
-//! | second look at the life | yes | none | |
-//! | idle bits | yes | Relaxed exchange; set without a reference | |
-//! | references move | yes | moved although somebody has the old cell | |
+//! | giving up | yes | a plain load | model, stress |
+//! | the head, Release | yes | Relaxed | model |
+//! | hint after the head | yes | hint before the head | model |
+//! | empty slots announce the head | yes | Relaxed store | model |
+//! | second look at the head | yes | none | model, stress |
+//! | second look at the life | | none | a test by one thread in a fixed order |
+//! | idle bits, Release | yes | Relaxed exchange | model |
+//! | idle bits by the owner of a reference | yes | set without | a test by one thread in a fixed order |
+//! | references move | yes | moved although somebody has the old cell | model |

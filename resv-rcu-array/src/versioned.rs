@@ -24,6 +24,14 @@ impl Versioned {
         object
     }
 
+    /// Has the next test look where nothing is first.
+    #[cfg(all(test, loom))]
+    pub(crate) fn look_elsewhere(&self) {
+        if let Some(cell) = self.raw.cell(self.raw.head()) {
+            cell.set_look(u32::MAX);
+        }
+    }
+
     #[cold]
     fn count_retry(&self) {
         // Relaxed: only reported.

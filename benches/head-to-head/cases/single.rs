@@ -7,6 +7,7 @@
 //! | `test_pending` | the idle test, with none signalled |
 //! | `test_last_pending` | the idle test, with all but the last signalled |
 //! | `visit` | summing the seqnos of the pending fences |
+//! | `visit_holes` | the same, where every other place is empty, as what was there has signalled |
 //! | `snapshot` | taking all fences, owned, and giving them back |
 //! | `waits_for` | the same for one access, and counting what is pending of it |
 //! | `add_fresh` | issue a fence, add it over the one of its timeline, signal and free that one |
@@ -16,11 +17,15 @@
 use super::Case;
 use super::loaded::{ACCESS, Jobs, Loaded, USAGE};
 use crate::harness::{Bench, timed};
-use crate::subjects::{MUTEX, Subject, each_subject};
+use crate::subjects::{MUTEX, Subject, each_subject, each_that_grows};
 use std::hint::black_box;
 use std::time::Duration;
 
 const SIZES: [usize; 8] = [0, 1, 2, 4, 8, 16, 64, 256];
+/// Twice as many must fit in every subject.
+const HOLES: [usize; 4] = [4, 16, 64, 128];
+/// Growth curves, of those that do not copy everything for each add: an object of this size takes a while.
+const GROWN: [usize; 3] = [1024, 4096, 16_384];
 const TRANSACTIONS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// The cases of this file.
@@ -40,10 +45,20 @@ pub(super) fn cases() -> Vec<Case> {
     case!(test_pending, SIZES[1..]);
     case!(test_last_pending, SIZES[2..]);
     case!(visit, SIZES);
+    for n in HOLES {
+        cases.push(Case::paired("visit_holes", n, MUTEX, move || {
+            each_subject!(2 * n, visit_holes(n))
+        }));
+    }
     case!(snapshot, SIZES);
     case!(waits_for, SIZES);
     case!(add_fresh, SIZES[1..]);
     case!(add_growing, SIZES[1..]);
+    for n in GROWN {
+        cases.push(Case::paired("add_growing", n, MUTEX, move || {
+            each_that_grows!(add_growing(n))
+        }));
+    }
     for k in TRANSACTIONS {
         cases.push(Case::paired("transaction_k", k, MUTEX, move || {
             with_c("transaction_k", k, each_subject!(8, transaction(k)))
@@ -91,6 +106,16 @@ fn test_last_pending<S: Subject>(n: usize) -> Bench {
 
 fn visit<S: Subject>(n: usize) -> Bench {
     read(n, n, |o: &S| o.visit(ACCESS))
+}
+
+fn visit_holes<S: Subject>(n: usize) -> Bench {
+    Bench::new(S::name(), move || {
+        let loaded = Loaded::<S>::with_holes(n);
+        move |count| {
+            let loaded: &Loaded<S> = black_box(&loaded);
+            timed(count, || loaded.object.visit(ACCESS))
+        }
+    })
 }
 
 fn snapshot<S: Subject>(n: usize) -> Bench {

@@ -99,6 +99,22 @@ macro_rules! each_subject {
 }
 pub(crate) use each_subject;
 
+/// The same for those that a large object can be made of one add at a time.
+macro_rules! each_that_grows {
+    ($bench:ident ( $($arg:expr),* )) => {{
+        use $crate::subjects as s;
+        use resv_api::{rcu_array as r, seqcount::Seqcount};
+        vec![
+            $bench::<s::Product<Seqcount>>($($arg),*),
+            $bench::<s::Product<r::RcuArray>>($($arg),*),
+            $bench::<s::Product<r::RcuArray<r::ArcSwapped>>>($($arg),*),
+            $bench::<s::Product<resv_core::Locked>>($($arg),*),
+            $bench::<s::MutexVec>($($arg),*),
+        ]
+    }};
+}
+pub(crate) use each_that_grows;
+
 /// Whether this is one of this project's back ends.
 pub(crate) fn is_ours(subject: &str) -> bool {
     matches!(

@@ -209,7 +209,13 @@ impl Cell {
     /// What slot `at` says, for the writer.
     #[inline]
     pub(super) fn own(self, at: u32) -> Slot {
-        Slot(self.slots()[at as usize].load_own())
+        let slot = &self.slots()[at as usize];
+        // As `load_own`, in one step where that takes two.
+        Slot(if cfg!(loom) {
+            slot.fetch_or(0, Ordering::Relaxed)
+        } else {
+            slot.load_own()
+        })
     }
 
     /// Changes slot `at`; for the writer.

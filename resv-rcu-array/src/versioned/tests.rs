@@ -4,6 +4,7 @@
 use super::*;
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Fence, Signaler, Timeline, Usage};
+use std::sync::{Mutex, PoisonError};
 
 fn issue(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("seqnos are left")
@@ -236,38 +237,61 @@ fn h_25_a_publication_that_is_over_does_not_count() {
     assert!(cell.still_lives(life));
 }
 
-/// The head says the same again: only the life tells.
-#[test]
-fn h_09_a_cell_that_came_round_does_not_count() {
-    let (object, line) = (Versioned::default(), Timeline::new("t"));
-    let jobs: Vec<_> = (0..1_000).map(|_| issue(&line)).collect();
-    set_all(&object, &jobs);
+/// Lets an object's head say the same again, about other fences: the cell goes and comes back. The head, the
+/// cell and the life of the first time, and what is pending now.
+fn comes_round(object: &Versioned) -> (Head, Cell, Life, Vec<Signaler>) {
+    // No other test of this process has cells of this size, so that nobody else gets the cell.
+    const JOBS: usize = 700;
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = Timeline::new("t");
+    let all = || (0..JOBS).map(|_| issue(&line)).collect::<Vec<_>>();
+    let first = all();
+    set_all(object, &first);
     let head = object.raw.head();
     let cell = object.raw.cell(head).expect("there is one");
     let life = cell.note().expect("it is published");
-    // Nobody else in this process has cells of this size.
-    for _ in 0..3 {
-        set(&object, &[]);
+    first.into_iter().for_each(Signaler::signal);
+    for _ in 0..10 {
+        set(object, &[]);
         assert!(object.raw.head() != head && !cell.still_lives(life));
-        set_all(&object, &jobs);
+        let next = all();
+        set_all(object, &next);
         if object.raw.head() == head {
-            assert!(!object.second_look(cell, head, life));
-            return;
+            return (head, cell, life, next);
         }
     }
     panic!("the cell does not come round");
 }
 
+/// Only the life tells.
+#[test]
+fn h_09_a_cell_that_came_round_does_not_count() {
+    let object = Versioned::default();
+    let (head, cell, life, _jobs) = comes_round(&object);
+    assert!(!object.second_look(cell, head, life));
+}
+
+#[test]
+fn h_09_known_bad_a_look_at_the_head_alone_takes_it_for_the_first() {
+    let object = Versioned::with_defect(Defect::NoLife);
+    let (head, cell, life, _jobs) = comes_round(&object);
+    assert!(object.second_look(cell, head, life));
+}
+
 /// The head is what the reader saw, busy bits included; but its publication is over.
 #[test]
 fn h_09_a_publication_that_nobody_looked_at_is_not_called_idle() {
-    let (object, line) = (Versioned::default(), Timeline::new("t"));
-    let (a, b) = (issue(&line), issue(&line));
-    set(&object, &[(&a, Usage::Write)]);
-    let seen = object.raw.head();
-    a.signal();
-    set(&object, &[(&b, Usage::Write)]);
-    object.raw.set_idle(seen, UsageSet::ALL);
+    let object = Versioned::default();
+    let (seen, .., _jobs) = comes_round(&object);
     object.set_idle(seen, UsageSet::ALL);
     assert!(!object.is_idle(UsageSet::ALL));
+}
+
+#[test]
+fn h_09_known_bad_idle_bits_by_a_reader_without_a_reference() {
+    let object = Versioned::with_defect(Defect::IdleBitsUnowned);
+    let (seen, .., _jobs) = comes_round(&object);
+    object.set_idle(seen, UsageSet::ALL);
+    assert!(object.is_idle(UsageSet::ALL), "it lies");
 }
