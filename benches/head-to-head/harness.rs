@@ -138,6 +138,8 @@ pub(crate) fn per_op(took: Duration, count: u64) -> f64 {
 
 /// The subject that `vs_load` is about.
 pub(crate) const LOAD: &str = "load";
+/// The name under which the rounds of one thread stand beside those of several.
+pub(crate) const ONE_THREAD: &str = "one-thread";
 /// The subject that `vs_arc_clone` is about.
 pub(crate) const ARC_CLONE: &str = "arc-clone";
 

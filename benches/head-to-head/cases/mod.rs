@@ -8,10 +8,12 @@
 //! | `recording` | `replay_recording`: a recording of GPU work, as fast as it goes |
 //! | `locking` | `exec_k`, `exec_k_contended`: many locks at once |
 //! | `signaling` | `signal_no_waiters`, `callbacks_*`, `register_*`: one fence |
+//! | `disjoint` | `disjoint_*`: threads that share nothing |
 //! | `waiting` | `wakeup`, `add_under_waiters` |
 //!
 //! What `n` means is said where the case is.
 
+mod disjoint;
 mod loaded;
 mod locking;
 mod objects;
@@ -84,6 +86,7 @@ pub(crate) fn all(recording: Option<&Path>) -> Result<Vec<Case>, Failure> {
     }
     cases.extend(locking::cases());
     cases.extend(signaling::cases());
+    cases.extend(disjoint::cases());
     cases.extend(waiting::cases());
     Ok(cases)
 }

@@ -1,6 +1,6 @@
 //! A row of the report: one subject in one case, with its ratios.
 
-use crate::harness::{ARC_CLONE, LOAD, Series};
+use crate::harness::{ARC_CLONE, LOAD, ONE_THREAD, Series};
 use serde::Serialize;
 
 /// What a case is about, the same for all of its rows.
@@ -27,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) vs_load: Option<f64>,
     pub(crate) vs_arc_clone: Option<f64>,
     pub(crate) vs_mutex: Option<f64>,
+    /// How many operations all threads do together for each that one thread does alone.
+    pub(crate) vs_one_thread: Option<f64>,
     /// Instructions an operation, counted by callgrind in a run of its own.
     pub(crate) instructions: Option<f64>,
     /// Bytes an object, its lock and its share of the heap included, fences not.
@@ -55,6 +57,7 @@ pub(crate) fn rows(head: &Head, series: &[Series]) -> Vec<Row> {
                 vs_load: ratio(LOAD),
                 vs_arc_clone: ratio(ARC_CLONE),
                 vs_mutex: ratio(head.reference),
+                vs_one_thread: alone_to_all(one).map(|ratio| ratio * head.threads as f64),
                 instructions: None,
                 bytes: one.bytes,
                 p50_ns: percentile(&samples, 0.5),
@@ -72,6 +75,12 @@ fn rounds_of<'a>(name: &str, one: &'a Series, series: &'a [Series]) -> Option<&'
         Some((_, ns)) => ns,
         None => &of_case()?.ns,
     })
+}
+
+/// The time of an operation of one thread alone to that of one among several.
+fn alone_to_all(one: &Series) -> Option<f64> {
+    let alone = one.beside.iter().find(|(name, _)| *name == ONE_THREAD)?;
+    paired_ratio(&alone.1, &one.ns)
 }
 
 /// The median over the rounds of the ratio within a round.
@@ -138,11 +147,12 @@ mod tests {
             "vs_load",
             "vs_arc_clone",
             "vs_mutex",
+            "vs_one_thread",
             "instructions",
             "bytes",
         ] {
             assert!(json[field].is_null(), "{field}");
         }
-        assert_eq!(json.as_object().map(serde_json::Map::len), Some(11));
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(12));
     }
 }
