@@ -219,6 +219,11 @@ pub struct CheckOptions {
     /// Decides scripts and histories; a new one unless given
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Compare with the reservation objects of the kernel that this runs on, in place of the model: random
+    /// scripts on both. Only `kernel`, and only on one that scripts/kernel/build has built; of semantics
+    /// usage-levels is meant unless others are named, which have to differ
+    #[arg(long, value_name = "WHAT", value_parser = ["kernel"])]
+    pub against: Option<String>,
     /// Write to a file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

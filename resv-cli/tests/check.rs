@@ -95,3 +95,19 @@ fn a_closed_pipe_ends_the_run_with_one_error() {
     );
     assert_eq!(error.lines().count(), 1, "{error}");
 }
+
+/// The kernel that tests mostly run on has no module that plays scenarios: one clear error.
+#[test]
+fn against_a_kernel_without_the_module_says_what_to_do() {
+    if std::path::Path::new(resv_conformance::kernel::PATH).exists() {
+        return; // scripts/kernel/test compares
+    }
+    let output = check(&["--against=kernel", "--backend=locked", "--seed=5"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("scripts/kernel/build") && said.lines().count() == 1,
+        "{said}"
+    );
+    assert_eq!(check(&["--against=windows"]).status.code(), Some(2));
+}

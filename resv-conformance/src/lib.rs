@@ -41,6 +41,7 @@
 mod at_death;
 pub mod check;
 pub mod history;
+pub mod kernel;
 pub mod model;
 pub mod notation;
 pub mod properties;

@@ -221,3 +221,56 @@ pub fn system_heap() -> io::Result<DmaBuf> {
     let fd = abi::heap_allocate(heap.as_fd(), 4096)?;
     Ok(DmaBuf::from_fd(fd)?)
 }
+
+/// A pending fence of the kernel, and what signals it: of `sw_sync` where there is one, else of vgem, whose
+/// fences signal by themselves after ten seconds.
+///
+/// # Errors
+///
+/// As of opening vgem.
+pub fn any_fence() -> io::Result<(SyncFile, AnyJob)> {
+    if let Ok(timeline) = SwSync::open() {
+        let file = timeline.fence(1)?;
+        return Ok((file, AnyJob(Job::SwSync(timeline))));
+    }
+    let vgem = Vgem::open()?;
+    let buffer = vgem.buffer()?;
+    let fence = vgem.attach(&buffer, true)?;
+    let file = buffer.export(resv_api::Access::Read)?;
+    Ok((file, AnyJob(Job::Vgem(fence))))
+}
+
+/// The job behind [`any_fence`].
+#[derive(Debug)]
+pub struct AnyJob(Job);
+
+#[derive(Debug)]
+enum Job {
+    SwSync(SwSync),
+    Vgem(VgemFence),
+}
+
+impl AnyJob {
+    /// It is done.
+    ///
+    /// # Errors
+    ///
+    /// ETIMEDOUT if the fence has signalled by itself.
+    pub fn done(self) -> io::Result<()> {
+        match self.0 {
+            Job::SwSync(timeline) => timeline.advance(1),
+            Job::Vgem(fence) => fence.signal(),
+        }
+    }
+}
+
+/// A buffer of one page, from wherever there is one: udmabuf, the system heap, vgem.
+///
+/// # Errors
+///
+/// As of the last of them.
+pub fn any_buffer() -> io::Result<DmaBuf> {
+    udmabuf()
+        .or_else(|_| system_heap())
+        .or_else(|_| Vgem::open()?.buffer())
+}

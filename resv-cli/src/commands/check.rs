@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use resv_api::{BackendKind, NotCompiledIn};
 use resv_conformance::Subject;
 use resv_conformance::check::{self, Options, Report, check_with};
+use resv_conformance::kernel;
 use resv_core::SemanticsKind;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -26,12 +27,62 @@ type Told<'t> = &'t mut dyn FnMut(&Report);
 /// When the output cannot be written, or a back end is not compiled in.
 pub fn run(options: &CheckOptions) -> Result<ExitCode, Failure> {
     let output = Output::open(options.output.as_deref())?;
+    if options.against.is_some() {
+        return against_kernel(options, output);
+    }
     // A property says by a panic what does not hold; it is caught, and told in our words.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let result = run_with(options, output, check_kinds);
     std::panic::set_hook(hook);
     result
+}
+
+/// Random scripts on the kernel's own objects and on ours.
+fn against_kernel(options: &CheckOptions, mut output: Output) -> Result<ExitCode, Failure> {
+    let all = options.semantics.0.len() == SemanticsKind::ALL.len();
+    let linux = [SemanticsKind::UsageLevels];
+    let semantics = if all {
+        &linux
+    } else {
+        options.semantics.0.as_slice()
+    };
+    let pairs = (semantics.len() * options.backend.0.len()) as u32;
+    let time = Duration::from_secs(options.seconds.into()) / pairs;
+    let seed = options.seed.unwrap_or(Options::default().seed);
+    output.line(format_args!("# seed {seed}"))?;
+    for &semantics in semantics {
+        for &backend in &options.backend.0 {
+            let differs = match kernel::check(semantics, backend, seed, time, options.ops) {
+                Ok(report) => {
+                    output.line(format_args!(
+                        "# {semantics} on {backend} against the kernel: {report}"
+                    ))?;
+                    output.flush()?;
+                    continue;
+                }
+                Err(kernel::Failure::Differs(differs)) => differs,
+                Err(failure) => return Err(Failure::new(failure)),
+            };
+            output.line(format_args!(
+                "# FAILED: {semantics} on {backend} against the kernel"
+            ))?;
+            output.line(format_args!("# the kernel: {}", differs.kernel))?;
+            output.line(format_args!("# resv: {}", differs.ours))?;
+            let kinds = format!("--semantics {semantics} --backend {backend}");
+            output.line(format_args!(
+                "# again: resv check --against kernel {kinds} --seed {}",
+                differs.seed
+            ))?;
+            output.line(format_args!("# run this file: resv script FILE {kinds}"))?;
+            for line in differs.scenario.lines() {
+                output.line(line)?;
+            }
+            output.flush()?;
+            return Ok(ExitCode::from(1));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run_with(

@@ -1,0 +1,397 @@
+//! Random scripts on the reservation objects of a running Linux kernel, and on ours, side by side.
+//!
+//! # The concept
+//!
+//! A kernel that was built by `scripts/kernel/build` has a module that answers the
+//! [scenario language](crate::scenario) on real `dma_resv` objects: with all four usages, replace and copy,
+//! which no system call reaches. [`check`] draws scripts, has both play them, asks every question after every
+//! step, and compares the answers line by line.
+//!
+//! # What is compared
+//!
+//! * `waits`: of each timeline the latest pending seqno. The kernel's add overwrites the first slot that it
+//!   may, so it can keep a fence twice, or one that a later one covers; fences of a timeline signal in order, so
+//!   nobody waits longer for that.
+//! * `idle` and `status`, as they are.
+//!
+//! Scripts keep to what the kernel asks of its drivers: fences of a timeline signal in order. And one case is
+//! left out: a replace where the object holds only signalled fences of the timeline, which the kernel has not
+//! thrown away yet and would bring back.
+
+use crate::model::{At, SlotModel};
+use crate::scenario::{Runner, Scenario};
+use resv_api::{Access, BackendKind, SemanticsKind, Usage};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+/// Where the module is.
+pub const PATH: &str = "/sys/kernel/debug/resv/scenario";
+
+const TIMELINES: usize = 3;
+const OBJECTS: usize = 2;
+const STEPS: usize = 40;
+
+/// A world of the kernel's: timelines, fences and objects, gone when it is dropped.
+#[derive(Debug)]
+pub struct Kernel {
+    file: File,
+}
+
+impl Kernel {
+    /// A new world.
+    ///
+    /// # Errors
+    ///
+    /// When this kernel has no such module, or this process may not use it.
+    pub fn open() -> io::Result<Kernel> {
+        let file = OpenOptions::new().read(true).write(true).open(PATH)?;
+        Ok(Kernel { file })
+    }
+
+    /// Plays statements, and returns the answers, a line each.
+    ///
+    /// # Errors
+    ///
+    /// When a statement is wrong: the last line of the answers says which, and is the error here.
+    pub fn play(&mut self, script: &str) -> io::Result<String> {
+        let played = self.file.write_all(script.as_bytes());
+        let mut answers = String::new();
+        self.file.read_to_string(&mut answers)?;
+        match played {
+            Ok(()) => Ok(answers),
+            Err(error) => Err(io::Error::new(
+                error.kind(),
+                answers
+                    .lines()
+                    .last()
+                    .map_or_else(|| error.to_string(), str::to_owned),
+            )),
+        }
+    }
+}
+
+/// How much was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Scripts that both have played.
+    pub scripts: u64,
+    /// Statements of them, queries not counted.
+    pub statements: u64,
+    /// Answers that were compared.
+    pub answers: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} scripts, {} statements, {} answers compared, 0 differ",
+            self.scripts, self.statements, self.answers
+        )
+    }
+}
+
+/// The kernel and an object of ours have answered differently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The seed of the script.
+    pub seed: u64,
+    /// What the kernel answered.
+    pub kernel: String,
+    /// What ours answered.
+    pub ours: String,
+    /// The script up to the question, for `resv script`.
+    pub scenario: String,
+}
+
+/// Why a check has ended early.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answers differ.
+    Differs(Box<Difference>),
+    /// The kernel would not play.
+    Kernel(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Kernel(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Kernel(error) => write!(
+                f,
+                "the kernel cannot play scenarios ({PATH}: {error}); \
+                 scripts/kernel/build makes one that can, scripts/kernel/run runs this program on it"
+            ),
+            Failure::Differs(differs) => write!(
+                f,
+                "seed {}: the kernel answers '{}', ours '{}', after\n{}",
+                differs.seed, differs.kernel, differs.ours, differs.scenario
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Plays scripts of seed `seed` and those that follow on the kernel and on objects of the given kind, for
+/// `time`, or until `statements` have been played; at least one.
+///
+/// # Errors
+///
+/// On the first answer that differs, or when the kernel cannot play. Asked of a back end that is not compiled
+/// in, it panics.
+pub fn check(
+    semantics: SemanticsKind,
+    backend: BackendKind,
+    seed: u64,
+    time: Duration,
+    statements: Option<u64>,
+) -> Result<Report, Failure> {
+    let began = Instant::now();
+    let mut report = Report::default();
+    for seed in seed.. {
+        let script = draw(seed);
+        let theirs = Kernel::open()?.play(&script)?;
+        let scenario = Scenario::parse(&script).expect("it was drawn");
+        let mut runner = Runner::new(semantics, backend).expect("the suite has all back ends");
+        let ours = runner.run(&scenario).expect("it was drawn");
+        let mut theirs = theirs.lines();
+        for answer in ours {
+            let kernel = comparable(theirs.next().unwrap_or("no answer"));
+            let ours = comparable(&answer.to_string());
+            if kernel != ours {
+                let upto: Vec<&str> = script.lines().take(answer.line).collect();
+                let mut scenario: Vec<&str> = upto
+                    .iter()
+                    .copied()
+                    .filter(|line| !is_query(line))
+                    .collect();
+                scenario.extend(upto.last().filter(|line| is_query(line)));
+                return Err(Failure::Differs(Box::new(Difference {
+                    seed,
+                    kernel,
+                    ours,
+                    scenario: scenario.join("\n"),
+                })));
+            }
+            report.answers += 1;
+        }
+        report.scripts += 1;
+        report.statements += script.lines().filter(|line| !is_query(line)).count() as u64;
+        let enough = match statements {
+            Some(wanted) => report.statements >= wanted,
+            None => began.elapsed() >= time,
+        };
+        if enough {
+            break;
+        }
+    }
+    Ok(report)
+}
+
+fn is_query(line: &str) -> bool {
+    ["waits ", "idle ", "list ", "status "]
+        .iter()
+        .any(|query| line.starts_with(query))
+}
+
+/// An answer as it is compared: of a `waits`, the latest seqno of each timeline.
+fn comparable(answer: &str) -> String {
+    let Some((question, fences)) = answer.split_once(": ") else {
+        return answer.to_owned();
+    };
+    if !question.starts_with("waits ") {
+        return answer.to_owned();
+    }
+    let mut latest: BTreeMap<&str, u64> = BTreeMap::new();
+    for fence in fences.split(' ') {
+        if let Some((timeline, seqno)) = fence.split_once(':')
+            && let Ok(seqno) = seqno.parse::<u64>()
+        {
+            let known = latest.entry(timeline).or_default();
+            *known = seqno.max(*known);
+        }
+    }
+    let mut text = format!("{question}:");
+    for (timeline, seqno) in latest {
+        let _ = write!(text, " {timeline}:{seqno}");
+    }
+    text
+}
+
+/// A small generator of random numbers, by its seed the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % n as u64) as usize
+    }
+}
+
+/// A script of steps that are valid where they stand, with every question after each.
+fn draw(seed: u64) -> String {
+    let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut text = String::new();
+    let mut line = |words: fmt::Arguments<'_>| {
+        let _ = writeln!(text, "{words}");
+    };
+    for timeline in 0..TIMELINES {
+        line(format_args!("timeline t{timeline}"));
+    }
+    for object in 0..OBJECTS {
+        line(format_args!("resv r{object}"));
+    }
+    let mut issued: Vec<At> = Vec::new();
+    let mut last = [0u64; TIMELINES];
+    let mut signaled = [0usize; TIMELINES]; // how many of `by_timeline`
+    let mut by_timeline: [Vec<At>; TIMELINES] = Default::default();
+    let mut slots = SlotModel::new(SemanticsKind::UsageLevels, OBJECTS);
+    let name = |at: At| format!("f{}x{}", at.timeline, at.seqno);
+    for _ in 0..STEPS {
+        let object = random.below(OBJECTS);
+        let timeline = random.below(TIMELINES);
+        let usage = Usage::ALL[random.below(4)];
+        // Mostly a late one.
+        let pick = |random: &mut Random| {
+            let back = 1 + random.below(issued.len().clamp(1, 8));
+            issued.get(issued.len().checked_sub(back)?).copied()
+        };
+        match random.below(14) {
+            0..=3 => {
+                last[timeline] += 1 + random.below(4) as u64 / 3;
+                let at = At {
+                    timeline,
+                    seqno: last[timeline],
+                };
+                line(format_args!("fence {} t{timeline} {}", name(at), at.seqno));
+                by_timeline[timeline].push(at);
+                issued.push(at);
+            }
+            4..=8 => {
+                let mut words = format!("add r{object}");
+                for _ in 0..=random.below(2) {
+                    let Some(at) = pick(&mut random) else { break };
+                    let usage = Usage::ALL[random.below(4)];
+                    let _ = write!(words, " {} {usage}", name(at));
+                    slots.add(object, at, usage);
+                }
+                if words.matches(' ').count() > 1 {
+                    line(format_args!("{words}"));
+                }
+            }
+            9 => {
+                if let Some(at) = pick(&mut random)
+                    && !slots.has_leftover(object, timeline)
+                {
+                    line(format_args!(
+                        "replace r{object} t{timeline} {} {usage}",
+                        name(at)
+                    ));
+                    slots.replace(object, timeline, at, usage);
+                }
+            }
+            10 => {
+                let from = (object + 1) % OBJECTS;
+                line(format_args!("copy r{object} r{from}"));
+                slots.copy(object, from);
+            }
+            _ => {
+                if let Some(&at) = by_timeline[timeline].get(signaled[timeline]) {
+                    signaled[timeline] += 1;
+                    let error = ["", " error"][random.below(4) / 3];
+                    line(format_args!("signal {}{error}", name(at)));
+                    slots.signal(at);
+                }
+            }
+        }
+        for object in 0..OBJECTS {
+            for access in Access::ALL {
+                line(format_args!("waits r{object} {access}"));
+                line(format_args!("idle r{object} {access}"));
+            }
+        }
+        if let Some(&at) = issued.last() {
+            line(format_args!("status {}", name(at)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_each_timeline_the_latest_is_compared() {
+        assert_eq!(
+            comparable("waits r0 read: b:3 a:1 b:7 a:1"),
+            "waits r0 read: a:1 b:7"
+        );
+        assert_eq!(comparable("waits r0 read: -"), "waits r0 read:");
+        assert_eq!(comparable("idle r0 read: true"), "idle r0 read: true");
+    }
+
+    #[test]
+    fn every_script_that_is_drawn_can_be_played() {
+        for seed in 0..50 {
+            let scenario = Scenario::parse(&draw(seed)).expect("it is one");
+            let mut runner = Runner::new(SemanticsKind::UsageLevels, BackendKind::Locked)
+                .expect("it is always there");
+            assert!(!runner.run(&scenario).expect("it is valid").is_empty());
+        }
+    }
+
+    /// With the module; skipped by name without it. The other semantics have to be caught.
+    #[test]
+    fn usage_levels_answers_as_the_kernels_own_objects() {
+        if let Err(error) = Kernel::open() {
+            let guest = std::env::var("RESV_KERNEL_GUEST").unwrap_or_default();
+            assert!(
+                guest.is_empty() || guest.starts_with("stock"),
+                "{PATH}: {error}"
+            );
+            let note = "skipped usage_levels_answers_as_the_kernels_own_objects: no module here\n";
+            let _ = io::stderr().write_all(note.as_bytes());
+            return;
+        }
+        let run = |semantics| {
+            check(
+                semantics,
+                BackendKind::RcuArray,
+                1,
+                Duration::ZERO,
+                Some(4000),
+            )
+        };
+        let report = run(SemanticsKind::UsageLevels).unwrap_or_else(|failure| panic!("{failure}"));
+        let note = format!("kernel objects: {report}\n");
+        let _ = io::stderr().write_all(note.as_bytes());
+        for other in [
+            SemanticsKind::ExclusiveShared,
+            SemanticsKind::WritersReadersOthers,
+        ] {
+            assert!(
+                matches!(run(other), Err(Failure::Differs(_))),
+                "{other} is not caught"
+            );
+        }
+    }
+
+    #[test]
+    fn without_the_module_the_failure_says_what_to_do() {
+        let failure = Failure::Kernel(io::Error::from(io::ErrorKind::NotFound));
+        assert!(failure.to_string().contains("scripts/kernel/build"));
+    }
+}
