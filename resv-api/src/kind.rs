@@ -47,6 +47,14 @@ macro_rules! for_each_backend {
     };
 }
 
+/// The crates of the back ends, for paths of the list above and for users' own.
+pub(crate) mod crates {
+    #[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
+    pub use resv_rcu_array as rcu_array;
+    #[cfg(feature = "seqcount")]
+    pub use resv_seqcount as seqcount;
+}
+
 macro_rules! registry {
     (() $(
         $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;

@@ -155,14 +155,10 @@ pub use transaction::{Guard, Slots};
 pub use wait::{Waitable, WaitedAny, wait_all, wait_any};
 pub use waits::Waits;
 
+pub use kind::crates::*;
+pub use resv_core::semantics::*;
 pub use resv_core::{
-    Access, AlreadySignaled, AnyBackend, AnySemantics, Backend, CallbackId, Counters, Entry,
-    EntryRef, ExclusiveShared, Fence, FenceError, FenceStatus, Garbage, Key, Locked,
-    ParseWordError, ReserveError, Semantics, SemanticsKind, SeqnoError, Signaler, Timeline,
-    TimelineId, Until, Usage, UsageLevels, UsageSet, Visibility, Waited, WritersReadersOthers,
-    backend, checks, fence, lock,
+    Access, AlreadySignaled, AnyBackend, Backend, CallbackId, Counters, Entry, EntryRef, Fence,
+    FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, SeqnoError,
+    Signaler, Timeline, TimelineId, Until, Usage, UsageSet, Waited, backend, checks, fence, lock,
 };
-#[cfg(any(feature = "rcu-array", feature = "arc-swap"))]
-pub use resv_rcu_array as rcu_array;
-#[cfg(feature = "seqcount")]
-pub use resv_seqcount as seqcount;

@@ -18,7 +18,7 @@
 //! left out: a replace where the object holds only signalled fences of the timeline, which the kernel has not
 //! thrown away yet and would bring back.
 
-use crate::model::{At, SlotModel};
+use crate::model::{At, Generation, SlotModel};
 use crate::scenario::{Runner, Scenario};
 use resv_api::{Access, BackendKind, SemanticsKind, Usage};
 use std::collections::BTreeMap;
@@ -257,7 +257,7 @@ fn draw(seed: u64) -> String {
     let mut last = [0u64; TIMELINES];
     let mut signaled = [0usize; TIMELINES]; // how many of `by_timeline`
     let mut by_timeline: [Vec<At>; TIMELINES] = Default::default();
-    let mut slots = SlotModel::new(SemanticsKind::UsageLevels, OBJECTS);
+    let mut slots = SlotModel::new(Generation::UsageLevels, OBJECTS);
     let name = |at: At| format!("f{}x{}", at.timeline, at.seqno);
     for _ in 0..STEPS {
         let object = random.below(OBJECTS);

@@ -1,5 +1,6 @@
 //! What the suite is run on: a semantics, and how a back end is made.
 
+use crate::model::Generation;
 use resv_api::{AnyBackend, AnySemantics, Backend, BackendKind, NotCompiledIn, Resv};
 use resv_core::{Semantics, SemanticsKind};
 use std::fmt;
@@ -63,9 +64,9 @@ impl Subject {
         self.semantics
     }
 
-    /// Which of the three semantics this one claims to be, by its name.
-    pub fn kind(&self) -> Option<SemanticsKind> {
-        self.semantics.name().parse().ok()
+    /// Which of the restated semantics this one claims to be, by its name.
+    pub fn generation(&self) -> Option<Generation> {
+        Generation::named(self.semantics.name())
     }
 
     /// The storage of a new object.

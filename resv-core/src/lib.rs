@@ -84,8 +84,5 @@ pub use fence::{
 };
 pub use lock::{LockProof, ObjectLock};
 pub use locked::Locked;
-pub use semantics::{
-    AnySemantics, ExclusiveShared, Semantics, SemanticsKind, UsageLevels, Visibility,
-    WritersReadersOthers,
-};
+pub use semantics::*;
 pub use usage::{Access, ParseWordError, Usage, UsageSet};

@@ -8,7 +8,7 @@ use resv_api::lock::Algorithm;
 use resv_api::{BackendKind, SemanticsKind};
 use resv_conformance::Subject;
 use resv_conformance::stress::{self, Config, Failure, Tally, leftovers};
-use resv_core::Backend;
+use resv_core::{Backend, Semantics};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
@@ -36,11 +36,10 @@ struct Options {
     /// What the threads' choices follow from; at random unless given, and always printed
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/arc-swap, locked)
+    /// Back ends, separated by commas, or all; a wrong name is told which there are
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = backends)]
     backend: Choice<BackendKind>,
-    /// Semantics, separated by commas, or all (exclusive-shared, writers-readers-others,
-    /// usage-levels)
+    /// Semantics, separated by commas, or all; a wrong name is told which there are
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = semantics)]
     semantics: Choice<SemanticsKind>,
     /// wound-wait, wait-die or both
@@ -91,9 +90,12 @@ fn algorithms(word: &str) -> Result<Choice<Algorithm>, String> {
 
 /// Whether a subject is chosen; one that has a name of its own always is.
 fn is_wanted(subject: &Subject, options: &Options) -> bool {
-    let (semantics, backend) = (subject.kind(), subject.backend().name().parse());
+    let (semantics, backend) = (
+        subject.semantics().name().parse(),
+        subject.backend().name().parse(),
+    );
     backend.map_or(true, |it| options.backend.0.contains(&it))
-        && semantics.is_none_or(|it| options.semantics.0.contains(&it))
+        && semantics.map_or(true, |it| options.semantics.0.contains(&it))
 }
 
 /// Why a run has ended before its end.

@@ -16,7 +16,7 @@
 mod rules;
 mod slots;
 
-pub use rules::Rules;
+pub use rules::{Generation, Rules};
 pub use slots::SlotModel;
 
 use resv_core::{Access, Usage};
@@ -198,7 +198,11 @@ mod tests {
     #[test]
     fn the_slot_rule_keeps_a_dominated_fence_and_answers_alike() {
         let kind = SemanticsKind::UsageLevels;
-        let (mut slots, mut model) = (SlotModel::new(kind, 1), Model::new(Rules::of(kind), 1));
+        let generation = Generation::UsageLevels;
+        let (mut slots, mut model) = (
+            SlotModel::new(generation, 1),
+            Model::new(Rules::of(kind), 1),
+        );
         let mut add = |slots: &mut SlotModel, fence| {
             slots.add(0, fence, Read);
             model.add(0, fence, Read);

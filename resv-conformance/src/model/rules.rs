@@ -6,32 +6,68 @@
 use super::{At, Item};
 use resv_core::{Access, AnySemantics, Key, Semantics, SemanticsKind, TimelineId, Usage};
 
+/// A semantics whose answers are written down a second time: in [`Rules`], in
+/// [`SlotModel`](super::SlotModel) and in the worked examples. Others are believed where their answers are a
+/// matter of their tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// Linux until 5.18.
+    ExclusiveShared,
+    /// The proposal of 2019.
+    WritersReadersOthers,
+    /// Linux since 5.19.
+    UsageLevels,
+}
+
+impl Generation {
+    /// The three, oldest first.
+    pub const ALL: [Generation; 3] = [
+        Generation::ExclusiveShared,
+        Generation::WritersReadersOthers,
+        Generation::UsageLevels,
+    ];
+
+    /// The name of the semantics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Generation::ExclusiveShared => "exclusive-shared",
+            Generation::WritersReadersOthers => "writers-readers-others",
+            Generation::UsageLevels => "usage-levels",
+        }
+    }
+
+    /// The one that is meant by a semantics of that name.
+    pub fn named(name: &str) -> Option<Generation> {
+        Generation::ALL.into_iter().find(|it| it.name() == name)
+    }
+}
+
 /// The rules of one semantics, for a [`Model`](super::Model).
 #[derive(Clone, Debug)]
 pub enum Rules {
     /// One of the three, restated.
-    Restated(SemanticsKind),
-    /// A semantics from elsewhere, whose own tables are believed: then only the back end is tested.
+    Restated(Generation),
+    /// Any other semantics, whose own tables are believed: then only the back end is tested.
     Believed(AnySemantics),
 }
 
 impl Rules {
     /// The restated rules of `kind`.
     pub fn of(kind: SemanticsKind) -> Rules {
-        Rules::Restated(kind)
+        Rules::for_semantics(kind.any())
     }
 
     /// The restated rules of the semantics that bears that name; its own if there is none.
     pub fn for_semantics(semantics: AnySemantics) -> Rules {
-        match semantics.name().parse() {
-            Ok(kind) => Rules::Restated(kind),
-            Err(_) => Rules::Believed(semantics),
+        match Generation::named(semantics.name()) {
+            Some(generation) => Rules::Restated(generation),
+            None => Rules::Believed(semantics),
         }
     }
 
     /// The usage under which a fence is kept that was added as `usage`.
     pub fn kept_as(&self, usage: Usage) -> Usage {
-        use SemanticsKind::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+        use Generation::{ExclusiveShared, UsageLevels, WritersReadersOthers};
         match self {
             Rules::Restated(UsageLevels) => usage,
             // Memory management is a writer like any other before 5.19.
@@ -46,7 +82,7 @@ impl Rules {
 
     /// Whether `access` must wait for what is kept as `kept`.
     pub fn waits_for(&self, access: Access, kept: Usage) -> bool {
-        use SemanticsKind::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+        use Generation::{ExclusiveShared, UsageLevels, WritersReadersOthers};
         match self {
             // A cut through four levels: everything up to the one that the access names.
             Rules::Restated(UsageLevels) => match access {
@@ -76,21 +112,19 @@ impl Rules {
         let covered = |old: At| old.timeline == fence.timeline && old.seqno <= fence.seqno;
         let newer = |old: At| old.timeline == fence.timeline && old.seqno > fence.seqno;
         match self {
-            Rules::Restated(SemanticsKind::ExclusiveShared) if usage == Usage::Write => {
+            Rules::Restated(Generation::ExclusiveShared) if usage == Usage::Write => {
                 // A new exclusive fence stands for all that was there.
                 set.retain(|old| newer(old.at));
             }
-            Rules::Restated(SemanticsKind::WritersReadersOthers) if usage == Usage::Write => {
+            Rules::Restated(Generation::WritersReadersOthers) if usage == Usage::Write => {
                 // A new writer stands for writers and readers; others are none of its business.
                 set.retain(|old| newer(old.at) || old.usage == Usage::Bookkeep);
             }
-            Rules::Restated(
-                SemanticsKind::ExclusiveShared | SemanticsKind::WritersReadersOthers,
-            ) => {
+            Rules::Restated(Generation::ExclusiveShared | Generation::WritersReadersOthers) => {
                 // Within its category, the later fence of a timeline stands for the earlier.
                 set.retain(|old| !(old.usage == usage && covered(old.at)));
             }
-            Rules::Restated(SemanticsKind::UsageLevels) => {
+            Rules::Restated(Generation::UsageLevels) => {
                 // The later fence stands for earlier ones that concern no more of the users.
                 set.retain(|old| !(covered(old.at) && old.usage as u8 >= usage as u8));
             }

@@ -11,15 +11,15 @@
 //! they signal in order, and where no signalled leftover of the timeline that is replaced is in the
 //! object (`replace` revives it; [`SlotModel::has_leftover`] tells).
 
-use super::rules::is_writer;
+use super::rules::{Generation, is_writer};
 use super::{At, Item, Latest, latest};
-use resv_core::{Access, SemanticsKind, Usage};
+use resv_core::{Access, Usage};
 use std::collections::HashSet;
 
 /// Objects as arrays of slots, under the rule of one kernel generation.
 #[derive(Clone, Debug)]
 pub struct SlotModel {
-    kind: SemanticsKind,
+    generation: Generation,
     objects: Vec<Containers>,
     signaled: HashSet<At>,
 }
@@ -55,10 +55,10 @@ impl Slots {
 }
 
 impl SlotModel {
-    /// A model of `objects` empty objects of the generation that `kind` names.
-    pub fn new(kind: SemanticsKind, objects: usize) -> SlotModel {
+    /// A model of `objects` empty objects of the generation that is named.
+    pub fn new(generation: Generation, objects: usize) -> SlotModel {
         SlotModel {
-            kind,
+            generation,
             objects: vec![Containers::default(); objects],
             signaled: HashSet::new(),
         }
@@ -70,8 +70,8 @@ impl SlotModel {
         let new = Item { at: fence, usage };
         let same_context = |old: &Item| old.at.timeline == fence.timeline;
         let done = |old: &Item| signaled.contains(&old.at);
-        match self.kind {
-            SemanticsKind::UsageLevels => {
+        match self.generation {
+            Generation::UsageLevels => {
                 let [list, _] = &mut object.lists;
                 list.reserve(signaled);
                 list.put(new, |old| {
@@ -84,13 +84,12 @@ impl SlotModel {
                 object.writer = Some(fence);
                 let readers = &mut object.lists[0].slots;
                 readers.clear();
-                if kind == SemanticsKind::WritersReadersOthers {
+                if kind == Generation::WritersReadersOthers {
                     readers.push(new);
                 }
             }
             kind => {
-                let others =
-                    kind == SemanticsKind::WritersReadersOthers && usage == Usage::Bookkeep;
+                let others = kind == Generation::WritersReadersOthers && usage == Usage::Bookkeep;
                 let list = &mut object.lists[usize::from(others)];
                 list.reserve(signaled);
                 list.put(new, |old| same_context(old) || done(old));
@@ -149,7 +148,7 @@ impl SlotModel {
         let Containers { writer, lists } = &self.objects[object];
         let [first, others] = lists;
         let pending = |at: &At| !self.signaled.contains(at);
-        if self.kind == SemanticsKind::UsageLevels {
+        if self.generation == Generation::UsageLevels {
             let cut = [Usage::Kernel, Usage::Write, Usage::Read, Usage::Bookkeep][access as usize];
             let seen = first.slots.iter().filter(|slot| slot.usage <= cut);
             return latest(seen.map(|slot| slot.at).filter(pending));

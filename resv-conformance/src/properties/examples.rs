@@ -9,19 +9,20 @@
 //! played, to see that nothing panics.
 
 use crate::Subject;
+use crate::model::Generation;
 use crate::notation;
 use crate::support::job;
-use resv_api::{Backend, SemanticsKind, Timeline, Usage};
+use resv_api::{Backend, Timeline, Usage};
 use resv_core::{Budget, Entry};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Plays `sequence` and expects the answers of the semantics that the subject claims to be.
 #[track_caller]
 fn example(on: Subject, sequence: &str, expected: [&str; 3]) {
-    let expected = match on.kind() {
-        Some(SemanticsKind::ExclusiveShared) => expected[0],
-        Some(SemanticsKind::WritersReadersOthers) => expected[1],
-        Some(SemanticsKind::UsageLevels) => expected[2],
+    let expected = match on.generation() {
+        Some(Generation::ExclusiveShared) => expected[0],
+        Some(Generation::WritersReadersOthers) => expected[1],
+        Some(Generation::UsageLevels) => expected[2],
         None => "",
     };
     let questions = if expected.is_empty() {

@@ -6,14 +6,15 @@
 //! out a raw pointer. H-12 and H-18 are about fence arrays, of which an object holds none.
 
 use crate::Subject;
+use crate::model::Generation;
 use crate::support::{
     A_MOMENT, AGES, Watched, add, add_fence, assert_freed, assert_superseded_freed, entries,
     entry_of, held_entries, is_busy, job, lone_job, many_side_by_side, replace, side_by_side,
     sorted, visited,
 };
 use resv_api::{
-    Access, AnyBackend, AnySemantics, Fence, FenceError, Key, Semantics, SemanticsKind, Signaler,
-    Timeline, Usage, Visibility, Waited,
+    Access, AnyBackend, AnySemantics, Fence, FenceError, Key, Semantics, Signaler, Timeline, Usage,
+    Visibility, Waited,
 };
 use std::time::Duration;
 
@@ -129,10 +130,10 @@ pub fn h_11_a_writer_and_the_fences_of_others(on: Subject) {
     }
     let writer = lone_job();
     add(&object, &writer, Usage::Write);
-    let kept: Vec<Usage> = match on.kind() {
-        Some(SemanticsKind::UsageLevels) => Usage::ALL.into(),
-        Some(SemanticsKind::WritersReadersOthers) => vec![Usage::Bookkeep],
-        Some(SemanticsKind::ExclusiveShared) => vec![],
+    let kept: Vec<Usage> = match on.generation() {
+        Some(Generation::UsageLevels) => Usage::ALL.into(),
+        Some(Generation::WritersReadersOthers) => vec![Usage::Bookkeep],
+        Some(Generation::ExclusiveShared) => vec![],
         None => return,
     };
     let mut expected: Vec<_> = old
@@ -284,8 +285,8 @@ pub fn h_22_only_usage_levels_tell_a_move_from_a_write(on: Subject) {
         let object = on.object();
         let job = lone_job();
         add(&object, &job, usage);
-        let must = match on.kind() {
-            Some(SemanticsKind::UsageLevels) => usage == Usage::Kernel,
+        let must = match on.generation() {
+            Some(Generation::UsageLevels) => usage == Usage::Kernel,
             Some(_) => false,
             None => return,
         };
@@ -488,7 +489,7 @@ pub fn h_35_a_write_recorded_as_a_read(on: Subject) {
         let object = on.object();
         let job = lone_job();
         add(&object, &job, usage);
-        if on.kind().is_some() {
+        if on.generation().is_some() {
             assert_eq!(is_busy(&object, Access::Read), seen, "{usage}");
         }
         assert!(is_busy(&object, Access::Move), "{usage}");

@@ -13,9 +13,9 @@ mod world;
 use self::script::{OBJECTS, Raw, Regime, Script, Step, raw, scenario};
 use self::world::{Difference, World};
 use crate::Subject;
-use crate::model::{SlotModel, latest};
+use crate::model::{Generation, SlotModel, latest};
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
-use resv_api::{Access, SemanticsKind};
+use resv_api::Access;
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
@@ -44,18 +44,18 @@ fn play(on: Subject, raws: &[Raw], regime: Regime) -> Played {
 }
 
 /// The scripts for which a kernel generation's preconditions hold.
-fn comparable(kind: SemanticsKind) -> Regime {
-    match kind {
-        SemanticsKind::UsageLevels => Regime::SignalsInOrder,
+fn comparable(generation: Generation) -> Regime {
+    match generation {
+        Generation::UsageLevels => Regime::SignalsInOrder,
         _ => Regime::AddsInOrder,
     }
 }
 
 /// Plays a drawn script on real objects and on the slot rule of the kernel generation.
-fn play_slots(on: Subject, raws: &[Raw], kind: SemanticsKind, check_every: usize) -> Played {
-    let mut script = Script::new(comparable(kind));
+fn play_slots(on: Subject, raws: &[Raw], generation: Generation, check_every: usize) -> Played {
+    let mut script = Script::new(comparable(generation));
     let mut world = World::new(on);
-    let mut slots = SlotModel::new(kind, OBJECTS);
+    let mut slots = SlotModel::new(generation, OBJECTS);
     let mut steps = Vec::new();
     for raw in raws {
         let Some(step) = script.step(raw) else {
@@ -193,11 +193,11 @@ pub(crate) fn batch(on: Subject, seed: u64) -> Result<Batch, Shrunk> {
         played
     };
     let any = |raws: &[Raw]| counted(play(on, raws, Regime::Any));
-    match (seed % 8, on.kind()) {
+    match (seed % 8, on.generation()) {
         (0, _) => draw_for(Regime::Any, config(1), seed, 2000, &any)?,
-        (1 | 2, Some(kind)) => {
-            let slots = |raws: &[Raw]| counted(play_slots(on, raws, kind, 1));
-            draw_for(comparable(kind), config(BATCH), seed, 80, &slots)?;
+        (1 | 2, Some(generation)) => {
+            let slots = |raws: &[Raw]| counted(play_slots(on, raws, generation, 1));
+            draw_for(comparable(generation), config(BATCH), seed, 80, &slots)?;
         }
         _ => draw_for(Regime::Any, config(BATCH), seed, 60, &any)?,
     }
@@ -225,16 +225,20 @@ pub fn a_long_script_is_answered_like_the_model(on: Subject) {
 /// for is the one under the slot rule of the kernel generation, wherever that generation's
 /// preconditions hold.
 pub fn dominance_answers_like_the_slot_rule(on: Subject) {
-    let Some(kind) = on.kind() else { return };
-    draw(on, comparable(kind), 128, 80, |raws| {
-        play_slots(on, raws, kind, 1)
+    let Some(generation) = on.generation() else {
+        return;
+    };
+    draw(on, comparable(generation), 128, 80, |raws| {
+        play_slots(on, raws, generation, 1)
     });
 }
 
 /// The same over scripts of thousands of steps.
 pub fn dominance_answers_like_the_slot_rule_for_long(on: Subject) {
-    let Some(kind) = on.kind() else { return };
-    draw(on, comparable(kind), 3, 4000, |raws| {
-        play_slots(on, raws, kind, 8)
+    let Some(generation) = on.generation() else {
+        return;
+    };
+    draw(on, comparable(generation), 3, 4000, |raws| {
+        play_slots(on, raws, generation, 8)
     });
 }
