@@ -254,12 +254,12 @@ impl Core {
         let unwanted = {
             let mut table = self.table();
             let unwanted = table.take_unwanted(timeline);
-            for (promise, _) in &unwanted {
+            for promise in &unwanted.promises {
                 let _ = epoll::delete(&self.epoll, promise);
             }
             unwanted
         };
-        if unwanted.is_empty() {
+        if unwanted.signalers.is_empty() {
             return;
         }
         self.wake();

@@ -33,10 +33,20 @@ struct Slot {
 }
 
 struct Pending {
-    promise: Promise,
+    /// None once nobody wants the fence: its descriptor is closed, and it signals when its turn has come.
+    promise: Option<Promise>,
     signaler: Signaler,
     /// How it ended, if that is known and it is held back.
     known: Option<FenceStatus>,
+}
+
+impl Pending {
+    fn ask(&self) -> FenceStatus {
+        // Without a promise it is known.
+        self.promise
+            .as_ref()
+            .map_or(FenceStatus::Signaled, Promise::ask)
+    }
 }
 
 /// Where the pending fences of a timeline are.
@@ -56,7 +66,7 @@ struct Line {
 }
 
 /// What has ended: to be signalled in this order, with the lock of the table released.
-pub(super) type Ended = Vec<(Signaler, FenceStatus, Promise)>;
+pub(super) type Ended = Vec<(Signaler, FenceStatus, Option<Promise>)>;
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -99,7 +109,7 @@ impl Table {
         let token = self.next_token();
         self.free.pop();
         self.slots[token.place as usize].pending = Some(Pending {
-            promise,
+            promise: Some(promise),
             signaler,
             known: None,
         });
@@ -158,7 +168,7 @@ impl Table {
 
     /// The promise that is pending at a place.
     pub(super) fn promise_at(&self, timeline: TimelineId, seqno: u64) -> Option<&Promise> {
-        Some(&self.find(timeline, seqno)?.promise)
+        self.find(timeline, seqno)?.promise.as_ref()
     }
 
     /// The signaler of the fence that is pending at a place.
@@ -213,7 +223,7 @@ impl Table {
     pub(super) fn promise(&self, token: Token) -> Option<&Promise> {
         let slot = self.slots.get(token.place as usize)?;
         (slot.generation == token.generation).then_some(())?;
-        Some(&slot.pending.as_ref()?.promise)
+        slot.pending.as_ref()?.promise.as_ref()
     }
 
     /// The descriptor of `token` has been reported, or it is given up: moves what signals now to `ended`.
@@ -225,7 +235,7 @@ impl Table {
         let id = pending.signaler.fence().timeline_id();
         let seqno = pending.signaler.fence().seqno();
         if pending.known.is_none() {
-            match pending.promise.ask() {
+            match pending.ask() {
                 FenceStatus::Pending => return false,
                 status => pending.known = Some(status),
             }
@@ -263,7 +273,7 @@ impl Table {
                 if front > seqno {
                     return; // will be reported itself
                 }
-                match pending.promise.ask() {
+                match pending.ask() {
                     FenceStatus::Pending => return,
                     status => pending.known = Some(status),
                 }
@@ -304,34 +314,53 @@ impl Table {
         true
     }
 
-    /// Takes out what nobody wants, all but the last one of a timeline. The caller stops watching it.
-    pub(super) fn take_unwanted(&mut self, timeline: TimelineId) -> Vec<(Promise, Signaler)> {
-        let Some(Of::Line(line)) = self.timelines.get(&timeline) else {
-            return Vec::new();
+    /// Lets go of what nobody wants, all but the last one of a timeline; the caller stops watching the
+    /// descriptors.
+    ///
+    /// What is at the front goes. What is behind one that is wanted keeps its place without a descriptor, so
+    /// that the timeline signals in order all the same.
+    pub(super) fn take_unwanted(&mut self, timeline: TimelineId) -> Unwanted {
+        let Table {
+            slots, timelines, ..
+        } = self;
+        let mut unwanted = Unwanted::default();
+        let Some(Of::Line(line)) = timelines.get_mut(&timeline) else {
+            return unwanted;
         };
-        let but_last = line.order.len().saturating_sub(1);
-        let unwanted: Vec<Token> = line
-            .order
-            .iter()
-            .take(but_last)
-            .map(|&(_, token)| token)
-            .filter(|token| {
-                let pending = self.slots[token.place as usize].pending.as_ref();
-                pending.is_some_and(|pending| !pending.signaler.is_wanted())
-            })
-            .collect();
-        if unwanted.is_empty() {
-            return Vec::new();
+        let mut at_front = true;
+        let mut gone = 0;
+        for &(_, token) in line.order.iter().rev().skip(1).rev() {
+            let Some(pending) = slots[token.place as usize].pending.as_mut() else {
+                continue;
+            };
+            if pending.signaler.is_wanted() {
+                at_front = false;
+            } else if at_front {
+                gone += 1;
+            } else if let Some(promise) = pending.promise.take() {
+                pending.known.get_or_insert(FenceStatus::Signaled);
+                unwanted.promises.push(promise);
+            }
         }
-        if let Some(Of::Line(line)) = self.timelines.get_mut(&timeline) {
-            line.order.retain(|(_, token)| !unwanted.contains(token));
+        let gone: Vec<Token> = line.order.drain(..gone).map(|(_, token)| token).collect();
+        if !gone.is_empty() {
             // It may have been held back by what goes: no descriptor will report it again.
             self.given_up
                 .extend(line.order.front().map(|&(_, token)| token));
         }
-        let taken = unwanted.into_iter().filter_map(|token| self.take(token));
-        taken.map(|p| (p.promise, p.signaler)).collect()
+        for pending in gone.into_iter().filter_map(|token| self.take(token)) {
+            unwanted.promises.extend(pending.promise);
+            unwanted.signalers.push(pending.signaler);
+        }
+        unwanted
     }
+}
+
+/// What nobody wants: to be closed, and dropped with the lock of the table released.
+#[derive(Default)]
+pub(super) struct Unwanted {
+    pub(super) promises: Vec<Promise>,
+    pub(super) signalers: Vec<Signaler>,
 }
 
 /// A seqno as it counts on a timeline whose last one is `last`: if it looks as if 32 bits have been used up

@@ -168,6 +168,29 @@ fn what_goes_unwanted_holds_nobody_back() {
     assert_eq!(importer.pending(), 1);
 }
 
+/// Behind one that is held, what nobody wants gives its descriptor back, and signals in its turn.
+#[test]
+fn what_nobody_wants_keeps_its_turn_without_a_descriptor() {
+    let (importer, dispatch) = Importer::manual().unwrap();
+    let timeline = Timeline::new("pulls");
+    let (first, first_keeper) = promise();
+    let (second, second_keeper) = promise();
+    let (third, third_keeper) = promise();
+    let held = importer.import_at(&timeline, 1, first).unwrap();
+    drop(importer.import_at(&timeline, 2, second).unwrap());
+    let last = importer.import_at(&timeline, 3, third).unwrap();
+    importer.drop_unwanted(timeline.id());
+    assert_eq!(timeline.completed_seqno(), 0, "2 does not signal before 1");
+    drop(second_keeper);
+    keep(&third_keeper);
+    dispatch.dispatch().unwrap();
+    assert!(!held.is_signaled() && !last.is_signaled());
+    keep(&first_keeper);
+    dispatch.dispatch().unwrap();
+    assert!(held.is_signaled() && last.is_signaled());
+    assert_eq!(importer.pending(), 0);
+}
+
 #[test]
 fn a_place_is_given_once() {
     let (importer, _dispatch) = Importer::manual().unwrap();
