@@ -125,7 +125,7 @@ pub use word::Algorithm;
 
 use crate::checks::LockTrack;
 use contended::Request;
-use defect::Defect;
+use defect::{Defect, Seam};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 use std::marker::PhantomData;
@@ -154,8 +154,7 @@ pub fn lock_stats() -> LockStats {
 pub struct ObjectLock {
     word: AtomicU64,
     checks: LockTrack,
-    #[cfg(any(test, loom))]
-    defect: Option<Defect>,
+    seam: Seam,
 }
 
 /// Locks that are checked, modelled or tested have more in them.
@@ -188,8 +187,7 @@ impl ObjectLock {
         ObjectLock {
             word: AtomicU64::new(FREE),
             checks: LockTrack::new(),
-            #[cfg(any(test, loom))]
-            defect: None,
+            seam: Seam::SOUND,
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 
 #[derive(Debug)]
@@ -28,6 +28,15 @@ impl Pooled for Place {
 }
 
 type Pool = StablePool<Place>;
+
+/// Keeps a value for ever, and within reach of leak checkers.
+fn kept<T>(value: T) -> &'static T {
+    static ALL: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let kept = Box::leak(Box::new(value));
+    let address = std::ptr::from_ref(kept).addr();
+    ALL.lock().expect("no panic while it is held").push(address);
+    kept
+}
 
 fn take(pool: &'static Pool) -> &'static Place {
     let place = pool.take();
@@ -77,13 +86,13 @@ fn what_was_freed_last_is_taken_next() {
 /// At the edge of a chain, taking and freeing in turn stays within the thread.
 #[test]
 fn a_thread_at_the_end_of_a_chain_does_not_exchange_every_time() {
-    let depot: &'static Depot<&'static Place> = Box::leak(Box::new(Depot::of_batch(2)));
+    let depot: &'static Depot<&'static Place> = kept(Depot::of_batch(2));
     let magazine = Magazine::new(depot);
     for _ in 0..4 {
-        magazine.put(Box::leak(Box::new(Place::vacant())));
+        magazine.put(kept(Place::vacant()));
     }
     assert_eq!((magazine.count(), depot.count()), (4, 0));
-    magazine.put(Box::leak(Box::new(Place::vacant())));
+    magazine.put(kept(Place::vacant()));
     assert_eq!((magazine.count(), depot.count()), (3, 2));
     for _ in 0..100 {
         let taken: Vec<_> = (0..2).filter_map(|_| magazine.take()).collect();
@@ -97,10 +106,10 @@ fn a_thread_at_the_end_of_a_chain_does_not_exchange_every_time() {
 
 #[test]
 fn b8_loose_cells_of_many_threads_become_batches() {
-    let depot: &'static Depot<&'static Place> = Box::leak(Box::new(Depot::of_batch(4)));
+    let depot: &'static Depot<&'static Place> = kept(Depot::of_batch(4));
     for _ in 0..7 {
         let magazine = Magazine::new(depot);
-        magazine.put(Box::leak(Box::new(Place::vacant())));
+        magazine.put(kept(Place::vacant()));
     }
     assert_eq!(depot.count(), 7);
     assert_eq!(depot.take().len(), 4);
@@ -116,10 +125,10 @@ fn known_bad_variants_lose_cells_or_have_them_twice() {
     let come_back = |seam: Seam| {
         let mut depot = Depot::of_batch(1);
         depot.seam = seam;
-        let depot: &'static Depot<&'static Place> = Box::leak(Box::new(depot));
+        let depot: &'static Depot<&'static Place> = kept(depot);
         let magazine = Magazine::new(depot);
         for _ in 0..3 {
-            magazine.put(Box::leak(Box::new(Place::vacant())));
+            magazine.put(kept(Place::vacant()));
         }
         drop(magazine);
         let all = (0..4).filter_map(|_| depot.take_one());
