@@ -57,7 +57,8 @@
 //!
 //! To standard error, each pair of places once; to the function of `set_handler`; or, within
 //! `collect`, to the caller. With `RESV_CHECKS=panic` in the environment the default is to panic, so
-//! that a test fails. Nothing else changes: a wait that is reported is then waited for.
+//! that a test fails; `RESV_CHECKS=panic,-OutOfOrder` leaves a kind out. Nothing else changes: a wait that is
+//! reported is then waited for.
 //!
 //! # Bounds
 //!

@@ -1,54 +1,11 @@
 //! What a sync object needs of a timeline: places that are attached to fences, places that are counted,
-//! an end with an error, and a device that is lost.
-//!
-//! # Sync objects
-//!
-//! A timeline sync object of Linux or Vulkan is a [`Timeline`](super::Timeline):
-//!
-//! | sync object | here |
-//! |---|---|
-//! | add a point with a fence; transfer a point | [`attach`](Timeline::attach) |
-//! | signal a point from the host | [`signal_up_to`](Timeline::signal_up_to) |
-//! | query | [`completed_seqno`](Timeline::completed_seqno), [`last_seqno`](Timeline::last_seqno) |
-//! | wait for a point; also before it is submitted | [`point`](Timeline::point) |
-//! | wait until a point is available | [`submitted`](Timeline::submitted) |
-//! | the client dies | [`close`](Timeline::close), or the last handle is dropped |
-//!
-//! A binary one is a timeline with a count of its resets: with n resets, signalling it is
-//! `signal_up_to(n + 1)` or `attach(n + 1, fence)`, waiting for it is `point(n + 1)`, and resetting it is to
-//! add one to n. Those who wait for what came before a reset are not disturbed, as on Linux.
-//!
-//! ```
-//! use resv_core::{FenceError, FenceStatus, Timeline};
-//!
-//! let (render, acquire) = (Timeline::new("gfx"), Timeline::new("acquire"));
-//! let early = acquire.point(2); // nobody has submitted it
-//! let (a, b) = (render.issue()?, render.issue()?);
-//! acquire.attach(2, b.fence())?;
-//! acquire.attach(1, a.fence())?;
-//! a.signal();
-//! assert_eq!(acquire.completed_seqno(), 1);
-//! b.signal();
-//! assert!(early.is_signaled());
-//!
-//! let never = acquire.point(3);
-//! acquire.close(FenceError::IO); // the client is gone
-//! assert_eq!(never.status(), FenceStatus::Error(FenceError::IO));
-//!
-//! let mut resets = 0;
-//! let binary = Timeline::new("binary");
-//! binary.signal_up_to(resets + 1)?;
-//! assert!(binary.point(resets + 1).is_signaled());
-//! resets += 1;
-//! assert!(!binary.point(resets + 1).is_signaled());
-//! # Ok::<(), resv_core::SeqnoError>(())
-//! ```
+//! an end with an error, and a device that is lost. The table is on the [front page](super).
 
+use super::census;
 use super::completion::spread_points;
 use super::extra::Watcher;
 use super::handle::Fence;
 use super::point::{new_point, place};
-use super::pool;
 use super::reach::Reach;
 use super::run_queue::Panics;
 use super::status::FenceError;
@@ -200,7 +157,7 @@ impl Timeline {
     pub fn fail_all(&self, error: FenceError) {
         let (last, reach) = (self.last_seqno(), self.reach());
         reach.give_up_holds(last);
-        let mut fences = pool::pending_of(self.id(), last);
+        let mut fences = census::pending_of(self.id(), last);
         fences.sort_by_key(Fence::seqno);
         let mut panics = Panics::default();
         for fence in fences {

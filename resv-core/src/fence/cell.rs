@@ -34,9 +34,9 @@
 //!   A reader who reads any of the new values therefore sees that removal in step 3.
 
 use super::extra::Extra;
+use super::id::TimelineId;
+use super::line::Line;
 use super::status::FenceStatus;
-use super::timeline::{Line, TimelineId};
-use super::trace::Asked;
 use resv_sync::callbacks::Callbacks;
 use resv_sync::pool::Link;
 use resv_sync::sync::Mutex;
@@ -105,7 +105,7 @@ impl std::fmt::Debug for Handle {
 }
 
 /// What compositions, lazy fences, deadlines and descriptions touch. Who puts something into it for
-/// the signaller [marks](FenceCell::attend) the outcome.
+/// the signaller [sets its slow path](FenceCell::set_slow_path).
 #[derive(Default)]
 pub(super) struct Cold {
     /// `None` for a fence that has a timeline of its own.
@@ -232,10 +232,18 @@ impl FenceCell {
         &self.outcome
     }
 
-    /// Has the signaller look at [`cold`](FenceCell::cold), which the caller has locked. `false`: it has
-    /// signalled.
-    pub(super) fn attend(&self, _locked: &mut Cold) -> bool {
+    /// Sets the slow-path flag: the signaller must look at [`cold`](FenceCell::cold), which the caller has
+    /// locked. `false`: it has signalled.
+    pub(super) fn set_slow_path(&self, _locked: &mut Cold) -> bool {
         self.outcome.mark()
+    }
+
+    /// The timeline's name; for the owner of a reference. Takes a short lock.
+    pub(super) fn timeline_name(&self) -> Arc<str> {
+        match &self.cold.lock().line {
+            Some(line) => Arc::clone(line.name()),
+            None => self.kind().own_name().into(),
+        }
     }
 
     /// The timeline and the seqno of the fence: two acquire loads, which may tear when the caller
@@ -303,5 +311,32 @@ impl FenceCell {
         // ... Acquire: by the one who reached zero; pairs with the decrements of all others.
         fence(Ordering::Acquire);
         true
+    }
+}
+
+/// Whether somebody has asked for the signal of the fence in a cell. Without the feature it is
+/// nothing.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    // Tells events apart and orders nothing, so it stays real under loom.
+    #[cfg(feature = "tracing")]
+    before: std::sync::atomic::AtomicBool,
+}
+
+impl Asked {
+    /// The cell becomes another fence.
+    #[inline(always)]
+    pub(super) fn reset(&self) {
+        #[cfg(feature = "tracing")]
+        self.before
+            .store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Relaxed, as in `reset`: handing over the first reference of the new fence comes between the
+    /// two. The load first, so that later waiters only read the line.
+    #[cfg(feature = "tracing")]
+    pub(super) fn is_first(&self) -> bool {
+        use std::sync::atomic::Ordering::Relaxed;
+        !self.before.load(Relaxed) && !self.before.swap(true, Relaxed)
     }
 }

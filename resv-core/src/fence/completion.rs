@@ -11,12 +11,12 @@
 //!    that its fence completes.
 //! 3. What they owned is dropped: the children of compositions, hooks that were never called.
 
+use super::events;
 use super::extra::{Child, Composition, Counted, Watcher};
 use super::handle::Fence;
 use super::reach::{Point, Reach};
 use super::status::{FenceError, FenceStatus, outcome};
 use super::task::{self, Completion, Task};
-use super::trace;
 use crate::checks;
 use resv_sync::callbacks::Closed;
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ impl Fence {
             reach.fails(self.seqno(), error);
         }
         let is_awaited = reach.advance(self.seqno());
-        trace::signaled(&self);
+        events::signaled(self.cell());
         if callbacks.is_marked() || is_awaited {
             let mut completion = self.completion(callbacks, error);
             completion.awaited = is_awaited.then_some(reach);
@@ -104,7 +104,7 @@ impl Fence {
                 }
             }
         };
-        trace::signaled(&self);
+        events::signaled(self.cell());
         Some(News::Signaled(Completion {
             status: FenceStatus::of(Some(outcome(error))),
             callbacks,
@@ -123,7 +123,7 @@ impl Point {
         if !callbacks.took_effect() {
             return None;
         }
-        trace::signaled(&fence);
+        events::signaled(fence.cell());
         Some(fence.completion(callbacks, error))
     }
 }

@@ -26,8 +26,8 @@ use super::cell::Kind;
 use super::completion::spread;
 use super::extra::{Child, Composition, Extra, Mode, Watcher};
 use super::handle::Fence;
+use super::id::TimelineId;
 use super::status::{FenceError, FenceStatus};
-use super::timeline::TimelineId;
 use super::watchers::Place;
 use std::collections::BTreeSet;
 
@@ -108,7 +108,7 @@ impl Fence {
         let mut cold = self.cell().cold().lock();
         // Marked with the lock held: either it has signalled, or the signaller finds the mark, waits
         // for the lock, and finds the watcher.
-        if !self.cell().attend(&mut cold) {
+        if !self.cell().set_slow_path(&mut cold) {
             return Err(self.status());
         }
         let extra = cold.extra.get_or_insert_default();

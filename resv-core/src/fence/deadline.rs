@@ -23,7 +23,7 @@ impl Fence {
         while let Some(fence) = todo.pop() {
             let (hook, point) = {
                 let mut cold = fence.cell().cold().lock();
-                if !fence.cell().attend(&mut cold) {
+                if !fence.cell().set_slow_path(&mut cold) {
                     continue;
                 }
                 let extra = cold.extra.get_or_insert_default();
@@ -81,7 +81,7 @@ impl Signaler {
         let (deadline, _earlier) = {
             let cell = self.fence().cell();
             let mut cold = cell.cold().lock();
-            if !cell.attend(&mut cold) {
+            if !cell.set_slow_path(&mut cold) {
                 // The timeline has failed all its fences.
                 return;
             }

@@ -12,10 +12,12 @@
 //! ([`Extra::keep`]) until it signals or the last of them is taken back.
 
 use super::cell::FenceCell;
+use super::events;
 use super::handle::Fence;
+use super::id::TimelineId;
+use super::pool;
 use super::reach::{Hold, Reach};
 use super::status::{FenceError, FenceStatus};
-use super::timeline::TimelineId;
 use super::watchers::{Place, Watchers};
 use std::sync::Arc;
 use std::time::Instant;
@@ -223,6 +225,41 @@ impl Composition {
             }
             Some(error) => Counted::WillFail(error),
             None => Counted::Nothing,
+        }
+    }
+}
+
+/// Ends a fence whose last reference is gone.
+pub(super) fn drop_fence(cell: &'static FenceCell) {
+    if let Some(extra) = retire(cell) {
+        dismantle(extra);
+    }
+}
+
+/// Makes the cell vacant and returns the extra that the fence owned.
+fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
+    let (line, extra) = cell.vacate();
+    events::destroy(cell, line.as_deref());
+    pool::put(cell);
+    extra
+}
+
+/// Drops what dead fences owned, without recursion and without allocating: fences that die because
+/// of it are chained through their extras (H-18).
+fn dismantle(extra: Box<Extra>) {
+    let mut dead = Some(extra);
+    while let Some(mut extra) = dead.take() {
+        let Some(child) = extra.release_child() else {
+            dead = extra.next_dead.take();
+            continue;
+        };
+        dead = Some(extra);
+        let cell = child.into_cell();
+        if cell.release()
+            && let Some(mut more) = retire(cell)
+        {
+            more.next_dead = dead.take();
+            dead = Some(more);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! The consumer's handle: testing, comparing and calling back.
+//! The consumer's handle: a counted reference, what is asked of a fence, and comparing.
 
 use super::cell::{FenceCell, Kind};
-use super::extra::Extra;
+use super::events;
+use super::extra::{self, Extra};
+use super::id::TimelineId;
+use super::line::Line;
 use super::pool;
 use super::status::{FenceError, FenceStatus, outcome};
 use super::tag::Tag;
-use super::task::{self, Task};
-use super::timeline::{Line, TimelineId};
-use super::trace;
-use resv_sync::callbacks::{Name, Notify};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -22,36 +21,6 @@ pub struct Fence {
     cell: &'static FenceCell,
 }
 
-/// Names a registered callback, to take it back with [`Fence::cancel`]. It is of no use for another fence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallbackId(Name);
-
-/// The fence has signalled already; here is the callback back, which was not run.
-pub struct AlreadySignaled<F>(pub F);
-
-impl<F> fmt::Debug for AlreadySignaled<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AlreadySignaled")
-    }
-}
-
-impl<F> fmt::Display for AlreadySignaled<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the fence has signalled already, so the callback was not registered")
-    }
-}
-
-impl<F> std::error::Error for AlreadySignaled<F> {}
-
-/// What [`Fence::on_signal`] stores.
-struct OnSignal<F>(F);
-
-impl<F: FnOnce(FenceStatus) + Send + 'static> Notify for OnSignal<F> {
-    fn notify(self, outcome: u32) {
-        (self.0)(FenceStatus::of(Some(outcome)));
-    }
-}
-
 impl Fence {
     /// A fence that is born signalled, on a timeline of its own (Linux: the stub fence).
     ///
@@ -60,7 +29,7 @@ impl Fence {
     /// ```
     pub fn signaled() -> Fence {
         let fence = Fence::alone(Kind::Stub, Some(outcome(None)), None);
-        trace::signaled(&fence);
+        events::signaled(fence.cell);
         fence
     }
 
@@ -69,7 +38,7 @@ impl Fence {
         let timeline = (line.id(), Some(Arc::clone(line)));
         let outcome = Some(outcome(Some(error)));
         let fence = Fence::new(Kind::Point, timeline, seqno, outcome, None);
-        trace::signaled(&fence);
+        events::signaled(fence.cell);
         fence
     }
 
@@ -104,7 +73,7 @@ impl Fence {
         let cell = pool::take();
         cell.occupy(kind, timeline, seqno, outcome, extra);
         let fence = Fence { cell };
-        trace::init(&fence);
+        events::init(fence.cell);
         fence
     }
 
@@ -122,10 +91,7 @@ impl Fence {
 
     /// The timeline's name. Takes a short lock; meant for descriptions.
     pub fn timeline_name(&self) -> Arc<str> {
-        match &self.cell.cold().lock().line {
-            Some(line) => Arc::clone(line.name()),
-            None => self.cell.kind().own_name().into(),
-        }
+        self.cell.timeline_name()
     }
 
     /// The tag of the timeline. A composed fence has none of its own: ask its
@@ -159,83 +125,6 @@ impl Fence {
     /// timelines, between which there is no order.
     pub fn is_later_than(&self, other: &Fence) -> Option<bool> {
         (self.timeline_id() == other.timeline_id()).then(|| self.seqno() > other.seqno())
-    }
-
-    /// Has `callback` run once when the fence signals: on the signalling thread, after the state
-    /// has changed, in order of registration, with no lock of this library held.
-    ///
-    /// Storing it takes no lock that the signaller takes: a thread that is descheduled in here delays
-    /// nobody. Only a composed, lazy or watched fence has more to say to its signaller, under a short
-    /// lock.
-    ///
-    /// The callback may do anything, including signalling other fences, dropping the last handle of
-    /// this one, or editing an object. A fence that it signals has signalled when `signal` returns, but
-    /// its callbacks run after this one has returned, in the order in which the fences signalled: callbacks
-    /// never run inside each other, so a chain of them may have any length. A wait of this library inside
-    /// a callback runs them first ([`run_before_sleep`](super::run_before_sleep)).
-    ///
-    /// A callback that panics does not keep the others from running, of this fence or of those that it
-    /// signals. The first panic goes on in the `signal` that is at the bottom of the stack afterwards;
-    /// later ones are dropped.
-    ///
-    /// This is where a wait starts: a [lazy](super::Timeline::issue_lazy) fence is asked for its work,
-    /// after the callback has been registered and with no lock held; inside a callback, after it.
-    ///
-    /// # Errors
-    ///
-    /// On a fence that has signalled the callback is not run; it is handed back.
-    ///
-    /// ```
-    /// use resv_core::Timeline;
-    /// let job = Timeline::new("gfx").issue()?;
-    /// let fence = job.fence().clone();
-    /// fence.on_signal(|status| println!("done: {status:?}"))?;
-    /// job.signal();
-    /// let late = fence.on_signal(|_| unreachable!("never run by the fence"));
-    /// assert!(late.is_err());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn on_signal<F>(&self, callback: F) -> Result<CallbackId, AlreadySignaled<F>>
-    where
-        F: FnOnce(FenceStatus) + Send + 'static,
-    {
-        if self.is_signaled() {
-            return Err(AlreadySignaled(callback));
-        }
-        trace::enable_signal(self);
-        // Either it is in the list that the signaller takes, or it is refused.
-        let stored = self
-            .cell
-            .outcome()
-            .push(OnSignal(callback))
-            .map_err(|OnSignal(callback)| AlreadySignaled(callback))?;
-        if stored.is_marked {
-            let start = {
-                let mut cold = self.cell.cold().lock();
-                let extra = cold.extra.as_mut();
-                extra.is_some_and(|extra| extra.on_registered(self))
-            };
-            if start {
-                task::run(Task::Start(self.clone()));
-            }
-        }
-        Ok(CallbackId(stored.name))
-    }
-
-    /// Takes a callback back. `true`: it has not run and never will. `false`: it has run, is running
-    /// or is about to. The signaller does not wait for it.
-    pub fn cancel(&self, id: CallbackId) -> bool {
-        // Dropped at the end, with no lock held: a callback may own anything.
-        let callback = self.cell.outcome().cancel(id.0);
-        if self.cell.is_composed() {
-            let _kept = {
-                let mut cold = self.cell.cold().lock();
-                let idle = self.cell.outcome().is_empty();
-                let extra = cold.extra.as_mut().filter(|_| idle);
-                extra.and_then(|extra| extra.keep.take())
-            };
-        }
-        callback.is_some()
     }
 
     /// The memory of this fence, for back ends (see [`cell`](super::cell)).
@@ -344,7 +233,7 @@ impl Drop for Fence {
     #[inline]
     fn drop(&mut self) {
         if self.cell.release() {
-            pool::put(self.cell);
+            extra::drop_fence(self.cell);
         }
     }
 }

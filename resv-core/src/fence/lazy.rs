@@ -6,11 +6,11 @@
 //! [`Fence::on_signal`] and [`Fence::wait`] do, and through them what waits by a thread, a future
 //! or a file descriptor. A wait of no length ([`Fence::wait`] with a zero timeout) is a look.
 
+use super::events;
 use super::extra::Extra;
 use super::handle::Fence;
 use super::run_queue::Panics;
 use super::timeline::{SeqnoError, Signaler, Timeline};
-use super::trace;
 
 impl Timeline {
     /// Issues the next fence, as [`issue`](Timeline::issue) does, with a hook that asks for its work.
@@ -68,7 +68,7 @@ impl Fence {
             if fence.is_signaled() || parent.is_some_and(|parent| parent.is_signaled()) {
                 continue;
             }
-            trace::enable_signal(&fence);
+            events::enable_signal(fence.cell());
             let (mut hook, mut point) = (None, None);
             if let Some(extra) = fence.cell().cold().lock().extra.as_mut() {
                 hook = extra.start.take();

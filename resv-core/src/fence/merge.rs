@@ -20,7 +20,7 @@
 use super::compose::{give_children, with_composition};
 use super::extra::{Child, Composition, Merged, Mode};
 use super::handle::Fence;
-use super::timeline::TimelineId;
+use super::id::TimelineId;
 use std::cmp::Reverse;
 
 /// How many children a node has at most.

@@ -34,6 +34,49 @@
 //! A [lazy](Timeline::issue_lazy) fence is asked for its work when somebody starts to wait for it,
 //! and never by being looked at. A [deadline](Fence::set_deadline) is a hint to the signaller.
 //!
+//! # Sync objects
+//!
+//! A timeline sync object of Linux or Vulkan is a [`Timeline`]:
+//!
+//! | sync object | here |
+//! |---|---|
+//! | add a point with a fence; transfer a point | [`attach`](Timeline::attach) |
+//! | signal a point from the host | [`signal_up_to`](Timeline::signal_up_to) |
+//! | query | [`completed_seqno`](Timeline::completed_seqno), [`last_seqno`](Timeline::last_seqno) |
+//! | wait for a point; also before it is submitted | [`point`](Timeline::point) |
+//! | wait until a point is available | [`submitted`](Timeline::submitted) |
+//! | the client dies | [`close`](Timeline::close), or the last handle is dropped |
+//!
+//! A binary one is a timeline with a count of its resets: with n resets, signalling it is
+//! `signal_up_to(n + 1)` or `attach(n + 1, fence)`, waiting for it is `point(n + 1)`, and resetting it is to
+//! add one to n. Those who wait for what came before a reset are not disturbed, as on Linux.
+//!
+//! ```
+//! use resv_core::{FenceError, FenceStatus, Timeline};
+//!
+//! let (render, acquire) = (Timeline::new("gfx"), Timeline::new("acquire"));
+//! let early = acquire.point(2); // nobody has submitted it
+//! let (a, b) = (render.issue()?, render.issue()?);
+//! acquire.attach(2, b.fence())?;
+//! acquire.attach(1, a.fence())?;
+//! a.signal();
+//! assert_eq!(acquire.completed_seqno(), 1);
+//! b.signal();
+//! assert!(early.is_signaled());
+//!
+//! let never = acquire.point(3);
+//! acquire.close(FenceError::IO); // the client is gone
+//! assert_eq!(never.status(), FenceStatus::Error(FenceError::IO));
+//!
+//! let mut resets = 0;
+//! let binary = Timeline::new("binary");
+//! binary.signal_up_to(resets + 1)?;
+//! assert!(binary.point(resets + 1).is_signaled());
+//! resets += 1;
+//! assert!(!binary.point(resets + 1).is_signaled());
+//! # Ok::<(), resv_core::SeqnoError>(())
+//! ```
+//!
 //! # Seqnos
 //!
 //! 64 bit, compared as plain integers, valid from 1 to 2^64 - 2. Zero is left for "nothing yet", the
@@ -67,13 +110,18 @@
 //! ```
 
 mod attach;
+mod callbacks;
 pub mod cell;
+mod census;
 mod completion;
 mod compose;
 mod deadline;
+mod events;
 mod extra;
 mod handle;
+mod id;
 mod lazy;
+mod line;
 mod merge;
 mod point;
 mod pool;
@@ -90,14 +138,16 @@ mod until;
 mod wait;
 mod watchers;
 
+pub use callbacks::{AlreadySignaled, CallbackId};
+pub use census::{PoolStats, pool_stats, registrations};
 pub use compose::{Leaves, unwrap};
-pub use handle::{AlreadySignaled, CallbackId, Clones, Fence};
+pub use handle::{Clones, Fence};
+pub use id::TimelineId;
 pub use merge::merge;
-pub use pool::{PoolStats, pool_stats, registrations};
 pub use status::{FenceError, FenceStatus, Waited};
 pub use tag::{Owner, Tag};
 pub use task::run_before_sleep;
-pub use timeline::{SeqnoError, Signaler, Timeline, TimelineId};
+pub use timeline::{SeqnoError, Signaler, Timeline};
 pub use until::Until;
 
 #[cfg(all(test, not(loom)))]

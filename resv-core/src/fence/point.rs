@@ -4,8 +4,9 @@ use super::cell::Kind;
 use super::completion::spread_points;
 use super::extra::Extra;
 use super::handle::Fence;
+use super::line::Line;
 use super::reach::Place;
-use super::timeline::{Line, Timeline};
+use super::timeline::Timeline;
 use crate::checks;
 use std::sync::Arc;
 

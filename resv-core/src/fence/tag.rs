@@ -55,7 +55,11 @@ impl FromStr for Owner {
     }
 }
 
-/// What a timeline says of its jobs: their owner and their device. See the [module](self).
+/// What a timeline says of its jobs: their owner and their device.
+///
+/// Fixed when a timeline is made ([`Timeline::tagged`](super::Timeline::tagged)); every fence and point of it
+/// carries the tag through objects, snapshots and copies, and as a [leaf](super::Fence::leaves) through
+/// compositions and merges. Nothing in this library decides by it: it is for policies on top.
 ///
 /// ```
 /// use resv_core::{Owner, Tag, Timeline};

@@ -2,57 +2,21 @@
 
 use super::cell::Kind;
 use super::completion::spread_points;
+use super::events;
 use super::extra::Extra;
 use super::handle::Fence;
+use super::id::TimelineId;
+use super::line::Line;
 use super::reach::Reach;
 use super::status::FenceError;
 use super::tag::Tag;
-use super::trace;
 use crate::checks;
 use resv_sync::sync::Mutex;
 #[cfg(loom)]
 use resv_sync::sync::atomic::fence;
 use resv_sync::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-// Identities only: no protocol reads them, so they stay real under loom.
-use std::sync::atomic::AtomicU64 as Counter;
-
-/// The identity of a timeline: unique in the process, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TimelineId(u64);
-
-impl TimelineId {
-    /// An identity that no timeline has or had.
-    ///
-    /// A thread takes the numbers in blocks: a counter that all threads write would cost more than the rest
-    /// of making a timeline.
-    pub(super) fn take() -> TimelineId {
-        const BLOCK: u64 = 64;
-        static BLOCKS: Counter = Counter::new(0);
-        thread_local! {
-            /// The last number that this thread has taken; a multiple of the block when none is left.
-            static LAST: Cell<u64> = const { Cell::new(0) };
-        }
-        let mut last = LAST.get();
-        if last.is_multiple_of(BLOCK) {
-            last = BLOCKS.fetch_add(1, Ordering::Relaxed) * BLOCK;
-        }
-        LAST.set(last + 1);
-        TimelineId(last + 1)
-    }
-
-    /// The identity with this number. Timelines of [`Timeline::new`] count from 1.
-    pub const fn from_raw(raw: u64) -> TimelineId {
-        TimelineId(raw)
-    }
-
-    /// The number.
-    pub const fn as_raw(self) -> u64 {
-        self.0
-    }
-}
 
 /// A sequence of fences that signal in order (Linux: a fence context): the right to issue them.
 ///
@@ -99,9 +63,9 @@ impl Drop for Issuer {
         };
         let issues = book.issues.clone();
         drop(book);
-        spread_points(self.line.reach.end(promised, true, FenceError::CANCELED));
+        spread_points(self.line.reach().end(promised, true, FenceError::CANCELED));
         if let Some(issues) = issues {
-            spread_points(issues.reach.end(last, true, FenceError::CANCELED));
+            spread_points(issues.reach().end(last, true, FenceError::CANCELED));
         }
     }
 }
@@ -113,48 +77,6 @@ impl Issuer {
             CLOSED => self.book.lock().closed.map_or(CLOSED, |(last, _)| last),
             last => last,
         }
-    }
-}
-
-/// What a fence keeps of its timeline, so that whoever signals it can have the [`Reach`] uncounted.
-pub(super) struct Line {
-    id: TimelineId,
-    name: Arc<str>,
-    tag: Tag,
-    reach: &'static Reach,
-}
-
-impl Line {
-    pub(super) fn tagged(name: &str, tag: Tag) -> Arc<Line> {
-        Arc::new(Line {
-            id: TimelineId::take(),
-            name: name.into(),
-            tag,
-            reach: Reach::take(),
-        })
-    }
-
-    pub(super) fn id(&self) -> TimelineId {
-        self.id
-    }
-
-    pub(super) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    pub(super) fn tag(&self) -> Tag {
-        self.tag
-    }
-
-    /// How far the timeline has come, and who waits for it to come further.
-    pub(super) fn reach(&self) -> &'static Reach {
-        self.reach
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.reach.give_back();
     }
 }
 
@@ -181,17 +103,17 @@ impl Timeline {
 
     /// The identity.
     pub fn id(&self) -> TimelineId {
-        self.line().id
+        self.line().id()
     }
 
     /// The name.
     pub fn name(&self) -> &str {
-        &self.line().name
+        self.line().name()
     }
 
     /// The tag; the default one of a timeline that was made without.
     pub fn tag(&self) -> Tag {
-        self.line().tag
+        self.line().tag()
     }
 
     /// The greatest seqno issued so far; 0 if none.
@@ -236,7 +158,7 @@ impl Timeline {
 
     /// See [`Line::reach`].
     pub(super) fn reach(&self) -> &'static Reach {
-        self.line().reach
+        self.line().reach()
     }
 
     pub(super) fn next_seqno(&self) -> Result<u64, SeqnoError> {
@@ -280,9 +202,9 @@ impl Timeline {
     fn announce_to_waiters(&self, seqno: u64) {
         let issues = self.book().lock().issues.clone();
         if let Some(issues) = issues
-            && issues.reach.advance(seqno)
+            && issues.reach().advance(seqno)
         {
-            spread_points(issues.reach.take_reached());
+            spread_points(issues.reach().take_reached());
         }
     }
 
@@ -338,7 +260,7 @@ impl Eq for Timeline {}
 
 impl fmt::Debug for Timeline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Timeline({} #{})", self.name(), self.id().0)
+        write!(f, "Timeline({} #{})", self.name(), self.id().as_raw())
     }
 }
 
@@ -399,7 +321,7 @@ impl Signaler {
     #[cfg_attr(feature = "checks", track_caller)]
     pub(super) fn new(line: &Arc<Line>, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
         let fence = Fence::pending(Kind::Issued, line, seqno, extra);
-        trace::emit(&fence);
+        events::emit(fence.cell());
         checks::issued(&fence);
         Signaler {
             parts: Some((fence, line.reach())),
