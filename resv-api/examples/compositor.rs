@@ -5,7 +5,7 @@
 //!
 //! * the commit of an idle buffer, which costs neither a descriptor nor a source;
 //! * the deadline: a commit tells the drivers of the fences it waits for when the next vertical blank
-//!   is, and they may raise their clocks; the blank itself waits for nobody, and who is late by then
+//!   is, and they may raise their clocks; the blank itself waits for nothing, and a client that is late by then
 //!   keeps its old frame;
 //! * the late fence: work that a client adds to a buffer after its commit is not part of that commit;
 //! * the release: scanout leaves a read fence, and the client waits for it before it draws again;
@@ -168,7 +168,7 @@ fn draw(log: &Log, ring: &Timeline, buffer: &Resv) -> Result<Signaler> {
     Ok(job)
 }
 
-/// Runs the story; who waited for what, one line each.
+/// Runs the story; what waited for what, one line each.
 pub(crate) fn run() -> Result<Vec<String>> {
     let mut events: EventLoop<'static, Compositor> = EventLoop::try_new()?;
     let handle = events.handle();

@@ -1,4 +1,4 @@
-//! The checks name the lines of whoever calls this crate, not its own.
+//! The checks name the lines of this crate's caller, not its own.
 
 #![cfg(feature = "checks")]
 

@@ -183,7 +183,7 @@ fn replacing_by_a_composed_fence_puts_all_leaves_there() {
     }
 }
 
-/// The property of section 3.4: an eviction fence in an object is asked only by who must wait for it.
+/// An eviction fence in an object is asked only by an access that must wait for it.
 #[test]
 fn a_lazy_fence_is_asked_only_by_who_must_wait_for_it() {
     let (calls, evict) = lazy();
@@ -210,7 +210,7 @@ fn a_lazy_fence_is_asked_only_by_who_must_wait_for_it() {
     evict.signal();
 }
 
-/// Section 3.4: who waits for a nanosecond again and again gets an eviction in the end, as each of the
+/// A thread that waits for a nanosecond again and again gets an eviction in the end, as each of the
 /// waits asks for it, although its time is over before a sleep could begin. A deadline that has passed at
 /// the call is a poll.
 #[test]

@@ -26,7 +26,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Long enough for whoever is not stuck.
+/// Long enough for a thread that is not stuck.
 const LONG: Duration = Duration::from_secs(60);
 
 fn job() -> Signaler {
@@ -169,7 +169,7 @@ fn watched<B: Backend + Default>(object: &Resv<UsageLevels, B>, run: impl FnOnce
     assert_eq!(pending(object), 0);
 }
 
-/// Who releases a lock has nothing to do with the tasks that want it: a waker that panics is not
+/// A thread that releases a lock has nothing to do with the tasks that want it: a waker that panics is not
 /// noticed, and each of the locks is released once.
 fn a_waker_that_panics_at_a_release_harms_no_holder<B: Backend + Default>() {
     let _alone = alone();

@@ -167,7 +167,7 @@ impl Waitable for Racy {
 }
 
 /// Runs a wait without a time limit, and fails if it is never woken. (With one, a lost wake-up would
-/// only be late: whoever wakes at the deadline still finds the fence signalled.)
+/// only be late: a waiter that wakes at the deadline still finds the fence signalled.)
 fn woken<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(wait()));

@@ -104,7 +104,7 @@ foreign! {
     , supersedes is_covered
 }
 foreign! {
-    /// Nobody waits but who moves the memory.
+    /// Only a move waits.
     OnlyMovesWait is UsageLevels, waits_for |access: Access| match access {
         Access::Move => UsageSet::ALL,
         _ => UsageSet::EMPTY,

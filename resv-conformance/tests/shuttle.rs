@@ -204,7 +204,7 @@ fn b4_a_transaction_is_seen_whole<B: Backend + Default>() {
     assert!(!finds(sees_half::<B>));
 }
 
-/// Three jobs, each on two of three objects, in a circle; a fourth adds to all by itself. Whoever
+/// Three jobs, each on two of three objects, in a circle; a fourth adds to all by itself. The one that
 /// waits for a job's objects meets a waiter of another kind.
 fn exec_in_a_circle<B: Backend + Default>() {
     explore(|| {

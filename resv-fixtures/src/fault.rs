@@ -271,7 +271,7 @@ impl Backend for Faulty {
 /// The gap between two reads that should have been one: lets a writer in.
 ///
 /// A reader that comes to the gap waits until another thread has published so and so often, or for
-/// a moment if there is nobody who does. So a race that takes luck elsewhere takes none here.
+/// a moment if no thread does. So a race that takes luck elsewhere takes none here.
 #[derive(Default)]
 pub(crate) struct Gap {
     published: Mutex<(u64, Option<ThreadId>)>,

@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
         vec![
             batches("fence", kept_fences, Kept::signal),
             batches(RMW, words, |word: &mut AtomicU64| {
-                // AcqRel: what a signal needs, to publish and to see who waits.
+                // AcqRel: what a signal needs, to publish and to see the waiters.
                 black_box(word.fetch_or(1, Ordering::AcqRel));
             }),
             batches(

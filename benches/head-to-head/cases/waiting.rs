@@ -1,11 +1,11 @@
-//! Sleepers: how soon one wakes, and whether they are in the way of those who add.
+//! Sleepers: how soon one wakes, and whether they are in the way of threads that add.
 //!
 //! | case | what one operation is | reference |
 //! |---|---|---|
 //! | `wakeup` | from just before the signal until the sleeper runs; two threads | `futex`, the system call |
 //! | `add_under_waiters` | issue a fence, add it over the one of its timeline, signal and free that one, while `n` waiters (half of them threads, half futures) wait up to 10 s for another fence of the object | the same subject with `n` = 0 |
 //!
-//! The second is the case of wgpu #9470, where whoever waited held the lock that a submission needed.
+//! The second is the case of wgpu #9470, where a waiter held the lock that a submission needed.
 
 use super::loaded::{ACCESS, Loaded, USAGE, issue};
 use super::{Case, Kind};
@@ -200,7 +200,7 @@ fn add<B: Backend + Default>(waiters: usize, effort: &Effort) -> Series {
                 .stack_size(64 << 10)
                 .spawn_scoped(scope, || {
                     asleep.fetch_add(1, Ordering::Relaxed);
-                    // Relaxed: it only ends the loop. Whoever ran out of patience waits again.
+                    // Relaxed: it only ends the loop. A waiter that ran out of time waits again.
                     while !stop.load(Ordering::Relaxed) {
                         let _ = with.0.wait(ACCESS, Some(PATIENCE));
                     }

@@ -29,7 +29,7 @@ fn count(bytes: usize, sign: i64) {
     }
 }
 
-// SAFETY: every call is passed on to `System` with the arguments of the caller, who keeps the
+// SAFETY: every call is passed on to `System` with the arguments of the caller, which keeps the
 // contract of `GlobalAlloc`; counting touches no memory but two atomics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

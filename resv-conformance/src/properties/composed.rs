@@ -158,7 +158,7 @@ pub fn leaves_never_supersede_each_other(on: Subject) {
     }
 }
 
-/// F-09: with its last leaf's signal an object is idle, and so is who composed what the object holds:
+/// F-09: with its last leaf's signal an object is idle, and so is a composition of what the object holds:
 /// nothing has to be enabled first (H-12).
 pub fn f_09_an_object_is_idle_with_the_last_leaf(on: Subject) {
     let Some(usage) = on.beside_others() else {
@@ -331,7 +331,7 @@ pub fn lazy_a_wait_for_a_move_asks_once(on: Subject) {
         add(object, &lazy, Usage::Bookkeep);
     }
     let asked = || calls.load(Ordering::Relaxed);
-    // However short the time is, it is no poll: who waits so again and again has to get it in the end.
+    // However short the time is, it is no poll: a thread that waits so again and again gets it in the end.
     let shortest = Duration::from_nanos(1);
     assert_eq!(objects[0].wait(Access::Move, shortest), Waited::TimedOut);
     assert_eq!(asked(), 1);

@@ -196,7 +196,7 @@ pub fn b3_adding_beyond_the_slots_panics_and_harms_nothing(on: Subject) {
     assert_eq!(entries(&object).len(), 2);
 }
 
-/// B3: the back end itself refuses an add without room, whoever calls it.
+/// B3: the back end itself refuses an add without room, also of a caller that is not a guard.
 pub fn b3_the_back_end_refuses_an_add_without_room(on: Subject) {
     let object = on.backend();
     let jobs = [lone_job(), lone_job()];
@@ -487,7 +487,7 @@ pub fn b6_a_snapshot_never_changes(on: Subject) {
     assert_freed(on, &[watched], "the object and its snapshot are gone");
 }
 
-/// B7: whoever holds the lock holds up no reader.
+/// B7: the holder of the lock holds up no reader.
 pub fn b7_a_holder_holds_up_no_reader(on: Subject) {
     let object = Arc::new(on.object());
     let [first, second] = side_by_side();

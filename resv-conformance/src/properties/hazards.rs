@@ -316,7 +316,7 @@ pub fn h_24_a_wait_for_a_writer_and_one_reader(on: Subject) {
     }
 }
 
-/// What is added under any usage is seen after the unlock by who moves the memory.
+/// What is added under any usage is seen by a move after the unlock.
 pub fn h_26_unlocking_publishes_every_category(on: Subject) {
     for usage in Usage::ALL {
         let object = on.object();

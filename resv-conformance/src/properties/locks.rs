@@ -236,7 +236,7 @@ pub fn l_04_cycles_come_apart(on: Subject) {
 /// Holds something while it runs what it is given.
 type Holder<'a> = &'a dyn Fn(&dyn Fn());
 
-/// L-06: who holds nothing never backs off, whether the holder is older, younger, or has no context.
+/// L-06: a context that holds nothing never backs off, be the holder older, younger, or without context.
 pub fn l_06_who_holds_nothing_never_backs_off(on: Subject) {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
@@ -295,7 +295,7 @@ pub fn l_07_age_is_kept_over_a_back_off(on: Subject) {
         let objects = &on.objects(2);
         let (a, b) = (&objects[0], &objects[1]);
         let (oldest_begins, middle_may_begin) = mpsc::channel();
-        // Who is done gives up `a` before `b`: who finds `a` free waits until `b` is, too.
+        // The first gives up `a` before `b`: the one that finds `a` free waits until `b` is, too.
         let (oldest_is_done, middle_may_call) = mpsc::channel();
         let (middle_is_done, youngest_may_end) = mpsc::channel();
         let (middle_is_back, youngest_may_begin) = mpsc::channel();
@@ -362,7 +362,7 @@ pub fn l_07_age_is_kept_over_a_back_off(on: Subject) {
     }
 }
 
-/// L-10: under wound-wait, whoever is wounded but needs no more contended lock finishes.
+/// L-10: under wound-wait, a wounded context that needs no more contended lock finishes.
 pub fn l_10_the_wounded_finishes_if_it_needs_no_more(on: Subject) {
     let class = class(Algorithm::WoundWait);
     let objects = &on.objects(3);

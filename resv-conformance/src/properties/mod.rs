@@ -12,7 +12,7 @@
 //! | [`composed`] | fences made of fences, and lazy ones, in an object |
 //! | [`waits`] | waits for an object, for many, and for whatever is ready first |
 //! | [`transactions`] | what transactions over many objects leave in them, on every path |
-//! | [`locks`] | the locks of many objects: who waits, who yields |
+//! | [`locks`] | the locks of many objects: which waits, which yields |
 //! | [`selftests`] | the kernel's self-tests of reservation objects, and the gaps they leave |
 //! | [`hazards`] | what went wrong before, or would have |
 //! | [`contract`] | the promises B1 to B9 of a back end |

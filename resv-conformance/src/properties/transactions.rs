@@ -1,6 +1,6 @@
 //! Transactions over many objects: what [`exec`](resv_api::exec()) and [`lock_all`] leave in the objects, on every path.
 //!
-//! Who waits for whom, and who yields, is in [`locks`](super::locks).
+//! Which transaction waits and which one yields is in [`locks`](super::locks).
 
 use crate::support::{
     add, entries, entry_of, is_busy, job, lone_job, many_side_by_side, occupied, reference,

@@ -193,7 +193,7 @@ pub fn a_wait_that_follows_covers_what_comes_later(on: Subject) {
     assert!(!is_busy(&object, Access::Move));
 }
 
-/// Any number of waiters wait for one object, each for its own access; who adds is not held up.
+/// Any number of waiters wait for one object, each for its own access; a writer that adds is not held up.
 pub fn many_waiters_wait_for_one_object(on: Subject) {
     let object = on.object();
     let writer = lone_job();

@@ -1,5 +1,5 @@
 //! The fences that are signalled while a phase runs: by a thread of its own that takes no lock, and
-//! by whoever likes to, locks held or not.
+//! by any thread, locks held or not.
 
 use resv_core::{FenceError, Signaler};
 use resv_sync::sync::{Mutex, MutexGuard};
@@ -45,7 +45,7 @@ impl Jobs {
     /// What the signalling thread does, until [`end`](Jobs::end) and nothing is left.
     pub(super) fn serve(&self) {
         loop {
-            // Before the queues are looked at: who ends it has submitted everything before.
+            // Before the queues are looked at: the thread that ends it has submitted everything before.
             let is_last = self.ended.load(Ordering::Acquire);
             let mut any = false;
             for timeline in 0..self.queues.len() {

@@ -1,6 +1,6 @@
 //! The model of one object: every edit in the order in which the object's lock let it in.
 //!
-//! The ledger is written by whoever holds the object's lock, and keeps a handle of every fence that
+//! The ledger is written by the holder of the object's lock, and keeps a handle of every fence that
 //! may be pending in the object. So, at any moment of holding the lock, although fences signal
 //! meanwhile:
 //!

@@ -38,7 +38,7 @@
 //! Nothing else in the process may make fences or use objects meanwhile: what is left over is counted
 //! for the whole process.
 //!
-//! The seed decides what each thread wants, not who comes first: a failure that depends on timing may
+//! The seed decides what each thread wants, not which one comes first: a failure that depends on timing may
 //! need more than one run with its seed to show again.
 //!
 //! # The pieces
@@ -52,7 +52,7 @@
 //! | `ledger` | the model of one object |
 //! | `jobs` | the fences that are signalled while the phase runs |
 //! | `leftovers` | fences, callbacks and waiters that nobody took away |
-//! | `watchdog` | turns a hang into a failure that says who holds and who wants what |
+//! | `watchdog` | turns a hang into a failure that says what each thread holds and wants |
 
 mod crew;
 mod cycles;
@@ -160,7 +160,7 @@ pub struct Failure {
     pub object: Option<usize>,
     /// What was found.
     pub what: String,
-    /// Who held and wanted what, one to a line; empty if that is not known.
+    /// What each thread held and wanted, one to a line; empty if that is not known.
     pub details: String,
 }
 

@@ -47,7 +47,7 @@ impl Worker<'_> {
                 let _ = poll(future.as_mut(), Waker::noop());
             }
             4 => {
-                // Dropped half way, with somebody to wake who has looked away for a moment.
+                // Dropped half way, while a thread that has looked away for a moment is to be woken.
                 let waker = thread_waker();
                 let mut future = pin!(one.wait_async(access));
                 if poll(future.as_mut(), &waker).is_pending() {

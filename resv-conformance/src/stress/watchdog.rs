@@ -1,4 +1,4 @@
-//! A thread that looks whether all others get on, and says who is stuck where if one does not.
+//! A thread that looks whether all others get on, and says which is stuck where if one does not.
 
 use super::crew::Crew;
 use super::{Config, Failure, Fault};
@@ -161,7 +161,7 @@ fn hang<'scope>(
     failure
 }
 
-/// Who wants and who holds what, and what the objects hold. The latter is asked on a thread of its
+/// What each thread wants and holds, and what the objects hold. The latter is asked on a thread of its
 /// own, as it may hang as well.
 fn describe<'scope>(scope: &'scope Scope<'scope, '_>, crew: &'scope Crew) -> String {
     let mut text = String::new();

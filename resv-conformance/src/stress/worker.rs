@@ -79,7 +79,7 @@ struct Job {
     fence: Fence,
     /// What that is all of; or itself.
     parts: Vec<Fence>,
-    /// Who signals, with the timeline in [`Jobs`](super::jobs::Jobs); kept ones are not here.
+    /// What signals, with the timeline in [`Jobs`](super::jobs::Jobs); kept ones are not here.
     signalers: Vec<(usize, Signaler)>,
     is_kept: bool,
 }
@@ -268,7 +268,7 @@ impl<'c> Worker<'c> {
         })
     }
 
-    /// Hands the job to whoever signals; keeps of the kept ones the latest.
+    /// Hands the job to the thread that signals; keeps of the kept ones the latest.
     fn submit(&mut self, job: &mut Job) {
         for (timeline, signaler) in job.signalers.drain(..) {
             self.crew.jobs.submit(timeline, signaler);

@@ -64,7 +64,7 @@ fn strikes(flaw: Flaw) -> bool {
     has(flaw) && TIMES.fetch_add(1, Ordering::Relaxed).is_multiple_of(100)
 }
 
-/// A mutex around a vector. It trusts whoever says that the lock is held, so that a wrong lock is the
+/// A mutex around a vector. It trusts a caller that says that the lock is held, so that a wrong lock is the
 /// stress's business; and it publishes at once.
 #[derive(Default)]
 pub(crate) struct Flawed {

@@ -248,7 +248,7 @@ impl Fault for SharedHideTheExclusive {
     fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
         let seen = self.seen(UsageSet::ALL);
         let mut all = object.snapshot()?;
-        // Whoever asks for the exclusive fence alone gets it as long as a shared one is pending.
+        // A query for the exclusive fence alone gets it as long as a shared one is pending.
         if all.iter().all(|entry| !seen.contains(entry.usage)) {
             all.clear();
         }

@@ -81,7 +81,7 @@ impl Fault for VisitsAtManyInstants {
     }
 }
 
-/// Says who is in a section, and panics where a real one would sleep for ever.
+/// Says which thread is in a section, and panics where a real one would sleep for ever.
 #[derive(Default)]
 struct Section(Mutex<Option<ThreadId>>);
 

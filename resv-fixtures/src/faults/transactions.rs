@@ -90,7 +90,7 @@ impl Fault for LockPerThread {
 }
 
 /// See its fixture. Every other object of a thread shares its lock with the one before it. Of a thread, as
-/// each property has one of its own: which objects are neighbours does not depend on who ran before.
+/// each property has one of its own: which objects are neighbours does not depend on what ran before.
 pub struct NeighboursShareALock {
     lock: Arc<ObjectLock>,
 }
