@@ -4,7 +4,7 @@
 //! [`Readiness::Already`], in which case no descriptor was ever made, or with a [`ReadyFd`] that
 //! becomes readable once, when the last fence has signalled, and stays so.
 //!
-//! The rules are those of polling a dma-buf (specification 6.1). Asking for input is asking for
+//! The rules are those of polling a dma-buf (P-01 to P-05 of `docs/hazards.md`). Asking for input is asking for
 //! [`Access::Read`](crate::Access::Read), asking for output for
 //! [`Access::Write`](crate::Access::Write), each on its own; `Bookkeep` fences matter to neither.
 //! Unlike the kernel, which wakes its poller inwardly for every fence, this registers with all at

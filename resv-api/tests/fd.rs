@@ -1,4 +1,4 @@
-//! Readiness as a file descriptor, under a real epoll: P-01 to P-05 of the specification (6.1).
+//! Readiness as a file descriptor, under a real epoll: P-01 to P-05.
 #![cfg(feature = "fd")]
 
 use resv_api::*;

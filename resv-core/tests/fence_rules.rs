@@ -1,5 +1,5 @@
-//! The rules of fences, F-01 to F-10 of section 1, that have no test of their own name elsewhere, and
-//! the kernel's self-tests of chains (section 7.2) that are about what is left to wait for.
+//! The rules of fences, F-01 to F-10, that have no test of their own name elsewhere, and
+//! Linux' self-tests of chains that are about what is left to wait for.
 //!
 //! | rule or self-test | where |
 //! |---|---|

@@ -9,7 +9,7 @@ use resv_core::{AnyBackend, Backend, Semantics};
 pub struct Fixture {
     /// What it is called; unique.
     pub name: &'static str,
-    /// The defects of the specification, such as `D-1, H-24`, or the promise that is broken, `B4`.
+    /// What goes wrong, by its code in `docs/hazards.md`, such as `D-1, H-24`, or the promise that is broken, `B4`.
     pub defects: &'static str,
     /// Where it comes from: a kernel version, a commit, a posted patch; or "derived".
     pub origin: &'static str,
@@ -74,7 +74,7 @@ pub(crate) const fn pair<S: Semantics + Default, B: Backend + Default>(
 /// A defect that the suite cannot show by itself.
 #[derive(Clone, Copy)]
 pub struct Elsewhere {
-    /// The defects of the specification.
+    /// What goes wrong, by its code in `docs/hazards.md`.
     pub defects: &'static str,
     /// Where they come from.
     pub origin: &'static str,

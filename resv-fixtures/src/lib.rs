@@ -3,10 +3,10 @@
 //!
 //! # The concept
 //!
-//! A test that cannot fail shows nothing. So for each defect that the specification names (sections
-//! 2.1 to 2.3 and 4.2) there is a [`Fixture`]: a semantics with one wrong rule ([`semantics`]), or
-//! the reference back end with one wrong step ([`Fault`], [`faults`]), together with where the defect
-//! comes from and the properties that are about it. `tests/rejected.rs` runs each of those properties
+//! A test that cannot fail shows nothing. So for each defect that `docs/hazards.md` names there is a
+//! [`Fixture`]: a semantics with one wrong rule ([`semantics`]), or the reference back end with one
+//! wrong step ([`Fault`], [`faults`]), together with where the defect comes from and the properties
+//! that are about it. `tests/rejected.rs` runs each of those properties
 //! on the fixture and asserts that it fails.
 //!
 //! The other way round, each property has to be needed: `scripts/defects` runs the whole suite on

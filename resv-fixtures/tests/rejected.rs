@@ -49,7 +49,7 @@ fn names_are_unique_and_every_fixture_names_a_property() {
     assert!(fixtures().all(|fixture| !fixture.caught_by.is_empty()));
 }
 
-/// Every hazard and every derived defect of the specification is in one of the two tables.
+/// Every hazard and every derived defect of `docs/hazards.md` is in one of the two tables.
 #[test]
 fn every_hazard_has_a_row() {
     let rows: String = fixtures()

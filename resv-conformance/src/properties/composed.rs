@@ -100,7 +100,7 @@ pub fn h_18_a_composition_in_a_composition_is_flattened(on: Subject) {
     }
 }
 
-/// H-18, section 1.9: leaves that have signalled are not pending in the object, and of a timeline that
+/// H-18, F-10: leaves that have signalled are not pending in the object, and of a timeline that
 /// a merge has several fences of the object gets the latest. What has signalled as a whole is no more
 /// than one signalled fence.
 pub fn h_18_the_pending_leaves_of_a_merge_are_added(on: Subject) {
@@ -200,7 +200,7 @@ pub fn f_10_a_merge_of_what_an_object_holds(on: Subject) {
     assert_eq!(merge([&merged, c.fence()]), *c.fence());
 }
 
-/// Section 1.7: the first error wins, as does for a wait the first of what it covers. An error frees
+/// F-04, of compositions: the first error wins, as does for a wait the first of what it covers. An error frees
 /// the object like a success.
 pub fn the_first_error_of_a_composition_is_told(on: Subject) {
     let errors = [5, 110].map(|errno| FenceError::from_errno(errno).expect("an errno"));
@@ -224,7 +224,7 @@ pub fn the_first_error_of_a_composition_is_told(on: Subject) {
     assert_eq!(object.wait(Access::Move, None), Waited::Signaled);
 }
 
-/// Section 1.10: a deadline that is set on what an object holds reaches the signallers, of leaves and
+/// A deadline that is set on what an object holds reaches the signallers, of leaves and
 /// of what is kept whole; the soonest counts, and it is no wait.
 pub fn deadlines_reach_what_an_object_holds(on: Subject) {
     let Some(usage) = on.beside_others() else {
@@ -288,12 +288,12 @@ fn ask_everything(on: Subject, object: &Object, lazy: &Fence) {
     let guards = lock_all(&[object, &copy]);
     assert_eq!(sorted(&guards[0].entries()).len(), 1);
     drop(guards);
-    // An export (section 6.2) is a snapshot made one fence: no wait either.
+    // An export as a sync file is a snapshot made one fence: no wait either.
     assert_eq!(merge(copy.snapshot().iter().map(|e| e.fence)), *lazy);
     assert!(!format!("{object:?}").is_empty());
 }
 
-/// Section 3.4: a lazy fence that is added for bookkeeping is asked for nothing by adding, replacing,
+/// A lazy fence that is added for bookkeeping is asked for nothing by adding, replacing,
 /// copying, looking and polling, nor by waits of those whom it does not concern.
 pub fn lazy_a_look_never_asks(on: Subject) {
     let object = on.object();
@@ -322,7 +322,7 @@ pub fn lazy_a_look_never_asks(on: Subject) {
     assert_eq!(asked(), 0, "by its signal");
 }
 
-/// Section 3.4: a wait for a move asks once, however many wait, for one object or for many, with a
+/// A wait for a move asks once, however many wait, for one object or for many, with a
 /// time or without.
 pub fn lazy_a_wait_for_a_move_asks_once(on: Subject) {
     let objects: [Object; 2] = std::array::from_fn(|_| on.object());
@@ -360,7 +360,7 @@ pub fn lazy_a_wait_for_a_move_asks_once(on: Subject) {
     assert!(objects.iter().all(|object| !is_busy(object, Access::Move)));
 }
 
-/// Section 3.4: the hook may do the work itself: an eviction fence evicts when somebody moves the
+/// The hook of a lazy fence may do the work itself: an eviction fence evicts when somebody moves the
 /// memory, and the wait ends with it.
 pub fn lazy_a_hook_that_signals_ends_the_wait(on: Subject) {
     let object = on.object();

@@ -1,6 +1,6 @@
 //! E1 to E17: the sequences in which the three semantics differ, and what each answers.
 //!
-//! Source: section 3.2 of the specification, with the decisions of DESIGN.md: no historic bugs, a
+//! E1 to E17 of `docs/hazards.md`, with the decisions of `docs/DESIGN.md`: no historic bugs, a
 //! later fence never removed by an older one (E6), superseding by dominance (E14), nothing staged
 //! thrown away (E12).
 //!

@@ -1,4 +1,4 @@
-//! What went wrong before, or would have: hazards of section 4.2 of the specification.
+//! What went wrong before, or would have: the hazards H-nn of `docs/hazards.md`.
 //!
 //! Those that one thread can show, and two that need a sleeping waiter. What only a race can show is
 //! in [`contract`](super::contract) (H-02, H-05, H-09, H-23, H-25) and in the models of the back

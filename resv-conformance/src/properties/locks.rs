@@ -1,4 +1,4 @@
-//! The rules of locking many objects, L-01 to L-11 of section 5.3, as far as objects can tell, with
+//! The rules of locking many objects, L-01 to L-11, as far as objects can tell, with
 //! both algorithms.
 //!
 //! Tests of the lock itself, with contexts at hand, are in `resv-core`, and so are the models that

@@ -1,8 +1,8 @@
 //! The properties: one function each, generic over semantics and back end.
 //!
 //! A property panics when it does not hold. It makes its own objects, leaves nothing behind, and may
-//! run beside others. Names say what they are about: `h_NN` is a hazard of section 4.2 of the
-//! specification, `b1` to `b9` a promise of the back-end contract, `e01` to `e17` a worked example,
+//! run beside others. Names say what they are about: `h_NN` is a hazard of
+//! `docs/hazards.md`, `b1` to `b9` a promise of the back-end contract, `e01` to `e17` a worked example,
 //! `t1` to `t5` a self-test of the kernel, `f_NN` a rule of fences, `l_NN` one of locking many objects.
 //!
 //! | module | about |

@@ -1,7 +1,7 @@
 //! The kernel's five self-tests of reservation objects, each for the four usages, and the gaps they
 //! leave: usage inclusion, reservation, replacing, copying, waiting.
 //!
-//! Source: section 7.4 of the specification.
+//! Source: Linux' self-tests of `dma_resv`, and the gaps that they leave.
 
 use crate::Subject;
 use crate::support::{

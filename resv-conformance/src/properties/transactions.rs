@@ -154,7 +154,7 @@ pub fn l_02_an_object_locked_again_is_the_same_member(on: Subject) {
     assert_eq!(lengths, [2, 0]);
 }
 
-/// Section 5.1: reserving ends nothing: the next object may be locked after it. After the first add
+/// Reserving ends nothing: the next object may be locked after it. After the first add
 /// none may, which is said by a panic whether or not the object is contended.
 pub fn locking_ends_with_the_first_add(on: Subject) {
     let objects = on.objects(4);

@@ -24,7 +24,7 @@ fn busy(on: Subject, count: usize) -> (Vec<Object>, Vec<Signaler>) {
     (objects, jobs)
 }
 
-/// Section 1.5: with no time at all every wait is a look, and agrees with the others; so it is with a
+/// With no time at all every wait is a look, and agrees with the others; so it is with a
 /// deadline that has passed.
 pub fn zero_is_a_poll_of_one_object_and_of_many(on: Subject) {
     let (objects, jobs) = busy(on, 3);
@@ -59,7 +59,7 @@ pub fn zero_is_a_poll_of_one_object_and_of_many(on: Subject) {
     assert_eq!(wait_any(&sets, Duration::ZERO), WaitedAny::Signaled(0));
 }
 
-/// Section 1.5: signalled, signalled with an error and timed out are three answers; of what a wait
+/// Signalled, signalled with an error and timed out are three answers; of what a wait
 /// covers the first error is told.
 pub fn signalled_failed_and_timed_out_are_told_apart(on: Subject) {
     let (objects, mut jobs) = busy(on, 4);
@@ -256,7 +256,7 @@ pub fn a_wait_that_ends_early_leaves_nothing_behind(on: Subject) {
     assert_eq!(told, Waited::Signaled);
 }
 
-/// Section 1.5: a future is the same wait: about the instant of the call, told the same.
+/// A future is the same wait: about the instant of the call, told the same.
 pub fn a_future_is_the_same_wait(on: Subject) {
     let mut context = Context::from_waker(Waker::noop());
     for fails in [false, true] {

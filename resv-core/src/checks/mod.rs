@@ -15,7 +15,7 @@
 //! | `Misuse` | first place | second place | why |
 //! |---|---|---|---|
 //! | `WaitInSection` | the section was entered | the wait | the thread sleeps until it does itself what it does not do while it sleeps |
-//! | `LockInSection` | the section was entered | the lock | whoever holds the lock may wait for the fence (specification 1.12) |
+//! | `LockInSection` | the section was entered | the lock | the holder of the lock may wait for the fence |
 //! | `WaitHoldsLock` | the wait with a lock held | the lock in the section | both halves of the above were seen |
 //! | `LockOrder` | the lock, in the one order | the lock, in the other | two threads that do one each wait for each other |
 //! | `Relock` | the lock was taken | it is asked for again | a thread waits for itself |

@@ -1,4 +1,4 @@
-//! Composed fences: the unwrap self-tests of section 7.3 of the specification, F-09, F-10, H-12,
+//! Composed fences: Linux' self-tests of unwrapping and merging, F-09, F-10, H-12,
 //! H-13, H-18, lazy fences and deadlines through compositions, and a stress.
 
 use super::*;

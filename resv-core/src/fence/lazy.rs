@@ -1,6 +1,6 @@
 //! Lazy fences: the work is asked for when somebody starts to wait.
 //!
-//! An eviction fence of a compute process (specification 3.4) is on every buffer of the process, and
+//! An eviction fence of a compute process is on every buffer of the process, and
 //! starting to wait for it *is* the request to evict. So looking at a fence must never call its
 //! hook, and neither must composing it, adding it to an object or copying it: only
 //! [`Fence::on_signal`] and [`Fence::wait`] do, and through them what waits by a thread, a future

@@ -1,4 +1,4 @@
-//! Points: what the chain self-tests of section 7.2 of the specification say about them.
+//! Points: what Linux' self-tests of fence chains say about them.
 
 use super::*;
 use crate::{Key, Semantics, Usage, UsageLevels};

@@ -1,4 +1,4 @@
-//! The fence self-tests of section 7.1 of the specification, and the rules F-01 to F-06.
+//! Linux' self-tests of fences (t1 to t12), in our words, and the rules F-01 to F-06.
 
 use super::*;
 use std::collections::HashSet;

@@ -12,10 +12,10 @@
 //! by an acquire [`Context`] with a *ticket*, its age; and where two contexts wait for each other,
 //! the younger one is told to [back off](LockError::Deadlock): it releases everything, takes the
 //! lock in question first, and begins again **with the same ticket**. (Linux calls this `ww_mutex`;
-//! the rules are those of section 5.2 of the specification, L-01 to L-11 its properties.)
+//! the rules are L-01 to L-11 of `docs/hazards.md`.)
 //!
 //! Readers never take these locks, and a waiter for a fence holds none: waiting for a fence with an
-//! object's lock held is legal (specification 1.12), which is why nothing that a fence needs in
+//! object's lock held is legal, as in Linux, which is why nothing that a fence needs in
 //! order to signal may take it.
 //!
 //! # The two algorithms

@@ -1,4 +1,4 @@
-//! The locking properties L-01 to L-11 of the specification.
+//! The rules of locking, L-01 to L-11.
 
 mod corners;
 mod rules;

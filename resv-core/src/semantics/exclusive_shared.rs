@@ -31,7 +31,7 @@ use crate::usage::{Access, Usage, UsageSet};
 /// wait that returns early (H-24, H-25). Where the old rule kept the *older* of two exclusive
 /// fences of one timeline, both are kept here.
 ///
-/// Source: specification, sections 2.1 and 3.1.
+/// Source: Linux 4.20 to 5.18, with the hazards H-14, H-16, H-24 and H-25 mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExclusiveShared;
 

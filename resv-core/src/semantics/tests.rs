@@ -1,4 +1,4 @@
-//! The tables, checked cell by cell against the specification, and the laws that all three obey.
+//! The tables, checked cell by cell against a second writing of them, and the laws that all three obey.
 
 use super::*;
 use crate::fence::TimelineId;

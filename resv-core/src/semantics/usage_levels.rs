@@ -25,8 +25,8 @@ use crate::usage::{Access, Usage, UsageSet};
 /// by adding the fence again (bookkeep, then read: one entry), never lowered (write, then bookkeep:
 /// two entries, and readers still wait; E7, E8).
 ///
-/// Source: specification, sections 2.3 and 3.1, the "6.7 and later" row: the same fence counts as
-/// "later or same" (H-17, Linux commit 95ba893c9f4f).
+/// Source: Linux 6.7 and later: the same fence counts as "later or same" (H-17, Linux commit
+/// 95ba893c9f4f).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UsageLevels;
 

@@ -32,7 +32,7 @@ use crate::usage::{Access, Usage, UsageSet};
 /// staged adds thrown away when the object was set (E12), a copy that put fences into the wrong
 /// category and leaked (H-27).
 ///
-/// Source: specification, sections 2.2 and 3.1.
+/// Source: the patches of August 2019, with the hazards H-10, H-26 and H-27 mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct WritersReadersOthers;
 
