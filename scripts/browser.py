@@ -213,11 +213,12 @@ def look(browser, page, folder, picture):
     if picture:
         # The lanes with a job and its arrows, not too wide for a README.
         browser.size(1000, 640)
-        browser.value("scrollTo(0, 0)")
+        browser.mouse("mouseMoved", 3, 3)
+        browser.value("document.activeElement.blur()")
         browser.frame()
         busiest = browser.value("(() => { const d = resv.data, n = new Map(); for (let p = 0; p < d.recorded.length; p += 2) n.set(d.recorded[p], (n.get(d.recorded[p]) || 0) + 1);"
                                 "const most = [...n].sort((a, b) => b[1] - a[1])[0]; return most ? most[0] : 0; })()")
-        browser.value(f"(j => {{ const t = resv.data.jobs.submit[j]; resv.show(t - 6e7, t + 6e7); resv.select(j); scrollTo(0, document.querySelector('h2').offsetTop - 60); }})({busiest})")
+        browser.value(f"(j => {{ const t = resv.data.jobs.submit[j]; resv.show(t - 6e7, t + 6e7); resv.select(j); scrollTo(0, document.querySelector('h2').offsetTop - 8); }})({busiest})")
         browser.frame()
         size = browser.shot(picture)
         check(size <= 200_000, f"{picture}: {size} bytes")

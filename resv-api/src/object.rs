@@ -115,6 +115,16 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// has signalled costs one load.
     #[inline]
     pub fn is_idle(&self, access: Access) -> bool {
+        let is_idle = self.is_idle_untold(access);
+        if !is_idle {
+            self.id.busy(access);
+        }
+        is_idle
+    }
+
+    /// [`is_idle`](Resv::is_idle) for a wait, which tells the trace of itself.
+    #[inline]
+    fn is_idle_untold(&self, access: Access) -> bool {
         self.backend.is_idle(self.semantics.waits_for(access))
     }
 
@@ -150,10 +160,11 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait(&self, access: Access, until: impl Into<Until>) -> Waited {
         let until = until.into();
-        if self.is_idle(access) {
+        if self.is_idle_untold(access) {
             return Waited::Signaled;
         }
         if until.is_poll() {
+            self.id.busy(access);
             return Waited::TimedOut;
         }
         sleep_for_all(&self.waits_for(access), until)
@@ -173,8 +184,9 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     pub fn wait_until_idle(&self, access: Access, until: impl Into<Until>) -> Waited {
         let mut until = until.into();
         let mut ended = Waited::Signaled;
-        while !self.is_idle(access) {
+        while !self.is_idle_untold(access) {
             if until.is_poll() {
+                self.id.busy(access);
                 return Waited::TimedOut;
             }
             // One time for all rounds.

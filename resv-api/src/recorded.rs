@@ -48,6 +48,19 @@ mod events {
             });
         }
 
+        /// A task tested whether the object is idle for `access`, and it was not.
+        pub(crate) fn busy(&self, access: Access) {
+            undisturbed(|| {
+                tracing::event!(
+                    name: "resv_busy",
+                    target: "resv",
+                    Level::TRACE,
+                    resv = self.0,
+                    access = %access,
+                );
+            });
+        }
+
         /// A fence is being added; with `replaced`, in the place of those of that timeline.
         pub(crate) fn adding(&self, fence: &Fence, usage: Usage, replaced: Option<TimelineId>) {
             undisturbed(|| match replaced {
@@ -97,6 +110,8 @@ mod events {
 impl ObjectId {
     #[inline(always)]
     pub(crate) fn asked(&self, _: Access) {}
+    #[inline(always)]
+    pub(crate) fn busy(&self, _: Access) {}
     #[inline(always)]
     pub(crate) fn adding(&self, _: &Fence, _: Usage, _: Option<TimelineId>) {}
     #[inline(always)]

@@ -59,6 +59,7 @@ fn an_object_tells_who_asked_and_what_was_added() {
                 "resv_replace_fence: resv={resv} usage=read replaced={b} timeline=signaled seqno=1"
             ),
             &format!("resv_unlock: resv={resv}"),
+            &format!("resv_busy: resv={resv} access=read"),
         ]
     );
 }

@@ -361,3 +361,43 @@ fn the_program_takes_the_buffers_from_the_recording_unless_told_otherwise() {
     let report = Report::new(&workload, &SemanticsKind::ALL, &ALL_BACKENDS).unwrap();
     assert!(report.is_identical());
 }
+
+/// A compositor looks, finds a buffer busy and goes on; then it blocks for a moment. All of it is reported, and played.
+#[test]
+fn a_program_that_polls_shows_what_it_skipped_and_its_waits_are_played() {
+    let recorder = FtraceWriter::new(Vec::new());
+    with_default(recorder.clone(), || {
+        let object = new_reservation(SemanticsKind::UsageLevels, BackendKind::RcuArray).unwrap();
+        let (_, job) = {
+            let timeline = Timeline::new("gfx");
+            let job = timeline.issue().unwrap();
+            (timeline, job)
+        };
+        let (fence, usage) = (job.fence().clone(), Usage::Write);
+        object.transact(&[Edit::Add { fence, usage }]).unwrap();
+        assert!(!object.is_idle(Access::Read));
+        std::thread::sleep(Duration::from_millis(3));
+        assert!(!object.is_idle(Access::Read));
+        assert!(object.is_idle(Access::Explicit));
+        let waited = object.wait(Access::Write, Duration::from_millis(2));
+        assert!(!waited.is_signaled());
+        // A signal right behind the end of a wait is taken for its reason.
+        std::thread::sleep(Duration::from_millis(1));
+        job.signal();
+        assert!(object.is_idle(Access::Read));
+    });
+    let recorded = read(&String::from_utf8(recorder.finish().unwrap()).unwrap());
+    let polls = recorded.polls();
+    assert_eq!((polls.len(), polls[0].skipped), (1, 2), "{polls:?}");
+    assert_eq!(polls[0].access, Access::Read);
+    assert!(polls[0].busy_ns >= 5_000_000, "{polls:?}");
+    assert_eq!(recorded.waits().len(), 1);
+    assert_eq!(recorded.waits()[0].ended.name(), "timed-out");
+    let workload = Workload::new(recorded, &BufferRule::Recorded);
+    for backend in ALL_BACKENDS {
+        let run = play(&workload, SemanticsKind::UsageLevels, backend).unwrap();
+        assert_eq!(run.counts.task_asks, 3);
+        // Two looks of five milliseconds or more, and the wait for what was left then.
+        assert!(run.counts.task_wait_ns >= 7_000_000, "{:?}", run.counts);
+    }
+}

@@ -1,5 +1,6 @@
 //! A subscriber that writes events as Linux' tracer prints them.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +56,8 @@ const HEADER: &str = "\
 ///
 /// # What it costs those who use fences
 ///
-/// A line is made on the thread that it is about. Lines are gathered in memory; who finds 64 KiB of
+/// A line is made on the thread that it is about, in memory that the thread keeps; the system is asked for the thread's name now
+/// and then, so a thread that renames itself goes by its old name for up to 256 events. Lines are gathered in memory; who finds 64 KiB of
 /// them writes them out, and everybody else goes on meanwhile. A writer that blocks for ever, such as
 /// a pipe that nobody reads, thus blocks one thread, for ever: give a file. While it
 /// blocks, up to 64 MiB are gathered; what is beyond is counted and told by a line
@@ -124,17 +126,17 @@ impl<W: Write + Send + 'static> FtraceWriter<W> {
         if !is_ours(event.metadata()) {
             return;
         }
-        // All that can be done without the lock, before it.
+        // All that can be done without the lock, before it; in memory that the thread keeps.
+        let mut known = Known::take();
         let mut fields = Fields {
-            text: String::with_capacity(96),
+            text: std::mem::take(&mut known.text),
             short: event.metadata().target() == FENCES,
         };
         event.record(&mut fields);
-        self.shared.push(
-            &Task::current(),
-            event.metadata().name(),
-            fields.text.trim_end(),
-        );
+        let name = event.metadata().name();
+        self.shared.push(known.task(), name, fields.text.trim_end());
+        known.text = fields.text;
+        known.put_back();
     }
 
     /// Ends the recording: writes what is left, flushes, and gives the writer back. Events after this
@@ -329,7 +331,8 @@ impl Visit for Fields {
         } else {
             value
         };
-        self.push(field, &value.to_string());
+        let written = write!(self.text, "{}={value} ", field.name());
+        debug_assert_eq!(written, Ok(()), "a string takes all");
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -338,6 +341,48 @@ impl Visit for Fields {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.push(field, &format!("{value:?}"));
+    }
+}
+
+/// So many events a thread's name is taken to be the same: to ask the system each time would be most of what an event costs.
+const NAME_KEPT: u32 = 256;
+
+/// What a thread keeps from one event to the next.
+#[derive(Default)]
+struct Known {
+    task: Option<Task>,
+    /// Events for which the name is still good.
+    left: u32,
+    /// Memory for the fields.
+    text: String,
+}
+
+thread_local! {
+    static KNOWN: Cell<Option<Known>> = const { Cell::new(None) };
+}
+
+impl Known {
+    /// What this thread knows; nothing while it is taken (an event within an event), or at the thread's end.
+    fn take() -> Known {
+        let known = KNOWN.try_with(Cell::take).ok().flatten();
+        known.unwrap_or_default()
+    }
+
+    fn put_back(mut self) {
+        self.text.clear();
+        let _gone = KNOWN.try_with(|known| known.set(Some(self)));
+    }
+
+    /// The task, on the CPU where it is now.
+    fn task(&mut self) -> &Task {
+        let is_old = self.left == 0;
+        self.left = if is_old { NAME_KEPT } else { self.left - 1 };
+        if is_old {
+            self.task = None;
+        }
+        let task = self.task.get_or_insert_with(Task::current);
+        task.cpu = Task::cpu();
+        task
     }
 }
 
@@ -350,12 +395,22 @@ struct Task {
 
 impl Task {
     #[cfg(target_os = "linux")]
+    fn cpu() -> usize {
+        rustix::thread::sched_getcpu()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn cpu() -> usize {
+        0
+    }
+
+    #[cfg(target_os = "linux")]
     fn current() -> Task {
         let name = rustix::thread::name();
         Task {
             comm: comm(&name.map_or_else(|_| String::new(), |n| n.to_string_lossy().into_owned())),
             pid: rustix::thread::gettid().as_raw_nonzero().get(),
-            cpu: rustix::thread::sched_getcpu(),
+            cpu: Task::cpu(),
         }
     }
 

@@ -12,6 +12,7 @@
 //! | event | fields | when |
 //! |---|---|---|
 //! | `resv_waits_for` | `resv`, `access` | somebody was told what an access must wait for: [`waits_for`], and whatever waits for an object by a thread, a future or a descriptor, unless it was found idle |
+//! | `resv_busy` | `resv`, `access` | a task tested whether the object is idle for an access, and it was not: [`is_idle`](crate::Resv::is_idle), and a wait of no length |
 //! | `resv_add_fence` | `resv`, `usage`, and those of a fence | a fence is being added; for one that went apart, once for each leaf |
 //! | `resv_replace_fence` | the same, and `replaced`, a context | a fence is taking the place of those of a timeline |
 //! | `resv_copy` | `resv` | the object was made to hold what another one held |
@@ -20,7 +21,7 @@
 //! `resv` is a number that only this object has in the process. `usage` is what the caller said, not
 //! what the semantics made of it: so a recording can be played under any semantics.
 //!
-//! They are emitted on the caller's thread. All but `resv_waits_for` are emitted with the object's
+//! They are emitted on the caller's thread. All but `resv_waits_for` and `resv_busy` are emitted with the object's
 //! lock held by the caller, as whatever else the caller does between `lock` and `drop`, and outside
 //! of the back end: no sequence count is odd, no array is half built (B5). The rules for subscribers
 //! are those of fences; above all, one must not take an object's lock.
@@ -35,6 +36,8 @@
 //!   nobody was told. A test
 //!   ([`is_idle`](crate::Resv::is_idle)), a [`visit`](crate::Resv::visit) and a look at all
 //!   ([`snapshot`](crate::Resv::snapshot)) are not asking.
+//! * A task that was told what to wait for, or that the object is busy, and neither waits nor adds, is
+//!   reported as one that polls: how often it went on, and how long the object was busy.
 //! * Replacements and copies are counted, not played.
 //!
 //! Under the semantics that the program used, the edges of the replay are then the waits that its

@@ -118,8 +118,12 @@ pub(super) fn diff_recording(
 ) -> Result<ExitCode, Failure> {
     let rule = buffer_rule(options.buffers.as_deref(), &options.file)?;
     let mut output = Output::open(options.output.as_deref())?;
-    let mut reader = recording::open_stream(name, source, total).map_err(Failure::new)?;
-    let (recorded, broken_off) = read(&mut reader)?;
+    // By its name a file can be handed to the program that owns its format.
+    let reader = match options.file.as_os_str() == "-" {
+        true => recording::open_stream(name, source, total),
+        false => recording::open(&options.file),
+    };
+    let (recorded, broken_off) = read(&mut reader.map_err(Failure::new)?)?;
     let workload = rule.workload(recorded);
     let same = match comparison {
         Comparison::Semantics([a, b], backend) => {

@@ -451,6 +451,9 @@ fn done(fields: &Fields<'_>) -> Result<EventKind, FieldFault> {
 /// Names of drivers and timelines are free text, so in the kernel's order each field ends where the next begins, and the
 /// numbers are taken from the end. In any other order no field holds spaces.
 fn fence(fields: &Fields<'_>, step: FenceStep) -> Result<FenceEvent, FieldFault> {
+    if let Some(event) = plain_fence(fields.text, step) {
+        return Ok(event);
+    }
     let Some([driver, timeline, context, seqno]) = fields.fence_order() else {
         return Ok(FenceEvent {
             step,
@@ -474,6 +477,28 @@ fn fence(fields: &Fields<'_>, step: FenceStep) -> Result<FenceEvent, FieldFault>
         timeline: between(timeline, "timeline", context),
         context: tail(context).number("context")?,
         seqno: tail(seqno).number("seqno")?,
+    })
+}
+
+/// The form that nearly every line has: `driver=D timeline=T context=C seqno=N`, and nothing behind it.
+fn plain_fence(text: &str, step: FenceStep) -> Option<FenceEvent> {
+    let number = |word: &str, key: &str| {
+        let digits = word.strip_prefix(key)?.strip_prefix('=')?;
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| digits.parse().ok())?
+    };
+    let (rest, seqno) = text.strip_prefix("driver=")?.rsplit_once(' ')?;
+    let seqno = number(seqno, "seqno")?;
+    let (rest, context) = rest.rsplit_once(' ')?;
+    let context = number(context, "context")?;
+    let (driver, timeline) = rest.split_once(" timeline=")?;
+    let is_plain = |name: &str| !name.ends_with([' ', ',']) && !name.starts_with(' ');
+    (is_plain(driver) && is_plain(timeline)).then(|| FenceEvent {
+        step,
+        driver: driver.to_owned(),
+        timeline: timeline.to_owned(),
+        context,
+        seqno,
     })
 }
 

@@ -31,8 +31,8 @@ pub struct ReadStats {
     pub dones: u64,
     /// Events with which a task begins to wait for a fence.
     pub waits: u64,
-    /// Events that this program understands, by name.
-    pub known: BTreeMap<&'static str, u64>,
+    /// Events that this program understands: each name, in order of first sight, and how many.
+    pub known: Vec<(&'static str, u64)>,
     /// Events that this program does not use, by name.
     pub other: BTreeMap<String, u64>,
     /// Empty lines.
@@ -71,7 +71,15 @@ impl ReadStats {
         let time = event.time_ns;
         self.events += 1;
         if let Some(name) = name {
-            *self.known.entry(name).or_default() += 1;
+            // A handful of names, each one string.
+            match self
+                .known
+                .iter_mut()
+                .find(|(known, _)| std::ptr::eq(*known, name))
+            {
+                Some((_, count)) => *count += 1,
+                None => self.known.push((name, 1)),
+            }
         }
         self.backwards += u64::from(before_ns.is_some_and(|before| time < before));
         self.span_ns = Some(match self.span_ns {

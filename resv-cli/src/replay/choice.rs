@@ -19,11 +19,13 @@
 use resv_api::{BackendKind, SemanticsKind};
 
 use super::error::PlayError;
-use super::play::play_watched;
+use super::play::play_part;
 use super::recorded::Recorded;
 use super::rule::BufferRule;
 use super::workload::Workload;
 
+/// So many moments of a recording are played to see what it speaks for: those of some ten thousand jobs.
+const STEPS: usize = 1 << 15;
 /// One edge in so many may be contradicted.
 const ONE_IN: u64 = 10;
 
@@ -45,9 +47,15 @@ pub fn choose(recorded: Recorded, sidecar: Option<&BufferRule>) -> Workload {
     let told = match (&best, judged) {
         (Err(error), _) => format!("handoff could not be tried: {error}"),
         (Ok(_), 0) => "handoff gives no edge that the recording could judge".to_owned(),
-        _ => format!(
-            "the recording contradicts {contradicted} of the {judged} edges of handoff that it can judge"
-        ),
+        _ => {
+            let part = match handoff.recorded.steps.len() > STEPS {
+                true => "the beginning of the recording",
+                false => "the recording",
+            };
+            format!(
+                "{part} contradicts {contradicted} of the {judged} edges of handoff that it can judge"
+            )
+        }
     };
     let mut workload = match judged > 0 && contradicted.saturating_mul(ONE_IN) <= judged {
         true => handoff,
@@ -62,7 +70,8 @@ pub fn choose(recorded: Recorded, sidecar: Option<&BufferRule>) -> Workload {
 fn judge(workload: &Workload) -> Result<(u64, u64), PlayError> {
     let mut best = (0, 0);
     for semantics in [SemanticsKind::UsageLevels, SemanticsKind::ExclusiveShared] {
-        let timing = play_watched(workload, semantics, BackendKind::Locked, None)?.timing;
+        let run = play_part(workload, semantics, BackendKind::Locked, None, STEPS)?;
+        let timing = run.timing;
         let (judged, contradicted) = (timing.judged, timing.contradicted);
         let share =
             |(judged, contradicted): (u64, u64)| (u128::from(contradicted), u128::from(judged));

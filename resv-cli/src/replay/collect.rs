@@ -161,10 +161,10 @@ impl Collected {
             count += 1;
             if count.is_multiple_of(PROGRESS_EVERY) {
                 progress(reader.bytes_read());
-                if collected.kept() > MOST {
-                    fault = Some(reader.too_many(MOST));
-                    break;
-                }
+            }
+            if collected.kept() > MOST {
+                fault = Some(reader.too_many(MOST));
+                break;
             }
         }
         progress(reader.bytes_read());
@@ -289,8 +289,11 @@ impl Collected {
             }
             EventKind::Other { name } => {
                 if !self.watching.is_empty() && is_return(name) {
-                    self.watching
-                        .retain(|cpu, watching| *cpu != event.cpu && watching.pid != event.pid);
+                    // The idle task is one on every CPU.
+                    let is_task = event.pid.is_some_and(|pid| pid != 0);
+                    self.watching.retain(|cpu, watching| {
+                        *cpu != event.cpu && !(is_task && watching.pid == event.pid)
+                    });
                 }
                 return;
             }

@@ -1,7 +1,7 @@
 //! The times of a recording as parts of a report: what went on on each ring, what took longest, and every job, fence and wait.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::document::{
     BlockedPart, FencePart, JobPart, LanePart, LongJobPart, PollPart, TaskWaitPart, TimesPart,
@@ -110,15 +110,26 @@ fn waits(recorded: &Recorded) -> WaitsPart {
         signaled: ended(Ended::Signaled),
         timed_out: ended(Ended::TimedOut),
         open: ended(Ended::Open),
-        waited_ns: recorded
-            .waits
-            .iter()
-            .fold(0, |sum, wait| sum.saturating_add(wait.waited_ns)),
+        waited_ns: waited(recorded),
         longest: longest
             .into_iter()
             .map(|wait| wait_part(recorded, wait))
             .collect(),
     }
+}
+
+/// How long tasks waited: the time in which a task waits for several fences counts once.
+fn waited(recorded: &Recorded) -> u64 {
+    let mut until: HashMap<u32, u64> = HashMap::new();
+    let mut sum = 0u64;
+    // By their beginnings.
+    for wait in &recorded.waits {
+        let covered = until.entry(wait.pid).or_default();
+        let end = wait.begin_ns.saturating_add(wait.waited_ns);
+        sum = sum.saturating_add(end.saturating_sub(wait.begin_ns.max(*covered)));
+        *covered = end.max(*covered);
+    }
+    sum
 }
 
 fn polls(recorded: &Recorded) -> Vec<PollPart> {

@@ -185,7 +185,7 @@ pub struct WaitsPart {
     pub timed_out: u64,
     /// Those whose end is not recorded.
     pub open: u64,
-    /// The sum of their times.
+    /// How long tasks waited, summed over tasks; the time in which one waits for several fences counts once.
     pub waited_ns: u64,
     /// The longest.
     pub longest: Vec<TaskWaitPart>,

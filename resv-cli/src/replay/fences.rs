@@ -21,7 +21,7 @@ const MOST_BETWEEN: usize = 16;
 /// What Linux prints for a fence that has signalled.
 const DETACHED: (&str, &str) = ("detached-driver", "signaled-timeline");
 /// A signal is printed after it has happened: a task that polls may be through with its wait by then.
-const PRINTED_LATE_NS: u64 = 50_000;
+const PRINTED_LATE_NS: u64 = 10_000;
 /// A wait for a fence of which nothing else is recorded: a shorter one found it signalled.
 const AT_ONCE_NS: u64 = 1_000_000;
 

@@ -19,27 +19,32 @@
 //!
 //! *Recorded* edges are what the recording itself says a job depends on (`drm_sched_job_add_dep` and its like). *Assumed*
 //! edges come from the objects and rest on the buffer rule. They are never mixed up: an edge that is both counts as recorded.
-//! Where the recording shows that a job ran before an assumed dependency of its had ended, the rule is in doubt, and the
-//! report counts that, too.
+//! Where the recording shows that a job ran before an assumed dependency of its had ended, the rule is in doubt: the edge counts
+//! for nothing, and is listed apart.
 //!
 //! # Modules
 //!
 //! | module | idea |
 //! |---|---|
-//! | `collect`, `jobs` | from events to jobs, whatever way the kernel names them |
-//! | [`workload`] | jobs, timelines, the order of their moments; and what is missing in a recording that was cut |
+//! | `collect`, `fences`, `names` | from events to a compact list; fences, their names and numbers, and the waits for them |
+//! | `jobs`, `assemble` | from that to jobs, whatever way the kernel names them, and to all that a recording holds |
+//! | [`recorded`] | jobs, timelines, fences, waits; and what is missing in a recording that was cut |
+//! | `times`, `details` | where the time went: queues, hardware, rings; who waited for whom |
 //! | `objects`, `polls` | which reservation objects a job used, and which tasks looked and went on, where the recording says so |
-//! | `rule` | which buffers a job touches |
+//! | `rule`, `choice`, [`workload`] | which buffers a job touches, which rule says so where nobody did, and what is played |
 //! | `play`, `edges`, `answers` | the play itself, its edges, and the log of all answers |
 //! | `follow`, `truth` | who follows whom, and what is really in use: what no object knows |
 //! | `timing` | stalls, in the time of the recording |
 //! | `differ` | why two semantics differ; that two back ends do not |
-//! | `measure`, `stress` | speed, alone and with several threads |
-//! | `document`, `report`, `text`, `text_differ`, `table` | the report as data, made, and written for people |
+//! | `stage`, `measure`, `stress` | what every play needs; speed, alone and with several threads |
+//! | `document`, `report` | the report as data, and how it is made |
+//! | `summary`, `text`, `text_differ`, `table` | the report for people: the first screen, and everything |
+//! | `page`, `picture` | the report for a web browser, and for Perfetto |
 //!
-//! Memory grows with the number of jobs and edges. Nothing here panics on any input.
+//! Memory grows with the number of jobs, fences, waits and edges, and not with lines. Nothing here panics on any input.
 
 mod answers;
+mod assemble;
 mod choice;
 mod collect;
 mod details;

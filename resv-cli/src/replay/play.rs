@@ -23,7 +23,7 @@ use super::edges::{Edge, Via, edges};
 use super::error::PlayError;
 use super::follow::Follow;
 use super::recorded::JobId;
-use super::rule::{BufferId, Touch};
+use super::rule::{BufferId, Query, Touch};
 use super::stage::{Measured, counters, objects, timelines};
 use super::timing::Timing;
 use super::truth::InUse;
@@ -89,6 +89,10 @@ pub struct RunCounts {
     pub missed: u64,
     /// Those among them for which the recording makes up no more than the objects do.
     pub missed_for_good: u64,
+    /// Times that tasks asked objects for themselves, and not for a job.
+    pub task_asks: u64,
+    /// How long they would have to wait for what they were told, the sum.
+    pub task_wait_ns: u64,
 }
 
 /// What came of one play.
@@ -163,13 +167,31 @@ pub(super) fn play_watched(
     backend: BackendKind,
     tell: Option<usize>,
 ) -> Result<Run, PlayError> {
+    play_part(workload, semantics, backend, tell, usize::MAX)
+}
+
+/// Plays the first `steps` moments of a workload.
+pub(super) fn play_part(
+    workload: &Workload,
+    semantics: SemanticsKind,
+    backend: BackendKind,
+    tell: Option<usize>,
+    steps: usize,
+) -> Result<Run, PlayError> {
     let mut player = Player::new(workload, semantics, backend, tell)?;
-    for step in &workload.recorded.steps {
+    let mut queries = workload.queries.iter().peekable();
+    for step in workload.recorded.steps.iter().take(steps) {
+        while let Some(query) = queries.next_if(|query| query.at < step.at) {
+            player.query(query)?;
+        }
         if step.is_end {
             player.end(step.job);
         } else {
             player.begin(step.job)?;
         }
+    }
+    for query in queries {
+        player.query(query)?;
     }
     Ok(player.finish(semantics, backend))
 }
@@ -196,6 +218,8 @@ struct Player<'a> {
     missed: u64,
     missed_for_good: u64,
     disagreements: u64,
+    task_asks: u64,
+    task_wait_ns: u64,
     /// Scratch.
     missed_jobs: Vec<JobId>,
 }
@@ -227,6 +251,8 @@ impl<'a> Player<'a> {
             missed: 0,
             missed_for_good: 0,
             disagreements: 0,
+            task_asks: 0,
+            task_wait_ns: 0,
             missed_jobs: Vec::new(),
         })
     }
@@ -293,6 +319,30 @@ impl<'a> Player<'a> {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// A task asks for itself: how long it would have to wait.
+    fn query(&mut self, query: &Query) -> Result<(), PlayError> {
+        let workload = self.workload;
+        let object = &self.objects[query.buffer as usize];
+        let mut entries = object.waits_for(query.access)?;
+        let touch = Touch {
+            buffer: query.buffer,
+            usage: Usage::Bookkeep,
+            access: query.access,
+        };
+        // No job asks.
+        let job = JobId::MAX;
+        self.answers
+            .list(workload, job, &touch, Question::WaitsFor, &mut entries);
+        let ends = entries
+            .iter()
+            .filter_map(|entry| workload.job(job_of(entry)).known_end_ns());
+        let end = ends.max().unwrap_or(0);
+        let wait_ns = end.saturating_sub(query.at.time_ns);
+        self.task_asks += 1;
+        self.task_wait_ns = self.task_wait_ns.saturating_add(wait_ns);
         Ok(())
     }
 
@@ -412,6 +462,8 @@ impl<'a> Player<'a> {
                 needless: count(|edge| edge.is_needless),
                 missed: self.missed,
                 missed_for_good: self.missed_for_good,
+                task_asks: self.task_asks,
+                task_wait_ns: self.task_wait_ns,
             },
             timing: Timing::of(workload, &edges.list),
             edges_digest: edges.digest,

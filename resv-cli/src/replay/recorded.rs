@@ -199,6 +199,14 @@ pub struct TaskWait {
     pub ended: Ended,
 }
 
+/// A task asked an object for itself, not for a job.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) at: At,
+    pub(super) resv: u64,
+    pub(super) access: Access,
+}
+
 /// A task that looked at an object, found it busy and went on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Polled {
@@ -313,6 +321,8 @@ pub struct Recorded {
     /// The job that each fence is played as, if fences are.
     pub(super) fence_jobs: Vec<Option<JobId>>,
     pub(super) waits: Vec<TaskWait>,
+    /// What tasks asked objects for themselves, not for a job: they waited, or looked and went on. In order of time.
+    pub(super) asks: Vec<Asked>,
     /// Polls, the longest first; and the names of the tasks, as places in `tasks`.
     pub(super) polls: Vec<Polled>,
     pub(super) task_of: HashMap<u32, u32>,

@@ -131,7 +131,7 @@ fn recording_part(recorded: &Recorded) -> RecordingPart {
         runs: stats.runs,
         signals: stats.signals,
         dones: stats.dones,
-        known_events: stats.known.clone(),
+        known_events: stats.known.iter().copied().collect(),
         jobs: if recorded.plays_fences {
             0
         } else {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use resv_api::{Access, Usage};
 
 use super::lists::Lists;
-use super::recorded::{Job, JobId, Recorded};
+use super::recorded::{At, Job, JobId, Recorded};
 use crate::sidecar::{Sidecar, SidecarAccess, SidecarError, SidecarUsage};
 
 /// The place of a buffer in [`Workload::buffers`](super::Workload::buffers).
@@ -167,6 +167,15 @@ pub(super) struct Assigned {
     pub(super) buffers: Vec<String>,
     pub(super) touches: Lists<Touch>,
     pub(super) account: RuleAccount,
+    pub(super) queries: Vec<Query>,
+}
+
+/// What a task asked an object for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query {
+    pub(super) at: At,
+    pub(super) buffer: BufferId,
+    pub(super) access: Access,
 }
 
 /// Gives the jobs of a recording their buffers.
@@ -195,7 +204,17 @@ pub(super) fn assign(recorded: &Recorded, rule: &BufferRule) -> Assigned {
         let unused = sidecar.rules().len() - assigner.lines.len();
         account.lines_unused = unused as u64;
     }
+    // Only a recording that names its objects has tasks that ask them.
+    let queries = recorded.asks.iter().filter_map(|asked| {
+        Some(Query {
+            at: asked.at,
+            buffer: *assigner.objects.get(&asked.resv)?,
+            access: asked.access,
+        })
+    });
+    let queries = queries.collect();
     Assigned {
+        queries,
         buffers: assigner.buffers,
         touches,
         account,

@@ -182,6 +182,15 @@ impl Report {
             ]);
         }
         table.write(out)?;
+        if runs.iter().any(|run| run.counts.task_asks > 0) {
+            let times: Vec<String> = runs.iter().map(|run| ms(run.counts.task_wait_ns)).collect();
+            let asks = counted(runs[0].counts.task_asks, "time");
+            writeln!(
+                out,
+                "  tasks asked {asks} for themselves; told to wait, sum: {}",
+                times.join(", ")
+            )?;
+        }
         // The longest wait that is not recorded as such: it rests on the rule.
         let longest = runs
             .iter()

@@ -347,7 +347,7 @@ fn heads(first: &str, runs: &[&RunPart], last: &str) -> Vec<String> {
 
 fn edges(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
     type Row = (&'static str, fn(&RunPart) -> String, &'static str);
-    let rows: [Row; 16] = [
+    let rows: [Row; 18] = [
         (
             "edges",
             |r| r.counts.edges.to_string(),
@@ -419,6 +419,16 @@ fn edges(runs: &[&RunPart], out: &mut impl Write) -> io::Result<()> {
             "over all jobs: submitted, and waiting for other timelines",
         ),
         ("  jobs", |r| r.stalled_jobs.to_string(), "that stall"),
+        (
+            "tasks asked",
+            |r| r.counts.task_asks.to_string(),
+            "objects for themselves, not for a job",
+        ),
+        (
+            "  wait, sum",
+            |r| ms(r.counts.task_wait_ns),
+            "what they were told to wait for",
+        ),
         (
             "  unknown",
             |r| r.stall_unknown_jobs.to_string(),

@@ -4,7 +4,7 @@ use resv_api::Usage;
 
 use super::lists::Lists;
 use super::recorded::{Job, JobId, Recorded};
-use super::rule::{Assigned, BufferId, BufferRule, RuleAccount, Touch, assign};
+use super::rule::{Assigned, BufferId, BufferRule, Query, RuleAccount, Touch, assign};
 
 /// A recording whose jobs have buffers: what is played.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Workload {
     pub(super) buffers: Vec<String>,
     pub(super) touches: Lists<Touch>,
     pub(super) account: RuleAccount,
+    /// What tasks asked objects for themselves, in order of time.
+    pub(super) queries: Vec<Query>,
     /// Why the rule was chosen, where nobody did.
     pub(super) why: Option<String>,
 }
@@ -24,12 +26,14 @@ impl Workload {
             buffers,
             touches,
             account,
+            queries,
         } = assign(&recorded, rule);
         Workload {
             recorded,
             buffers,
             touches,
             account,
+            queries,
             why: None,
         }
     }

@@ -41,6 +41,8 @@ struct Jobs {
     submit: Vec<i64>,
     run: Vec<i64>,
     done: Vec<i64>,
+    /// When a later job of the timeline ended at the latest.
+    end: Vec<i64>,
     hw: Vec<i64>,
 }
 
@@ -159,6 +161,7 @@ fn jobs(recorded: &Recorded, times: &Times, lane: Vec<u32>) -> Jobs {
         columns.submit.push(since(job.submit_ns));
         columns.run.push(since(job.run_ns));
         columns.done.push(since(job.done_ns));
+        columns.end.push(since(job.end_ns));
         let hw = job.done_ns.zip(time.hw_ns).map(|(done, hw)| done - hw);
         columns.hw.push(since(hw));
     }

@@ -15,7 +15,8 @@
   for (let j = 0; j < count; j++) {
     const known = [jobs.submit[j], jobs.run[j], jobs.done[j]].filter(t => t >= 0);
     begin[j] = known.length ? Math.min(...known) : 0;
-    end[j] = jobs.done[j] >= 0 ? jobs.done[j] : data.span;
+    // A job whose end is not recorded had ended when a later one of its timeline did.
+    end[j] = jobs.done[j] >= 0 ? jobs.done[j] : jobs.end[j] >= 0 ? jobs.end[j] : data.span;
   }
   // Items of each lane by their beginning; `until` is the latest end so far, to find the first that is in view.
   const rows = lanes.map(name => ({ name, items: [], until: [] }));
