@@ -36,6 +36,11 @@ impl Promise {
         (self.kind == Kind::SyncFile).then(|| SyncFile::made(self.fd))
     }
 
+    /// The eventfd, if it is one.
+    pub fn as_eventfd(&self) -> Option<BorrowedFd<'_>> {
+        (self.kind == Kind::Eventfd).then(|| self.fd.as_fd())
+    }
+
     /// A second descriptor of the sync file, if it is one.
     pub(crate) fn clone_sync_file(&self) -> Option<std::io::Result<SyncFile>> {
         (self.kind == Kind::SyncFile).then(|| Ok(SyncFile::made(self.fd.try_clone()?)))

@@ -320,13 +320,13 @@ impl Core {
 /// Signals fences, in order and with no lock held.
 fn signal(ended: &mut Ended) {
     for (signaler, status, promise) in ended.drain(..) {
-        // Closed first: what a callback does may need a descriptor.
-        drop(promise);
         // A callback that panics is the user's; the hook has told of it, and the others have to signal.
         let _panic = catch_unwind(AssertUnwindSafe(|| match status {
             FenceStatus::Error(error) => signaler.signal_error(error),
             FenceStatus::Signaled | FenceStatus::Pending => signaler.signal(),
         }));
+        // Closed afterwards: whoever waits need not wait for that too.
+        drop(promise);
     }
 }
 
