@@ -79,7 +79,7 @@ fn fails_cleanly<F: Flavour>(k: isize, adds: usize) -> bool {
 }
 
 /// Cells are kept in a pool, so each case is about a size that nobody has used yet: room for the cell in
-/// the lists of the pool, and the cell itself.
+/// the list for leak checkers, which the first of these grows, and the cell itself.
 #[test]
 fn stable_every_allocation_of_a_reservation_may_fail() {
     let _alone = ALONE
@@ -87,7 +87,7 @@ fn stable_every_allocation_of_a_reservation_may_fail() {
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let before = pool_stats().live;
     let failed = (0..10).take_while(|&k| fails_cleanly::<resv_rcu_array::Stable>(k, 2_000 << k));
-    assert_eq!(failed.count(), 3);
+    assert_eq!(failed.count(), 2);
     assert_eq!(pool_stats().live, before, "leaked fences");
 }
 
