@@ -76,9 +76,13 @@ fn what_is_shown_elsewhere_is_there() {
             Shown::Inexpressible(_) => continue,
         };
         let text = std::fs::read_to_string(root.join(file)).expect(file);
-        let at = text.find(&format!("fn {test}()"));
+        // A test of its own, or a row of a list that a macro makes tests of.
+        let own = text.find(&format!("fn {test}()"));
+        let listed = text.find(&format!("\n    {test}, \""));
+        let at = own.or_else(|| text[..listed?].rfind("fn $test()"));
         let at = at.unwrap_or_else(|| panic!("{file} has no test {test}"));
-        let attributes = &text[..at][text[..at].rfind("\n\n").unwrap_or(0)..];
+        let before = if own.is_some() { "\n\n" } else { "=> {" };
+        let attributes = &text[..at][text[..at].rfind(before).unwrap_or(0)..];
         assert!(attributes.contains("#[test]"), "{file}: {test}");
         if matches!(row.shown, Shown::Loom { .. }) && test != "known_bad_deadlocks_are_found" {
             assert!(
