@@ -41,7 +41,7 @@ impl Fence {
             completion.awaited = is_awaited.then_some(reach);
             spread([completion]);
         } else if callbacks.has_callbacks() {
-            task::run(Task::Callbacks(callbacks, self));
+            task::run_callbacks_of(self, callbacks);
         }
     }
 

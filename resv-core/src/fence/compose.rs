@@ -76,8 +76,7 @@ impl Fence {
         Leaves {
             fence: self,
             next: 0,
-            inner: Vec::new(),
-            seen: BTreeSet::new(),
+            inner: None,
         }
     }
 
@@ -186,8 +185,14 @@ pub struct Leaves<'a> {
     fence: &'a Fence,
     /// The next child of `fence` to look at.
     next: usize,
-    /// The compositions that the walk is in, below `fence`, and the next child of each.
-    inner: Vec<(Fence, usize)>,
+    inner: Option<Box<Inner>>,
+}
+
+/// Where the walk is below the fence itself.
+#[derive(Clone, Debug, Default)]
+struct Inner {
+    /// The compositions that the walk is in, and the next child of each.
+    within: Vec<(Fence, usize)>,
     /// Those that it has been in.
     seen: BTreeSet<TimelineId>,
 }
@@ -199,10 +204,20 @@ impl Leaves<'_> {
         self.clone().count().max(usize::from(self.next == 0))
     }
 
+    /// Leaves the innermost composition; `false` if that is the fence itself.
+    fn leave(&mut self) -> bool {
+        let left = self.inner.as_mut().and_then(|inner| inner.within.pop());
+        left.is_some()
+    }
+
     /// The next child of the innermost composition. `Some(None)`: there is none. `None`: it has signalled,
     /// or is none.
     fn next_child(&mut self) -> Option<Option<Fence>> {
-        let (fence, next) = match self.inner.last_mut() {
+        let within = self
+            .inner
+            .as_mut()
+            .and_then(|inner| inner.within.last_mut());
+        let (fence, next) = match within {
             Some((fence, next)) => (&*fence, next),
             None => (self.fence, &mut self.next),
         };
@@ -231,11 +246,12 @@ impl Iterator for Leaves<'_> {
                 Some(Some(child)) if child.cell().kind() != Kind::All => return Some(child),
                 Some(Some(child)) => {
                     // One that has signalled has no leaves any more.
-                    if !child.is_signaled() && self.seen.insert(child.timeline_id()) {
-                        self.inner.push((child, 0));
+                    let inner = self.inner.get_or_insert_default();
+                    if !child.is_signaled() && inner.seen.insert(child.timeline_id()) {
+                        inner.within.push((child, 0));
                     }
                 }
-                Some(None) | None if self.inner.pop().is_some() => {}
+                Some(None) | None if self.leave() => {}
                 // A fence that is no composition, or none any more, is its own leaf.
                 None if self.next == 1 => return Some(self.fence.clone()),
                 Some(None) | None => return None,

@@ -48,34 +48,42 @@ const FEW: usize = 4;
 /// # Ok::<(), resv_core::SeqnoError>(())
 /// ```
 pub fn merge<'a>(fences: impl IntoIterator<Item = &'a Fence>) -> Fence {
-    let fences: Vec<&Fence> = fences.into_iter().collect();
-    let lens = fences.iter().map(|fence| merged_len(fence).unwrap_or(0));
-    let longest = lens.enumerate().max_by_key(|(_, len)| *len);
-    let base = longest.filter(|(_, len)| *len > WIDTH);
-    let (base, few) = match base {
-        Some((at, len)) => (Some(at), len / FEW),
-        None => (None, usize::MAX),
+    // What is worth to be shared, the longest first, and the leaves of the rest.
+    let (mut bases, mut pending) = (Vec::new(), Vec::new());
+    for fence in fences {
+        match merged_len(fence) {
+            _ if fence.is_signaled() => {}
+            Some(len) if len > WIDTH => bases.push((len, fence)),
+            _ if fence.is_composed() => pending.extend(fence.leaves()),
+            _ => pending.push(fence.clone()),
+        }
+    }
+    bases.sort_by_key(|(len, _)| Reverse(*len));
+    let (base, others) = match bases.split_first() {
+        Some((base, others)) => (Some(base), others),
+        None => (None, &[][..]),
     };
-    let others = fences
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| base != Some(*at));
-    let mut leaves = others.flat_map(|(_, fence)| fence.leaves());
-    let mut pending: Vec<Fence> = leaves.by_ref().take(few).collect();
-    match base {
-        Some(at) if pending.len() < few => {
-            let (base, new) = (fences[at], latest(pending));
-            match base.composition(|c| c.merged.as_ref().map(|merged| merged.height)) {
-                Some(Some(height)) => top(children_with(base, height, new), height),
-                // It has signalled meanwhile.
-                _ => top(new, 0),
+    pending.extend(others.iter().flat_map(|(_, other)| other.leaves()));
+    if let Some((len, base)) = base {
+        let height = base.composition(|c| c.merged.as_ref().map(|merged| merged.height));
+        match height.flatten() {
+            Some(height) if pending.len() < len / FEW => {
+                let new = parts(latest(pending));
+                return top(children_with(base, height, new), height);
             }
+            // Too many, or it has signalled meanwhile.
+            _ => pending.extend(base.leaves()),
         }
-        base => {
-            pending.extend(leaves);
-            pending.extend(base.into_iter().flat_map(|at| fences[at].leaves()));
-            top(latest(pending), 0)
+    }
+    let mut leaves = latest(pending);
+    match leaves.len() {
+        0 => Fence::signaled(),
+        1 => leaves.remove(0),
+        2..=WIDTH => {
+            let no_firsts = Box::default();
+            node(leaves.iter(), no_firsts, leaves.len(), 0)
         }
+        _ => top(parts(leaves), 0),
     }
 }
 
@@ -88,12 +96,16 @@ fn merged_len(fence: &Fence) -> Option<usize> {
 type Part = (TimelineId, Fence);
 
 /// The pending ones of `fences`, of each timeline the latest, in order.
-fn latest(mut fences: Vec<Fence>) -> Vec<Part> {
+fn latest(mut fences: Vec<Fence>) -> Vec<Fence> {
     fences.retain(|fence| !fence.is_signaled());
     fences.sort_by_key(|fence| (fence.timeline_id(), Reverse(fence.seqno())));
     fences.dedup_by_key(|fence| fence.timeline_id());
-    let part = |fence: Fence| (fence.timeline_id(), fence);
-    fences.into_iter().map(part).collect()
+    fences
+}
+
+fn parts(leaves: Vec<Fence>) -> Vec<Part> {
+    let part = |leaf: Fence| (leaf.timeline_id(), leaf);
+    leaves.into_iter().map(part).collect()
 }
 
 /// The children of a node that have not signalled; `None` if it has.
@@ -118,7 +130,7 @@ fn children_with(node: &Fence, height: u32, new: Vec<Part>) -> Vec<Part> {
     };
     if height == 0 {
         let fences = children.into_iter().chain(new).map(|(_, fence)| fence);
-        return latest(fences.collect());
+        return parts(latest(fences.collect()));
     }
     let mut new = new.into_iter().peekable();
     let mut parts = Vec::with_capacity(children.len() + 1);
@@ -144,7 +156,7 @@ fn below(leaves: Vec<Part>, height: u32) -> Vec<Part> {
 /// Nodes of this height that have these children, as even as can be.
 fn nodes(children: Vec<Part>, height: u32) -> Vec<Part> {
     let count = children.len().div_ceil(WIDTH);
-    let part = |group: &[Part]| (group[0].0, node(group, height));
+    let part = |group: &[Part]| (group[0].0, node_of(group, height));
     match count {
         0 => Vec::new(),
         _ => children
@@ -154,20 +166,30 @@ fn nodes(children: Vec<Part>, height: u32) -> Vec<Part> {
     }
 }
 
-fn node(children: &[Part], height: u32) -> Fence {
+fn node_of(children: &[Part], height: u32) -> Fence {
     let len = |(_, child): &Part| merged_len(child).unwrap_or(1);
-    let merged = Merged {
-        height,
-        len: children.iter().map(len).sum(),
-        firsts: match height {
-            0 => Box::default(),
-            _ => children.iter().map(|(first, _)| *first).collect(),
-        },
+    let firsts = match height {
+        0 => Box::default(),
+        _ => children.iter().map(|(first, _)| *first).collect(),
     };
+    let fences = children.iter().map(|(_, child)| child);
+    node(fences, firsts, children.iter().map(len).sum(), height)
+}
+
+fn node<'a>(
+    children: impl Iterator<Item = &'a Fence>,
+    firsts: Box<[TimelineId]>,
+    len: usize,
+    height: u32,
+) -> Fence {
     let mut composition = Composition::new(Mode::All);
-    composition.merged = Some(merged);
+    composition.merged = Some(Merged {
+        height,
+        len,
+        firsts,
+    });
     let node = with_composition(composition);
-    give_children(&node, children.iter().map(|(_, child)| child));
+    give_children(&node, children);
     node
 }
 
@@ -186,7 +208,7 @@ fn top(mut children: Vec<Part>, mut height: u32) -> Fence {
         } else if children.is_empty() {
             return Fence::signaled();
         } else if children.len() <= WIDTH {
-            return node(&children, height);
+            return node_of(&children, height);
         } else {
             children = nodes(children, height);
             height += 1;

@@ -391,15 +391,17 @@ impl Reach {
         counted
     }
 
+    /// Whether somebody has a point that waits; when the last handle of the timeline has been dropped.
+    pub(super) fn is_awaited(&self) -> bool {
+        // Relaxed: a thread that asked for a point had a handle.
+        self.waiting.load(Ordering::Relaxed) != 0
+    }
+
     /// There will be no place after `last`: takes out the points behind it, and if nobody is left to count
     /// (`uncounted`: the last handle is dropped) those that were to be counted, for the caller to signal with
     /// `error`. For the others there is `last` itself,
     /// which signals at the latest when its signaler is dropped.
     pub(super) fn end(&self, last: u64, uncounted: bool, error: FenceError) -> Vec<Point> {
-        // Relaxed: a thread that asked for a point had a handle, and the last one has been dropped.
-        if uncounted && self.waiting.load(Ordering::Relaxed) == 0 {
-            return Vec::new();
-        }
         let mut places = self.places.lock();
         let mut never = Vec::new();
         if !uncounted {

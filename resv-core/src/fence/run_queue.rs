@@ -42,7 +42,9 @@ pub(super) trait Task {
 /// The queue of one thread. See the [module](self).
 pub(super) struct RunQueue<T> {
     is_running: Cell<bool>,
-    /// The first task, which most often is the only one.
+    /// How many tasks are queued: most often none is, and nothing else is looked at.
+    queued: Cell<usize>,
+    /// The first of them, which most often is the only one.
     first: Cell<Option<T>>,
     /// Those behind it.
     more: RefCell<VecDeque<T>>,
@@ -52,6 +54,7 @@ impl<T: Task> RunQueue<T> {
     pub(super) const fn new() -> Self {
         RunQueue {
             is_running: Cell::new(false),
+            queued: Cell::new(0),
             first: Cell::new(None),
             more: RefCell::new(VecDeque::new()),
         }
@@ -60,20 +63,35 @@ impl<T: Task> RunQueue<T> {
     /// Runs `task` and all that it brings up; inside another task, leaves it to the one that runs them.
     #[inline]
     pub(super) fn run(&self, task: T) {
-        if self.is_running.replace(true) {
+        if self.begin() {
+            let mut panics = Panics::default();
+            task.run(&mut panics);
+            self.end(panics);
+        } else {
             self.push(task);
-            return;
         }
-        let mut panics = Panics::default();
-        task.run(&mut panics);
-        self.run_queued(&mut panics);
+    }
+
+    /// Whether the caller is to run its task and then call [`end`](RunQueue::end). Otherwise it is inside
+    /// another task, and [queues](RunQueue::push) its own.
+    #[inline]
+    pub(super) fn begin(&self) -> bool {
+        !self.is_running.replace(true)
+    }
+
+    /// The task has run: runs what it has brought up.
+    #[inline]
+    pub(super) fn end(&self, mut panics: Panics) {
+        if self.queued.get() > 0 {
+            self.run_queued(&mut panics);
+        }
         self.is_running.set(false);
         panics.resume();
     }
 
     /// Runs what is in the queue now, and what that brings up.
     pub(super) fn run_all(&self) {
-        if self.is_running.get() {
+        if self.queued.get() > 0 {
             let mut panics = Panics::default();
             self.run_queued(&mut panics);
             panics.resume();
@@ -81,30 +99,26 @@ impl<T: Task> RunQueue<T> {
     }
 
     #[cold]
-    fn push(&self, task: T) {
-        let mut more = self.more.borrow_mut();
-        match self.first.take() {
-            None if more.is_empty() => self.first.set(Some(task)),
-            first => {
-                self.first.set(first);
-                more.push_back(task);
-            }
+    pub(super) fn push(&self, task: T) {
+        match self.queued.replace(self.queued.get() + 1) {
+            0 => self.first.set(Some(task)),
+            _ => self.more.borrow_mut().push_back(task),
         }
     }
 
-    #[inline]
     fn run_queued(&self, panics: &mut Panics) {
         while let Some(task) = self.pop() {
             task.run(panics);
         }
     }
 
-    #[inline]
     fn pop(&self) -> Option<T> {
+        let queued = self.queued.get();
+        self.queued.set(queued.checked_sub(1)?);
         self.first.take().or_else(|| {
             let mut more = self.more.borrow_mut();
             let next = more.pop_front();
-            if next.is_none() {
+            if queued == 1 {
                 // A thread keeps no memory: its end would have to give it back.
                 *more = VecDeque::new();
             }
@@ -128,12 +142,20 @@ impl Panics {
     }
 
     /// Goes on with the panic, if there was one and this thread is not panicking already.
+    #[inline]
     pub(super) fn resume(self) {
-        match self.0 {
-            Some(panic) if std::thread::panicking() => discard(panic),
-            Some(panic) => resume_unwind(panic),
-            None => {}
+        if let Some(panic) = self.0 {
+            go_on(panic);
         }
+    }
+}
+
+#[cold]
+fn go_on(panic: Box<dyn Any + Send>) {
+    if std::thread::panicking() {
+        discard(panic);
+    } else {
+        resume_unwind(panic);
     }
 }
 

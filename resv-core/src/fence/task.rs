@@ -45,6 +45,20 @@ pub(super) fn run(task: Task) {
     QUEUE.with(|queue| queue.run(task));
 }
 
+/// Runs the callbacks of a fence that has nothing else, as [`run`] does.
+#[inline]
+pub(super) fn run_callbacks_of(fence: Fence, mut callbacks: Closed<'static>) {
+    QUEUE.with(|queue| {
+        if queue.begin() {
+            let mut panics = Panics::default();
+            run_callbacks(&mut callbacks, &mut panics);
+            queue.end(panics);
+        } else {
+            queue.push(Task::Callbacks(callbacks, fence));
+        }
+    });
+}
+
 /// Runs the callbacks and hooks that wait for their turn on this thread: to be called before the thread
 /// sleeps for something that they may bring about.
 ///
