@@ -86,7 +86,7 @@ impl Fence {
             .outcome()
             .push(OnSignal(callback))
             .map_err(|OnSignal(callback)| AlreadySignaled(callback))?;
-        if stored.is_marked {
+        if stored.takes_slow_path {
             let start = {
                 let mut cold = self.cell().cold().lock();
                 let extra = cold.extra.as_mut();

@@ -235,7 +235,7 @@ impl FenceCell {
     /// Sets the slow-path flag: the signaller must look at [`cold`](FenceCell::cold), which the caller has
     /// locked. `false`: it has signalled.
     pub(super) fn set_slow_path(&self, _locked: &mut Cold) -> bool {
-        self.outcome.mark()
+        self.outcome.set_slow_path()
     }
 
     /// The timeline's name; for the owner of a reference. Takes a short lock.

@@ -36,7 +36,7 @@ impl Fence {
         }
         let is_awaited = reach.advance(self.seqno());
         events::signaled(self.cell());
-        if callbacks.is_marked() || is_awaited {
+        if callbacks.takes_slow_path() || is_awaited {
             let mut completion = self.completion(callbacks, error);
             completion.awaited = is_awaited.then_some(reach);
             spread([completion]);
@@ -50,7 +50,7 @@ impl Fence {
         let take = || self.cell().cold().lock().extra.take();
         Completion {
             status: FenceStatus::of(Some(outcome(error))),
-            extra: callbacks.is_marked().then(take).flatten(),
+            extra: callbacks.takes_slow_path().then(take).flatten(),
             callbacks,
             awaited: None,
             _fence: self,

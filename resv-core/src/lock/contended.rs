@@ -1,5 +1,5 @@
-//! The contended path: spin a little, then decide under the lock's queue who waits, who yields, and
-//! who is served.
+//! The contended path: spin a little, then decide under the lock's queue which request waits, which yields, and
+//! which is served.
 //!
 //! Everything after the spinning runs with the queue of the lock locked. Once the word says
 //! [`QUEUED`] it is changed by nobody else: the fast paths are compare-and-swaps that expect it not
@@ -14,11 +14,11 @@ use resv_sync::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long somebody who was woken and lost the lock to a passer-by lets that happen again. Handing
+/// How long a waiter that was woken and lost the lock to a barging request lets that happen again. Handing
 /// a lock to a sleeping thread leaves it idle for as long as waking takes, so it is the exception.
 const PATIENCE: Duration = Duration::from_micros(500);
 
-/// Who asks for a lock.
+/// A request for a lock.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'r> {
     pub(super) claim: Claim,
@@ -127,7 +127,7 @@ pub(super) fn acquire(
         if sleep.parker.is_granted() {
             return Ok(());
         }
-        // Woken by whoever released the lock, we are out of the queue already; woken for another
+        // Woken by a release of the lock, we are out of the queue already; woken for another
         // reason or by the clock, we may not be. In any case the lock is tried before anything else
         // is decided, so a wake-up that came with a free lock is never wasted.
         if !lock.has(Defect::StaysQueued) {
@@ -137,7 +137,7 @@ pub(super) fn acquire(
     }
 }
 
-/// What somebody who has to sleep keeps from one time to the next.
+/// What a request that has to sleep keeps from one time to the next.
 struct Sleep {
     parker: Arc<queue::Parker>,
     since: Instant,
@@ -160,14 +160,14 @@ impl Sleep {
 }
 
 /// Takes the lock if it is free, with everything that the new holder owes to those queued.
-/// Otherwise sees to it that whoever releases it comes to the queue, and answers who holds it.
+/// Otherwise sees to it that the thread that releases it comes to the queue, and returns the holder.
 fn take_or_flag(lock: &ObjectLock, request: Request<'_>, queue: &mut Queue) -> Option<Claim> {
     let flag = if lock.has(Defect::QueuesUnflagged) {
         0
     } else {
         QUEUED
     };
-    // Acquire: pairs with the Release of whoever freed the lock. A read-modify-write, as it must be
+    // Acquire: pairs with the Release of the thread that freed the lock. A read-modify-write, as it must be
     // the latest word that is judged.
     let word = lock.word.fetch_or(flag, Ordering::Acquire);
     if let Some(holder) = Claim::of_holder(word) {
@@ -188,7 +188,7 @@ fn take_or_flag(lock: &ObjectLock, request: Request<'_>, queue: &mut Queue) -> O
     None
 }
 
-/// Sees to it that whoever releases the lock comes to its queue; `false` when nobody holds it.
+/// Sees to it that the thread that releases the lock comes to its queue; `false` when nobody holds it.
 pub(super) fn flag_if_held(lock: &ObjectLock, queue: &Queue) -> bool {
     let flag = if lock.has(Defect::QueuesUnflagged) {
         0
@@ -229,7 +229,7 @@ pub(super) fn detach(lock: &ObjectLock, claim: Claim) {
         lock.word
             .compare_exchange(claim.word(), plain, Ordering::Relaxed, Ordering::Relaxed);
     if unflagged.is_err() {
-        // Whoever is queued judges the holder under the queue's mutex.
+        // Queued requests judge the holder under the queue's mutex.
         let _queue = queue::of_lock(lock.address());
         lock.word.swap(plain | QUEUED, Ordering::Relaxed);
     }
@@ -260,7 +260,7 @@ fn serve(lock: &ObjectLock) -> Rings {
         None if lock.has(Defect::RingsOne) => queue.pop_watchers(address, 1),
         None => queue.pop_watchers(address, usize::MAX),
     };
-    // Nobody who is queued owes the new holder anything or the other way round: contexts behind it
+    // No queued request has to yield to the new holder or the other way round: contexts behind it
     // are younger, and those of them that would have to die behind it have died when they or it came.
     let word = match granted {
         Some(next) if !lock.has(Defect::GrantsAndFrees) => next.claim.word(),
@@ -283,7 +283,7 @@ fn serve(lock: &ObjectLock) -> Rings {
     rings
 }
 
-/// Waits a moment for a holder who is about to release, as long as nobody sleeps for the lock.
+/// Waits a moment for a holder that is about to release, as long as nobody sleeps for the lock.
 fn spin(lock: &ObjectLock, request: Request<'_>) -> bool {
     const ALL: u32 = queue::PAUSES + queue::YIELDS;
     let me = request.claim;
@@ -291,7 +291,7 @@ fn spin(lock: &ObjectLock, request: Request<'_>) -> bool {
     let rounds = match (request.yielding(), holder) {
         // It is going to die; the sooner, the less it is in the way.
         (Some(_), Some(holder)) if me.dies() && holder.is_older_than(me) => 0,
-        // The holder may wait for what we hold: who is to be wounded is told under the queue, and soon.
+        // The holder may wait for what we hold: a context that is to be wounded is told under the queue, and soon.
         (Some(_), _) if me.can_be_wounded() => queue::PAUSES,
         _ => ALL,
     };

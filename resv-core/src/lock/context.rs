@@ -1,4 +1,4 @@
-//! Who takes the locks: classes, and acquire contexts with their tickets.
+//! Classes, and acquire contexts with their tickets: they take the locks.
 
 use super::queue::Parker;
 use super::word::{Algorithm, Claim};
@@ -74,7 +74,7 @@ impl Class {
         }
     }
 
-    /// The class of all who have none of their own.
+    /// The class of all contexts without one of their own.
     pub fn shared(algorithm: Algorithm) -> &'static Class {
         match algorithm {
             Algorithm::WoundWait => &WOUND_WAIT,
@@ -95,7 +95,7 @@ impl Class {
 }
 
 /// The default class: wait-die, as in Linux. Measured with two threads that lock 32 of 64 objects at a
-/// time in random order, a transaction of it takes three quarters of the time: who cannot win goes at
+/// time in random order, a transaction of it takes three quarters of the time: a context that cannot win goes at
 /// once, instead of holding its locks until it is wounded. (Where nothing is contended the two are the
 /// same.)
 impl Default for &'static Class {
@@ -140,7 +140,7 @@ enum Phase {
     Ended,
 }
 
-/// An acquire context: one transaction over several locks, with the age that decides who yields.
+/// An acquire context: one transaction over several locks, with the age that decides which one yields.
 ///
 /// It takes its ticket when it is made and keeps it over all retries. So it becomes the oldest one
 /// sooner or later, and the oldest one yields to nobody: that is the progress guarantee, and the

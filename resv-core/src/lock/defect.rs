@@ -17,7 +17,7 @@ resv_sync::known_bad! {
         ReleasesRelaxed,
         /// A release rings one watch and leaves the others, as if that one's task would be polled.
         RingsOne,
-        /// Whoever would have to wait yields, or wounds the holder, whichever of the two is older.
+        /// A context that would have to wait yields, or wounds the holder, whichever of the two is older.
         IgnoresAge,
         /// A context that holds nothing is told to back off where an older one holds the lock.
         RefusesTheEmptyHanded,

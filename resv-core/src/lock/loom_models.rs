@@ -8,7 +8,7 @@
 //! value that a load may see. Two blind spots of loom decide how the code and the models are built:
 //! it looks for a preemption only before the last access to each atomic that conflicts, so a
 //! thread's own load can hide an earlier one of another thread (the contended path judges the word
-//! by a read-modify-write); and it has no clock (who has lost a lock once is impatient).
+//! by a read-modify-write); and it has no clock (a waiter that has lost a lock once is impatient).
 //!
 //! A variant is a [`Defect`] in the lock. What goes wrong when nobody wakes a sleeper, or nobody
 //! yields, shows as loom's report of a deadlock: a panic that loom's own guards do not survive, so
@@ -153,7 +153,7 @@ fn l_01_known_bad_release_publishes_nothing() {
     exclusive(&[By::Plain, By::Plain], Some(Defect::ReleasesRelaxed));
 }
 
-/// Somebody who is woken and loses the lock to a passer-by is handed it the next time.
+/// A waiter that is woken and loses the lock to a barging request is handed it the next time.
 fn handed_over(defect: Option<Defect>) {
     loom::model(move || {
         let guarded = Guarded::new(defect);

@@ -3,7 +3,7 @@
 //!
 //! # The concept
 //!
-//! Whoever edits an object holds its lock. A back end keeps the state that only the holder may
+//! A thread that edits an object holds its lock. A back end keeps the state that only the holder may
 //! touch beside the lock, and asks for a [`LockProof`] of *that* lock before it hands the state out:
 //! [`LockProof::is_for`] is the check. So mutual exclusion is decided here, in safe code, and a back end
 //! needs one comparison and no second lock.
@@ -35,13 +35,14 @@
 //! **No deadlock.** In a cycle of waits take the youngest context. Somebody waits for it, and is
 //! older. Under wound-wait it was wounded for that, and woken: it backs off. Under wait-die it waits
 //! itself for somebody older while it holds something: it has backed off. Places in a queue add no
-//! cycle, as a context only ever queues behind older ones or those who hold nothing.
+//! cycle, as a context only ever queues behind older ones or those that hold nothing.
 //!
 //! **Progress.** Tickets are never reused and are kept over retries, so every context becomes the
 //! oldest in its time. The oldest one never dies, nobody wounds it, whom it waits for yields or
-//! finishes, and in the queue it stands before all other contexts. A lock that is released is up for
-//! grabs, since waking a sleeper takes longer than most holders hold it; but a waiter that has lost it
-//! so for half a millisecond is handed the lock in its turn.
+//! finishes, and in the queue it stands before all other contexts. A lock that is released may be
+//! taken by any thread (*barging*), since waking a sleeper takes longer than most holders hold it; but a
+//! waiter that has lost it so for half a millisecond gets it by *fair hand-off*: the release makes it the
+//! holder.
 //!
 //! # Locks in order
 //!
@@ -57,7 +58,7 @@
 //! has come before it and holds no lock at a higher address: follow the waits, and the address never
 //! falls; where it stays, the place in the queue falls. So there is no cycle.
 //!
-//! **Progress.** Who was told to back off begins again with a ticket of its own and becomes the oldest
+//! **Progress.** A context that was told to back off begins again with a ticket of its own and becomes the oldest
 //! in its time.
 //!
 //! # The protocol
@@ -76,7 +77,7 @@
 //! | `queue` | the table of waiters, and what a waiter sleeps on |
 //! | `wounds` | which contexts are wounded |
 //! | `watch` | waiting for a lock without a thread |
-//! | `contended` | the decisions: who waits, who yields, who is served |
+//! | `contended` | the decisions: which request waits, which yields, which is served |
 //! | `inject` | artificial back-offs, with the feature `inject-backoff` |
 //!
 //! **Nobody sleeps for ever.** A waiter flags the word and is queued before it sleeps, both under the
@@ -360,7 +361,7 @@ impl ObjectLock {
         Ok(())
     }
 
-    /// Releases the lock, for the one who holds it; the caller counts.
+    /// Releases the lock, for its holder; the caller counts.
     #[inline]
     fn release(&self, context: Option<&Context>) -> Rings {
         self.checks.released();
@@ -411,7 +412,7 @@ impl ObjectLock {
             .is_ok()
     }
 
-    /// The proof, for whoever has just written `request.claim` into the word.
+    /// The proof, for the thread that has just written `request.claim` into the word.
     #[inline]
     fn held<'a>(&'a self, request: Request<'a>) -> LockProof<'a> {
         LockProof {

@@ -1,4 +1,4 @@
-//! Who is queued at a lock: one process-wide table, so that an object pays for one word only.
+//! The requests that are queued at a lock: one process-wide table, so that an object pays for one word only.
 //!
 //! The table has a fixed number of buckets, each a mutex around the waiters of every lock whose
 //! address falls into it. A waiter is in the table only while it borrows the lock, so no address in
@@ -63,7 +63,7 @@ enum Word {
 pub(super) struct Parker {
     told: Mutex<Told>,
     changed: Condvar,
-    /// Whether there is something in `told`: a hint, for who has not gone to sleep yet.
+    /// Whether there is something in `told`: a hint, for a waiter that has not gone to sleep yet.
     heard: AtomicBool,
 }
 
@@ -138,7 +138,7 @@ impl Bell {
         Bell(Mutex::new(Some(waker)))
     }
 
-    /// Wakes the task; called once, by whoever took the watcher out of the queue, with no mutex of
+    /// Wakes the task; called once, by the thread that took the watcher out of the queue, with no mutex of
     /// ours held.
     ///
     /// A waker is foreign code. If it panics, that has been reported by the panic hook and ends here,
@@ -214,7 +214,7 @@ pub(super) struct Waiter {
     pub(super) holds: bool,
     /// Whether it has waited long enough to be given the lock, rather than a chance to take it.
     pub(super) is_impatient: bool,
-    /// Whether it was served before and lost the lock to somebody who came by.
+    /// Whether it was served before and lost the lock to a barging request.
     pub(super) lost: bool,
     pub(super) parker: Arc<Parker>,
 }
@@ -267,7 +267,7 @@ impl Queue {
         at.map(|at| self.watchers.remove(at)).is_some()
     }
 
-    /// Takes out those who watch the lock, at most so many, to be rung.
+    /// Takes out the watchers of the lock, at most so many, to be rung.
     pub(super) fn pop_watchers(&mut self, lock: usize, most: usize) -> Rings {
         let its = self.watchers.extract_if(.., |watcher| watcher.lock == lock);
         Rings(its.take(most).map(|watcher| watcher.bell).collect())
@@ -312,7 +312,7 @@ impl Queue {
             .retain(|waiter| !Arc::ptr_eq(&waiter.parker, parker));
     }
 
-    /// Takes out, and wakes, those who have to back off now that `older` holds the lock or is queued
+    /// Takes out, and wakes, the contexts that have to back off now that `older` holds the lock or is queued
     /// at it.
     pub(super) fn kill_behind(&mut self, lock: usize, older: Claim) {
         let killed = |waiter: &mut Waiter| waiter.lock == lock && waiter.dies_behind(older);

@@ -61,7 +61,7 @@ impl<'l> LockSet<'l> {
     }
 
     /// All of `locks`, which are in the order of their addresses, each once: sleeps while others hold
-    /// them, at most until `deadline`. Two who lock so never back off from each other.
+    /// them, at most until `deadline`. Two sets that lock so never back off from each other.
     ///
     /// See the [module](super), Locks in order.
     ///
@@ -159,7 +159,7 @@ impl<'l> LockSet<'l> {
     }
 
     /// Takes a lock by `take`: waiting for it, for a time, or not.
-    // Always: this is the loop of whoever locks many, and a call for each lock is a quarter of it.
+    // Always: this is the loop of a transaction over many, and a call for each lock is a quarter of it.
     #[inline(always)]
     #[cfg_attr(feature = "checks", track_caller)]
     fn lock_by(

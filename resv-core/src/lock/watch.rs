@@ -9,20 +9,20 @@
 //! [`Watch`] with that one, which wakes it when the lock is released, to try again.
 //!
 //! A suspended task therefore holds nothing and is in nobody's way: it cannot be part of a deadlock.
-//! What that costs: it is not served before those who come by, and a transaction of many locks may lose
+//! What that costs: barging requests are served before it, and a transaction of many locks may lose
 //! each time to smaller ones.
 //!
-//! # A release wakes all who watch
+//! # A release wakes all watchers
 //!
 //! Not one for each release: the one might be kept and never polled (a `select!` that went another way),
 //! or forgotten, and then nobody would release the lock and wake the next. A task holds its locks within
-//! one poll and no longer, so those who are woken together mostly come through one after the other, each
+//! one poll and no longer, so tasks that are woken together mostly come through one after the other, each
 //! at its first try.
 //!
 //! # No wake-up is lost
 //!
 //! A watch is entered under the mutex of the lock's queue, after the word has been flagged and found
-//! held. So whoever releases the lock comes to the queue, takes every watch out of it and rings them, in
+//! held. So the thread that releases the lock comes to the queue, takes every watch out of it and rings them, in
 //! the order of their tickets. If the lock is handed over to a thread instead, the flag stays, and the
 //! release of that thread rings.
 
@@ -32,7 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// Somebody who wants to know when a lock is released; see [`lock`](super), Tasks. Dropping it takes it
+/// The wish of a task to know when a lock is released; see [`lock`](super), Tasks. Dropping it takes it
 /// back.
 #[must_use = "dropping a watch takes it back"]
 pub struct Watch<'l> {
@@ -45,9 +45,9 @@ impl ObjectLock {
     ///
     /// # Panics
     ///
-    /// When `context` holds a lock: who watches holds nothing.
+    /// When `context` holds a lock: a watcher holds nothing.
     pub fn watch(&self, context: &Context, waker: &Waker) -> Option<Watch<'_>> {
-        assert_eq!(context.held(), 0, "who watches a lock holds nothing");
+        assert_eq!(context.held(), 0, "a watcher of a lock holds nothing");
         // A waker is foreign code: cloned before the queue is locked.
         let bell = Arc::new(Bell::new(waker.clone()));
         let address = self.address();

@@ -1,4 +1,4 @@
-//! What the one word of a lock says: who holds it, and whether somebody is queued.
+//! What the one word of a lock says: its holder, and whether a request is queued.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -12,7 +12,7 @@
 
 /// The lock is free and nobody is queued: the only word that can be taken without the queue.
 pub(super) const FREE: u64 = 0;
-/// Somebody may be queued: whoever releases or takes the lock looks at the queue.
+/// A request may be queued: a thread that releases or takes the lock looks at the queue.
 pub(super) const QUEUED: u64 = 1;
 const HELD: u64 = 1 << 1;
 const WAIT_DIE: u64 = 1 << 2;
@@ -43,7 +43,7 @@ impl Algorithm {
     }
 }
 
-/// Who holds a lock, or wants to.
+/// The holder of a lock, or a request for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Claim(u64);
 

@@ -2,12 +2,13 @@
 
 use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
-use super::{CLOSED, Callbacks, MARKED, MET, WALKED, closed, free_all, has, newest};
+use super::{CLOSED, Callbacks, RACED, SLOW_PATH, WALKED, closed, free_all, has, newest};
 use crate::sync::atomic::Ordering;
 use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 
-/// What the one who closed owes: the callbacks, and a look at what was marked.
+/// The pending completion: what a thread that has closed is left to do. It runs the callbacks, and takes the
+/// slow path if the flag for that was set.
 ///
 /// Dropping it drops the callbacks that have not been run.
 #[must_use = "the callbacks are to be run"]
@@ -16,15 +17,15 @@ pub struct Closed<'a> {
     list: &'a Callbacks,
     outcome: u32,
     took_effect: bool,
-    marked: bool,
+    slow_path: bool,
     /// The next callback to run.
     first: *mut Header,
-    /// All nodes; from the oldest to the newest, or in a meeting the newest and nothing.
+    /// All nodes; from the oldest to the newest, or after a race the newest and nothing.
     nodes: (*mut Header, *mut Header),
-    /// How many they are, unless in a meeting.
+    /// How many they are, unless there was a race.
     count: usize,
     /// Whether there was a walker at the time of closing.
-    met: bool,
+    raced: bool,
 }
 
 /// One callback that is to be run.
@@ -36,7 +37,7 @@ pub struct Callback<'a> {
 }
 
 impl Callbacks {
-    /// Closes; the one who does gets the callbacks. On a closed one nothing happens and there are none.
+    /// Closes, and gets the callbacks. On a closed one nothing happens and there are none.
     ///
     /// Without callbacks this is one load and one read-modify-write.
     ///
@@ -50,17 +51,17 @@ impl Callbacks {
             list: self,
             outcome,
             took_effect: false,
-            marked: false,
+            slow_path: false,
             first: null_mut(),
             nodes: (null_mut(), null_mut()),
             count: 0,
-            met: false,
+            raced: false,
         };
         // Relaxed, here and on failure: a guess. A word that is closed is none of ours.
         let mut word = self.word.load(Ordering::Relaxed);
         while !has(word, CLOSED) {
-            let met = has(word, WALKED) && !self.seam.has(Defect::ClosesAlone);
-            let bits = if met { WALKED | MET } else { 0 };
+            let raced = has(word, WALKED) && !self.seam.has(Defect::ClosesAlone);
+            let bits = if raced { WALKED | RACED } else { 0 };
             // Release: publishes what the closer did before. Acquire: pairs with the Release of each
             // push in the list, and with a walker's leaving.
             match self.word.compare_exchange_weak(
@@ -71,9 +72,9 @@ impl Callbacks {
             ) {
                 Ok(_) => {
                     now.took_effect = true;
-                    now.marked = has(word, MARKED);
-                    if word.addr() & !MARKED != 0 {
-                        now.take(newest(word), met);
+                    now.slow_path = has(word, SLOW_PATH);
+                    if word.addr() & !SLOW_PATH != 0 {
+                        now.take(newest(word), raced);
                     }
                     break;
                 }
@@ -91,9 +92,9 @@ impl<'a> Closed<'a> {
         self.took_effect
     }
 
-    /// Whether the word was [marked](Callbacks::mark).
-    pub fn is_marked(&self) -> bool {
-        self.marked
+    /// Whether the [slow-path flag](Callbacks::set_slow_path) was set.
+    pub fn takes_slow_path(&self) -> bool {
+        self.slow_path
     }
 
     /// Whether there are callbacks left.
@@ -108,7 +109,7 @@ impl<'a> Closed<'a> {
         let node = NonNull::new(self.first)?;
         // SAFETY: the node lives: nodes are freed when this is dropped.
         let header = unsafe { node.as_ref() };
-        self.first = if self.met {
+        self.first = if self.raced {
             header.later()
         } else {
             header.next.load(Ordering::Relaxed)
@@ -122,17 +123,17 @@ impl<'a> Closed<'a> {
 
     /// Puts the nodes in order, oldest first.
     #[cold]
-    fn take(&mut self, newest: Option<NonNull<Header>>, met: bool) {
-        self.met = met;
+    fn take(&mut self, newest: Option<NonNull<Header>>, raced: bool) {
+        self.raced = raced;
         let newest_or_null = newest.map_or(null_mut(), NonNull::as_ptr);
         let mut at = newest;
         while let Some(node) = at {
-            // SAFETY: the node lives: without a meeting it is ours, and in a meeting nobody frees it
-            // before `MET` is cleared.
+            // SAFETY: the node lives: without a race it is ours, and after one nobody frees it
+            // before `RACED` is cleared.
             let header = unsafe { node.as_ref() };
             header.look();
             at = NonNull::new(header.next.load(Ordering::Relaxed));
-            if !met {
+            if !raced {
                 self.count += 1;
                 header.next.store(self.first, Ordering::Relaxed);
             } else if !header.claim(self.first) && !self.list.seam.has(Defect::ClaimsAnyway) {
@@ -140,7 +141,7 @@ impl<'a> Closed<'a> {
             }
             self.first = node.as_ptr();
         }
-        self.nodes = if met {
+        self.nodes = if raced {
             (newest_or_null, null_mut())
         } else {
             (self.first, newest_or_null)
@@ -155,7 +156,7 @@ impl Drop for Closed<'_> {
             drop(callback);
         }
         let (first, last) = self.nodes;
-        if self.met {
+        if self.raced {
             self.part(first);
         } else if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
             // SAFETY: the nodes are the closer's, in this order, and every closure was taken out.
@@ -165,14 +166,14 @@ impl Drop for Closed<'_> {
 }
 
 impl Closed<'_> {
-    /// Leaves a meeting: the second to leave frees the nodes.
+    /// Leaves after a race: the last one out frees the nodes.
     #[cold]
     fn part(&self, nodes: *mut Header) {
-        // Relaxed: published with the word, to the walker that finds `MET` cleared.
+        // Relaxed: published with the word, to the walker that finds `RACED` cleared.
         self.list.left.store(nodes, Ordering::Relaxed);
         let word = self
             .list
-            .change(|word| Some(word.map_addr(|addr| addr & !MET)));
+            .change(|word| Some(word.map_addr(|addr| addr & !RACED)));
         if word.is_ok_and(|word| !has(word, WALKED)) {
             // SAFETY: the walker has left, none can enter, and the closures have been taken out: the
             // closer's before this, the walker's before it left.

@@ -65,7 +65,7 @@ fn check(seen: &Seen, runs: bool) {
     assert_eq!(seen.drops.load(Ordering::Relaxed), 1, "dropped once");
 }
 
-/// Two threads store while one closes. Who is refused sees what the closer did before.
+/// Two threads store while one closes. A refused one sees what the closer did before.
 fn push_against_close(defect: Option<Defect>) {
     loom::model(move || {
         let list = list(defect);
@@ -120,7 +120,7 @@ fn cancel_against_close(defect: Option<Defect>, which: u64) {
         for (id, seen) in (0..).zip(seen) {
             check(seen, !(id == which && was_taken));
         }
-        // The nodes of a meeting are through with: opening again says so.
+        // The race is over: opening again says so.
         list.reopen(false);
     });
 }
@@ -211,7 +211,7 @@ fn f_02_known_bad_missing_what_came() {
     cancel_against_push(Some(Defect::MissesWhatCame));
 }
 
-/// Who stores on a list that is being closed and walked at once is refused or served.
+/// A callback that is stored on a list while that is closed and walked is refused or served.
 #[test]
 fn f_02_all_three_at_once() {
     loom::model(|| {

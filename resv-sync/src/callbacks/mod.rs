@@ -41,8 +41,8 @@
 //!
 //! | word | low bits | the rest |
 //! |---|---|---|
-//! | open | `MARKED`: the closer has more to look at; `WALKED`: a walker is in the list | address of the newest node, or null |
-//! | closed | `CLOSED`; `WALKED` and `MET`: see below | the outcome |
+//! | open | `SLOW_PATH`: the closer must take the slow path; `WALKED`: a walker is in the list | address of the newest node, or null |
+//! | closed | `CLOSED`; `WALKED` and `RACED`: see below | the outcome |
 //!
 //! * **push** links a new node before the newest and swings the word to it by compare-and-swap. It
 //!   reads no node but its own, so a node that has been freed and allocated again at the same address
@@ -61,22 +61,22 @@
 //!   a callback is in it and grows with each one. A walker that finds another generation than the name's
 //!   leaves the node alone. The generation of a node in this very list cannot change as long as `WALKED` is
 //!   set and its closure is not claimed.
-//! * **When the two meet**, that is when the word was walked as it was closed, both use the nodes. The
-//!   closer sets `MET`. Whoever claims a node first has its closure. The list keeps its form: the closer
+//! * **A close may race with a walker**: the word was walked as it was closed, and both use the nodes. The
+//!   closer sets `RACED`. The first to claim a node has its closure. The list keeps its form: the closer
 //!   runs its claims in an order that it notes aside, and a walker that has unlinked a node that the
 //!   closer may have seen links it in again, and moves the closure out. Each clears its bit when it needs
-//!   the nodes no more, and who finds the other's bit cleared frees them all. Neither waits; and as only
-//!   memory is handed over, callbacks are run by the closer alone.
+//!   the nodes no more, and the last one out, which finds the other's bit cleared, frees them all. Neither
+//!   waits; and as only memory is handed over, callbacks are run by the closer alone.
 //!
 //! # Orderings
 //!
 //! All changes of the word are read-modify-writes, so each belongs to the release sequences of all
 //! before it. Publishing a node is Release, and close, a walker's entry and a refused push are Acquire:
-//! who takes the list sees its nodes whole, and who finds the word closed sees what the closer did
-//! before (F-05). Leaving a meeting is `AcqRel`: what the first to leave did to the nodes happens before
-//! the second frees them. `next` and `claim` are Relaxed: the first is written before its node is
-//! published or by the one walker, and a stale value leads to a node that lives; the second decides who,
-//! and orders nothing.
+//! a thread that takes the list sees its nodes whole, and one that finds the word closed sees what the
+//! closer did before (F-05). Leaving after a race is `AcqRel`: what the first to leave did to the nodes
+//! happens before the second frees them. `next` and `claim` are Relaxed: the first is written before its
+//! node is published or by the one walker, and a stale value leads to a node that lives; the second
+//! decides which thread has the closure, and orders nothing.
 //!
 //! # What the models cannot see
 //!
@@ -107,13 +107,13 @@ use std::ptr::{NonNull, null_mut, without_provenance_mut};
 pub use walker::TakenBack;
 
 const CLOSED: usize = 1;
-const MARKED: usize = 2;
+const SLOW_PATH: usize = 2;
 const WALKED: usize = 4;
-const MET: usize = 8;
+const RACED: usize = 8;
 /// The bits of an open word.
-const FLAGS: usize = CLOSED | MARKED | WALKED;
+const FLAGS: usize = CLOSED | SLOW_PATH | WALKED;
 /// The bits of a closed one.
-const BITS: usize = FLAGS | MET;
+const BITS: usize = FLAGS | RACED;
 const SHIFT: u32 = 4;
 
 /// A value of the word.
@@ -179,14 +179,14 @@ impl fmt::Debug for Name {
 pub struct Stored {
     /// What it is called in [`cancel`](Callbacks::cancel).
     pub name: Name,
-    /// Whether the word was [marked](Callbacks::mark).
-    pub is_marked: bool,
+    /// Whether the [slow-path flag](Callbacks::set_slow_path) was set.
+    pub takes_slow_path: bool,
 }
 
 /// An outcome that is set once, and the callbacks to be run then. See the [module](self).
 pub struct Callbacks {
     word: AtomicPtr<Header>,
-    /// The nodes that a closer leaves to the walker that it met. Read once `MET` is cleared.
+    /// The nodes that a closer leaves to the walker that it raced with. Read once `RACED` is cleared.
     left: AtomicPtr<Header>,
     /// LockProof by a walker.
     walking: Mutex<()>,
@@ -246,14 +246,14 @@ impl Callbacks {
         !has(word, CLOSED) && newest(word).is_none()
     }
 
-    /// Makes a closed one open again, with no callbacks; `marked` as by [`mark`](Callbacks::mark).
+    /// Makes a closed one open again, with no callbacks; `slow_path` as by [`set_slow_path`](Callbacks::set_slow_path).
     ///
     /// # Panics
     ///
-    /// When it is not closed, or the one who closed it or a walker is not through yet.
+    /// When it is not closed, or the closer or a walker is not through yet.
     #[inline]
-    pub fn reopen(&self, marked: bool) {
-        let word = if marked { MARKED } else { 0 };
+    pub fn reopen(&self, slow_path: bool) {
+        let word = if slow_path { SLOW_PATH } else { 0 };
         self.replace(without_provenance_mut(word));
     }
 
@@ -270,8 +270,8 @@ impl Callbacks {
     fn replace(&self, word: Word) {
         // Relaxed: a guess, which the exchange checks.
         let now = self.word.load(Ordering::Relaxed);
-        // Release: who reads the new word sees what made the old one void. Acquire: pairs with the AcqRel
-        // of who left a meeting. An exchange and not a store: of two threads that do this at once, the
+        // Release: a reader of the new word sees what made the old one void. Acquire: pairs with the AcqRel
+        // of the last one to leave after a race. An exchange and not a store: of two threads that do this at once, the
         // second finds the word changed; a store would forget the nodes that were pushed meanwhile, and the
         // walker that is among them.
         let is_replaced = now.addr() & BITS == CLOSED
@@ -282,7 +282,7 @@ impl Callbacks {
         assert!(is_replaced, "opened or closed again while in use");
     }
 
-    /// Stores a callback. It will be run by who [closes](Callbacks::close), with the outcome, unless it
+    /// Stores a callback. The thread that [closes](Callbacks::close) runs it, with the outcome, unless it
     /// is [taken back](Callbacks::cancel) by its name.
     ///
     /// # Errors
@@ -301,7 +301,7 @@ impl Callbacks {
                 node,
                 generation,
             },
-            is_marked: has(word, MARKED),
+            takes_slow_path: has(word, SLOW_PATH),
         };
         loop {
             if has(word, CLOSED) {
@@ -317,7 +317,7 @@ impl Callbacks {
                 self.word.store(node.as_ptr(), Ordering::Release);
                 return Ok(stored(node.as_ptr()));
             }
-            // Release: publishes the node to who takes the list or walks it.
+            // Release: publishes the node to the closer and to walkers.
             match self.word.compare_exchange_weak(
                 word,
                 with_newest(word, node.as_ptr()),
@@ -330,13 +330,13 @@ impl Callbacks {
         }
     }
 
-    /// Tells the closer that there is more to look at than callbacks: see [`Closed::is_marked`]. The mark
-    /// stays. Returns `false` on a closed one, with nothing changed.
+    /// Sets the slow-path flag: the closer must look at more than callbacks ([`Closed::takes_slow_path`]).
+    /// The flag stays. Returns `false` on a closed one, with nothing changed.
     ///
     /// What the closer is to look at has to be guarded by a lock of the caller's, held here and taken
     /// by the closer.
-    pub fn mark(&self) -> bool {
-        self.change(|word| (!has(word, CLOSED)).then(|| word.map_addr(|addr| addr | MARKED)))
+    pub fn set_slow_path(&self) -> bool {
+        self.change(|word| (!has(word, CLOSED)).then(|| word.map_addr(|addr| addr | SLOW_PATH)))
             .is_ok()
     }
 
@@ -369,7 +369,7 @@ impl Callbacks {
         let stored = self.push(callback)?;
         let mut names = self.names.lock().expect("no panic while it is held");
         names.push((id, stored.name));
-        Ok(stored.is_marked)
+        Ok(stored.takes_slow_path)
     }
 
     fn name_of(&self, id: u64) -> Option<Name> {

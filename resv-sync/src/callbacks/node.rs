@@ -23,16 +23,16 @@ pub(super) struct Header {
     /// [name](super::Name). It may be read at any time, so it is initialised with the block and stays.
     pub(super) generation: AtomicU64,
     /// Until the closure is claimed: the node that was stored after this one, if a walker has noted it, or
-    /// null. Then: `CLAIMED`. Only walkers, and closers that meet one, need to claim. A closer adds the
+    /// null. Then: `CLAIMED`. Only walkers, and closers that race with one, need to claim. A closer adds the
     /// address of the node that it is to run after this one.
     pub(super) claim: AtomicPtr<Header>,
     act: unsafe fn(NonNull<Header>, Act) -> Option<NonNull<Header>>,
-    /// Written by who frees, read by who looks: loom finds a node that is freed under a reader.
+    /// Written by the thread that frees, read by those that look: loom finds a node that is freed under a reader.
     #[cfg(loom)]
     life: UnsafeCell<()>,
 }
 
-/// What may be done to a node by who does not know its type. The closure is the caller's.
+/// What may be done to a node whose type is not known. The closure is the caller's.
 #[derive(Clone, Copy)]
 pub(super) enum Act {
     /// Takes the closure out and runs it with the outcome.
@@ -162,7 +162,7 @@ impl Header {
     pub(super) fn claim(&self, later: *mut Header) -> bool {
         self.look();
         let claimed = later.map_addr(|addr| addr | CLAIMED);
-        // Relaxed, all: it decides who, and orders nothing. The closure was published with the node, and
+        // Relaxed, all: it decides which thread has the closure, and orders nothing. The closure was published with the node, and
         // what its taker does to it happens before the node is freed by way of the word.
         let mut now = self.claim.load(Ordering::Relaxed);
         while now.addr() & CLAIMED == 0 {

@@ -84,17 +84,17 @@ fn the_first_outcome_stays_until_it_is_opened_again() {
 fn a_mark_is_told_to_who_pushes_and_to_who_closes() {
     let list = Callbacks::open();
     assert_eq!(list.push_as(0, drop).ok(), Some(false));
-    assert!(list.mark());
-    assert!(list.mark());
+    assert!(list.set_slow_path());
+    assert!(list.set_slow_path());
     assert_eq!(list.push_as(1, drop).ok(), Some(true));
     drop(list.cancel_as(1));
     drop(list.cancel_as(0));
-    assert!(list.close(0).is_marked());
-    assert!(!list.mark());
+    assert!(list.close(0).takes_slow_path());
+    assert!(!list.set_slow_path());
     list.reopen(false);
-    assert!(!list.close(0).is_marked());
+    assert!(!list.close(0).takes_slow_path());
     list.reopen(true);
-    assert!(list.close(0).is_marked());
+    assert!(list.close(0).takes_slow_path());
 }
 
 #[test]

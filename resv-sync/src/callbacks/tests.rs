@@ -1,4 +1,4 @@
-//! Meetings of a walker and a closer, step by step on one thread: the walker's look at a node is where
+//! Races of a walker and a closer, step by step on one thread: the walker's look at a node is where
 //! the closer comes. The models have all orders of the steps; these are fast, and count what is left.
 
 use super::*;
@@ -46,7 +46,7 @@ enum When {
 
 /// A walker takes back callback `which`, the closer comes in the midst of it, and stays until the walker has
 /// left, or not.
-fn meet(which: u64, when: When, stays: bool) {
+fn race(which: u64, when: When, stays: bool) {
     let what = format!("{which} {when:?} {stays}");
     let (list, seen) = three();
     let closed = RefCell::new(None);
@@ -80,18 +80,18 @@ fn meet(which: u64, when: When, stays: bool) {
 }
 
 #[test]
-fn a_closer_that_meets_a_walker_and_leaves_first_or_last() {
+fn a_closer_that_races_with_a_walker_and_leaves_first_or_last() {
     for which in 0..3 {
         for when in [When::Entered, When::Claimed, When::Unlinked] {
-            meet(which, when, false);
-            meet(which, when, true);
+            race(which, when, false);
+            race(which, when, true);
         }
     }
 }
 
 /// A walker that only looks, at each of the nodes.
 #[test]
-fn a_closer_that_meets_a_walker_that_looks() {
+fn a_closer_that_races_with_a_walker_that_looks() {
     for at in 0..3 {
         for stays in [false, true] {
             let (list, seen) = three();
@@ -115,9 +115,9 @@ fn a_closer_that_meets_a_walker_that_looks() {
     }
 }
 
-/// A meeting is over when both have left: what it had is not freed again by a later walker.
+/// A race is over when both have left: what it had is not freed again by a later walker.
 #[test]
-fn the_next_walker_leaves_the_last_meeting_alone() {
+fn the_next_walker_leaves_the_last_race_alone() {
     let (list, _) = three();
     let name = list.name_of(1).expect("stored");
     drop(list.cancel_and(name, || (), || (), || run(&mut list.close(7))));
@@ -161,7 +161,7 @@ fn f_02_what_comes_while_the_newest_is_taken_back_stays() {
     assert_ne!(come(Seam::planted(Defect::MissesWhatCame), 3), 5);
 }
 
-/// In any order, with callbacks that come in between: who is not taken back runs, in order.
+/// In any order, with callbacks that come in between: what is not taken back runs, in order.
 #[test]
 fn f_02_any_order_of_taking_back_leaves_the_others_in_order() {
     let mut random = 1_u64;
@@ -239,14 +239,14 @@ fn f_02_two_that_open_at_once() {
     }
 }
 
-/// Whoever leaves last frees all nodes of a meeting, and the memory is used again.
+/// The last one out after a race frees all nodes, and the memory is used again.
 #[test]
-fn nothing_is_left_of_a_meeting() {
+fn nothing_is_left_of_a_race() {
     let before = memory::made();
     for _ in 0..4000 {
-        meet(1, When::Entered, true);
-        meet(1, When::Unlinked, false);
-        meet(2, When::Claimed, true);
+        race(1, When::Entered, true);
+        race(1, When::Unlinked, false);
+        race(2, When::Claimed, true);
     }
     let made = memory::made() - before;
     assert!(made < 20_000, "{made} blocks for the same few callbacks");

@@ -2,7 +2,7 @@
 
 use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
-use super::{CLOSED, Callbacks, MET, Name, WALKED, free_all, has, newest, with_newest};
+use super::{CLOSED, Callbacks, Name, RACED, WALKED, free_all, has, newest, with_newest};
 use crate::sync::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
 
@@ -28,7 +28,7 @@ impl Drop for TakenBack {
 
 /// Where a node is that the walker has claimed.
 enum Place {
-    /// Unlinked, from the word: whoever takes the list from now on does not see it.
+    /// Unlinked, from the word: a closer that comes from now on does not see it.
     Out,
     /// Unlinked from the node that was stored after it, by a change that a closer may have missed.
     OutAfter(NonNull<Header>),
@@ -225,8 +225,8 @@ impl Callbacks {
                 Err(now) => word = now,
             }
         }
-        if has(word, CLOSED) && !has(word, MET) {
-            // Relaxed: written before `MET` was cleared, which the change above has seen.
+        if has(word, CLOSED) && !has(word, RACED) {
+            // Relaxed: written before `RACED` was cleared, which the change above has seen.
             let nodes = self.left.load(Ordering::Relaxed);
             // SAFETY: the closer is through with the nodes, and no walker can enter.
             unsafe { free_all(nodes) };

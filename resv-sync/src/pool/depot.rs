@@ -4,7 +4,7 @@ use super::{BATCH, Defect, Seam};
 use crate::sync::Mutex;
 use std::fmt;
 
-/// A handle of a cell, with two links in the cell that belong to whoever has the cell while it is free.
+/// A handle of a cell, with two links in the cell. While the cell is free they belong to its pool.
 ///
 /// A handle is a promise that the memory lives. What the links hold while the cell is in use is of no
 /// interest to a pool; it reads only what it has written since the cell was freed.

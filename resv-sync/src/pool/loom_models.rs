@@ -1,7 +1,7 @@
 //! loom models of magazines over a depot, on the real code. `scripts/loom` runs them.
 //!
 //! What a model asks for: at the end every cell is in the depot, once. What loom asks for: no cell is used
-//! by two threads, and whoever gets a cell comes after all that was done to it before it was freed.
+//! by two threads, and the use of a cell comes after all that was done to it before it was freed.
 
 use super::*;
 use loom::cell::UnsafeCell;

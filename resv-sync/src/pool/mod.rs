@@ -5,7 +5,7 @@
 //!
 //! A *cell* is a piece of memory that is one kind of thing for ever (a fence, an array), in use or free. A
 //! reader that comes late may still look at it, and finds out by its own protocol that it has become another
-//! one. So cells are never given back to the allocator; they go round between those who take and free them.
+//! one. So cells are never given back to the allocator; they go round between the threads that take and free them.
 //!
 //! Each thread has a [`Magazine`]: two chains of at most a *batch* of free cells. It takes from one chain and
 //! frees to it; when that is empty or full, it turns to the other; when that does not help either, it

@@ -5,7 +5,7 @@ use super::chunks::Chunks;
 use super::{BATCH, Magazine};
 use super::{Chain, Depot, Linked};
 use std::fmt;
-// Only the one who has a free cell uses its links, and cells change hands under the depot's mutex. So these
+// Only the thread that has a free cell uses its links, and cells change hands under the depot's mutex. So these
 // take part in no protocol that a model has to explore; atomics make the pool sound for safe code that puts
 // a cell twice.
 use std::ptr::null_mut;
@@ -88,8 +88,8 @@ impl<T: Pooled> Linked for &'static T {
 
 /// A pool of values of one type, made by [`stable_pool!`](crate::stable_pool).
 ///
-/// It is sound however it is used. Whoever puts a value that is still in use, or puts it twice, has it
-/// handed out while it is in use.
+/// It is sound however it is used. A value that is put while it is in use, or put twice, is handed out while
+/// it is in use.
 pub struct StablePool<T: Pooled> {
     depot: Depot<&'static T>,
     chunks: Chunks<T>,

@@ -254,7 +254,7 @@ fn l_11_known_bad_a_lock_stays_locked() {
 
 #[test]
 fn l_11_known_bad_a_request_stays_queued() {
-    // Under wait-die nobody sleeps who then backs off: whoever kills it takes it out.
+    // Under wait-die no sleeper backs off by itself: the one that kills it takes it out.
     is_rejected(
         &[Algorithm::WoundWait],
         a_back_off_leaves_nothing,
