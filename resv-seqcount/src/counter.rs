@@ -1,68 +1,68 @@
-//! The sequence word: a version, whether a write section is open, and marks of what is known to have
+//! The sequence word: a version, whether a write section is open, and idle bits of what is known to have
 //! signalled.
 //!
 //! # The word
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0 to 3 | a *mark* for each usage: every entry of the published set with this usage has signalled, or there is none. The mark is a zero, so that testing it leaves the word as it is |
+//! | 0 to 3 | an *idle bit* for each usage: every entry of the published set with this usage has signalled, or there is none. The idle bit is a zero, so that testing it leaves the word as it is |
 //! | 4 | odd: a write section is open |
 //! | 5 and up | the version: how many sections have been closed |
 //!
 //! # Protocol
 //!
 //! A *write section* makes the word odd, changes the data, makes it even again. A reader notes an
-//! even word, reads the data, and looks again: the same word, marks aside, means that no write
+//! even word, reads the data, and looks again: the same word, idle bits aside, means that no write
 //! section touched the data in between, so all that was read is of one instant. Any other word means
 //! that what was read is to be thrown away.
 //!
 //! The data are atomics, so a reader that overlaps a write section reads some mixture of old and new
 //! values but never races.
 //!
-//! A reader that is asked whether usages are idle and finds all their marks answers at once. A
-//! reader that had to look, and whose answer is "idle", sets their marks: with one compare-and-swap
-//! on exactly the word that it noted. If it fails, nothing is lost but the mark.
+//! A reader that is asked whether usages are idle and finds all their idle bits answers at once. A
+//! reader that had to look, and whose answer is "idle", sets their idle bits: with one compare-and-swap
+//! on exactly the word that it noted. If it fails, nothing is lost but the idle bit.
 //!
-//! A section opens without marks. It closes with the marks of the usages of which there is no entry.
+//! A section opens without idle bits. It closes with the idle bits of the usages of which there is no entry.
 //!
-//! # Why a mark is true
+//! # Why an idle bit is true
 //!
 //! *When it is set.* The compare-and-swap found the noted word, so no section had been opened: the
 //! set was the one that was scanned. All matching fences of it had been found signalled, and fences
 //! signal once. At this instant "idle" is true (B2), and it stays true until a section opens. The
-//! compare-and-swap is a second look in itself: a scan that was overtaken never sets a mark.
+//! compare-and-swap is a second look in itself: a scan that was overtaken never sets an idle bit.
 //!
-//! *When it is seen.* A later section replaces the word as a whole, so whoever sees a mark sees it
-//! together with the version that it is about; and whoever can know of the later section, because
-//! its close happened before the call, cannot read the older word. A mark set between the writer's
-//! look at the word and its store is overwritten, which is harmless. The other way round, a mark on
+//! *When it is seen.* A later section replaces the word as a whole, so a reader that sees an idle bit sees it
+//! together with the version that it is about; and a reader that can know of the later section, because
+//! its close happened before the call, cannot read the older word. An idle bit set between the writer's
+//! look at the word and its store is overwritten, which is harmless. The other way round, an idle bit on
 //! top of a newer version, cannot happen with a compare-and-swap.
 //!
 //! *What comes with it (F-05).* The marker's loads of the states are Acquire, the compare-and-swap
-//! is Release, the load of the fast path is Acquire; further marks are read-modify-writes and so
-//! continue the release sequence. What happened before the signals is visible to whoever is told
-//! "idle" by a mark. The same holds for the marks of a close: the writer loaded the states of the
+//! is Release, the load of the fast path is Acquire; setting further ones is a read-modify-write and so
+//! continues the release sequence. What happened before the signals is visible to a reader that is told
+//! "idle" by an idle bit. The same holds for the idle bits of a close: the writer loaded the states of the
 //! fences that it left out with Acquire, and closes with Release.
 //!
 //! # Orderings
 //!
-//! | who | what | ordering | partner |
+//! | thread | what | ordering | partner |
 //! |---|---|---|---|
 //! | writer | word := odd | Release | (d); ordered before the data stores by *their* Release |
 //! | writer | data stores | Release | (b) |
-//! | writer | word := even, marks | Release | (a), (c), (d) |
-//! | reader | word, first load | Acquire | (a) word := even, (c) a mark |
+//! | writer | word := even, idle bits | Release | (a), (c), (d) |
+//! | reader | word, first load | Acquire | (a) word := even, (c) an idle bit |
 //! | reader | data loads | Acquire | (b) data stores |
 //! | reader | word, second load | Relaxed | ordered after the data loads by their Acquire |
-//! | reader | compare-and-swap of marks | Release | (c) |
+//! | reader | compare-and-swap of idle bits | Release | (c) |
 //! | reader | word, before it falls back | Acquire | (d) any store of a section |
 //!
 //! (a) A reader that notes the even word of a section sees all its stores. (b) A reader that has
 //! read any store of a section synchronises with that store, so "word := odd" happens before its
 //! second look, which sees that word or a later one, and the check fails; and before its
-//! compare-and-swap, which fails for the same reason. (c) Whoever sees a mark sees what happened
+//! compare-and-swap, which fails for the same reason. (c) A reader that sees an idle bit sees what happened
 //! before the signals. (d) What a reader falls back to lies in memory that the writer gets before
-//! its first section; whoever knows of a section sees that memory.
+//! its first section; a thread that knows of a section sees that memory.
 //!
 //! The *data* are the pointer to the table, its length, the slots, and the key and state of each
 //! fence cell. The cells belong here because they are recycled at once: the thread that makes a cell
@@ -103,10 +103,10 @@ pub(crate) const ATTEMPTS: u32 = 2;
 #[cfg(loom)]
 pub(crate) const ATTEMPTS: u32 = 1;
 
-/// The bits of the marks.
-const MARKS: u64 = UsageSet::ALL.bits() as u64;
+/// The idle bits of a word.
+const IDLE_BITS: u64 = UsageSet::ALL.bits() as u64;
 /// The bit that says that a section is open. Adding it twice is the next version.
-const ODD: u64 = MARKS + 1;
+const ODD: u64 = IDLE_BITS + 1;
 
 resv_sync::known_bad! {
     /// What an object does wrong in a test or model, which is to notice.
@@ -155,18 +155,18 @@ impl Seam {
 
 /// The usages of which a set has entries.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Present(u8);
+pub(crate) struct UsageMask(u8);
 
-impl Present {
+impl UsageMask {
     /// Of all usages, perhaps: what is always safe to say.
-    pub(crate) const ALL: Present = Present(UsageSet::ALL.bits());
+    pub(crate) const ALL: UsageMask = UsageMask(UsageSet::ALL.bits());
 
     #[inline]
     pub(crate) fn insert(&mut self, usage: Usage) {
         self.0 |= 1 << usage as u8;
     }
 
-    /// The bits of a word that has the marks of all other usages.
+    /// The bits of a word that has the idle bits of all other usages.
     #[inline]
     fn bits(self) -> u64 {
         u64::from(self.0)
@@ -184,7 +184,7 @@ impl Word {
         self.0 & ODD == 0
     }
 
-    /// Whether nothing with a usage in `usages` was pending, by the marks. An odd word has none.
+    /// Whether nothing with a usage in `usages` was pending, by the idle bits. An odd word has none.
     #[inline]
     pub(crate) fn says_idle(self, usages: UsageSet) -> bool {
         self.0 & u64::from(usages.bits()) == 0
@@ -193,7 +193,7 @@ impl Word {
 
 /// The sequence word.
 ///
-/// At first that of an empty set, so with all marks: zero.
+/// At first that of an empty set, so with all idle bits: zero.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     word: AtomicU64,
@@ -204,7 +204,7 @@ pub(crate) struct Counter {
 pub(crate) struct Section<'a> {
     counter: &'a Counter,
     odd: u64,
-    leaves: Present,
+    leaves: UsageMask,
     _lock: MutexGuard<'a, ()>,
 }
 
@@ -212,12 +212,12 @@ impl Counter {
     /// Opens a write section that `leaves` entries of these usages. The caller holds the object's
     /// lock, so there is one writer at most.
     #[inline]
-    pub(crate) fn open<'a>(&'a self, lock: &'a Mutex<()>, leaves: Present) -> Section<'a> {
+    pub(crate) fn open<'a>(&'a self, lock: &'a Mutex<()>, leaves: UsageMask) -> Section<'a> {
         let lock = lock.lock();
-        // Nobody else changes anything but marks.
+        // Nobody else changes anything but idle bits.
         let mut even = self.word.load_own();
         if !self.seam.has(Defect::KeepsMarks) {
-            even |= MARKS;
+            even |= IDLE_BITS;
         }
         let odd = even + ODD;
         // Release: pairs with the Acquire load in `see_the_first_section` (d). The Release of each data store
@@ -237,7 +237,7 @@ impl Counter {
     #[inline]
     pub(crate) fn load(&self) -> Word {
         // Acquire: pairs with the Release store that closes a section (a) and with the Release
-        // compare-and-swap that sets a mark (c).
+        // compare-and-swap that sets an idle bit (c).
         let order = (self.seam).order(Ordering::Acquire, &[Defect::UnorderedLoad]);
         Word(self.word.load(order))
     }
@@ -257,13 +257,13 @@ impl Counter {
         let skips = [Defect::SkipsValidation, Defect::MarksUnvalidated];
         // Relaxed: the Acquire of each data load orders it after that load (b).
         skips.iter().any(|&defect| self.seam.has(defect))
-            || self.word.load(Ordering::Relaxed) ^ noted.0 <= MARKS
+            || self.word.load(Ordering::Relaxed) ^ noted.0 <= IDLE_BITS
     }
 
-    /// Marks `usages` if the word is still the one that was noted. The caller has found everything
+    /// Sets the idle bits of `usages` if the word is still the one that was noted. The caller has found everything
     /// of the noted set with a usage in `usages` signalled.
-    pub(crate) fn mark(&self, noted: Word, usages: UsageSet) {
-        let marks = u64::from(usages.bits());
+    pub(crate) fn set_idle_bits(&self, noted: Word, usages: UsageSet) {
+        let bits = u64::from(usages.bits());
         let order = (self.seam).order(Ordering::Release, &[Defect::UnorderedMarks]);
         let any_word = [Defect::MarksAnyWord, Defect::MarksUnvalidated];
         if !any_word.iter().any(|&defect| self.seam.has(defect)) {
@@ -271,17 +271,17 @@ impl Counter {
             // concluded from what is there instead.
             let _ = self
                 .word
-                .compare_exchange(noted.0, noted.0 & !marks, order, Ordering::Relaxed);
+                .compare_exchange(noted.0, noted.0 & !bits, order, Ordering::Relaxed);
         } else {
-            self.word.fetch_and(!marks, order);
+            self.word.fetch_and(!bits, order);
         }
     }
 
-    /// Makes what the first section was preceded by visible to a reader who has seen that there was
+    /// Makes what the first section was preceded by visible to a reader that has seen that there was
     /// one.
     pub(crate) fn see_the_first_section(&self) {
         // Acquire: pairs with the Release stores that open and close sections (d). The caller has
-        // read such a store, so this load finds it, a later one, or marks on top of one, which are
+        // read such a store, so this load finds it, a later one, or idle bits on top of one, which are
         // read-modify-writes and so continue its release sequence.
         let _ = self.word.load(Ordering::Acquire);
     }
@@ -291,7 +291,7 @@ impl Drop for Section<'_> {
     #[inline]
     fn drop(&mut self) {
         // Release: pairs with the Acquire loads in `load` (a, c) and `see_the_first_section` (d).
-        let even = (self.odd + ODD) & !(MARKS & !self.leaves.bits());
+        let even = (self.odd + ODD) & !(IDLE_BITS & !self.leaves.bits());
         let order = (self.counter.seam).order(Ordering::Release, &[Defect::UnorderedClose]);
         self.counter.word.store_over(even, order);
     }
@@ -309,7 +309,7 @@ mod tests {
             let before = counter.load();
             assert!(counter.may_read(before));
             assert!(counter.is_current(before));
-            let section = counter.open(&lock, Present::ALL);
+            let section = counter.open(&lock, UsageMask::ALL);
             assert!(!counter.is_current(before), "a section is open");
             let inside = counter.load();
             assert!(!counter.may_read(inside), "a section is open");
@@ -322,7 +322,7 @@ mod tests {
         }
     }
 
-    /// Marks that others set disturb no reader, and a word that was overtaken is not marked.
+    /// Idle bits that others set disturb no reader, and a word that was overtaken gets none.
     #[test]
     fn b2_marks_come_with_the_set_that_they_are_about() {
         let (counter, lock) = (Counter::default(), Mutex::default());
@@ -330,7 +330,7 @@ mod tests {
             UsageSet::of(&[Usage::Read]),
             UsageSet::of(&[Usage::Read, Usage::Write]),
         );
-        let mut leaves = Present::default();
+        let mut leaves = UsageMask::default();
         leaves.insert(Usage::Read);
         leaves.insert(Usage::Write);
         drop(counter.open(&lock, leaves));
@@ -338,16 +338,19 @@ mod tests {
         assert!(noted.says_idle(UsageSet::of(&[Usage::Kernel, Usage::Bookkeep])));
         assert!(!noted.says_idle(read));
 
-        counter.mark(noted, read);
+        counter.set_idle_bits(noted, read);
         assert!(counter.load().says_idle(read));
         assert!(!counter.load().says_idle(write));
-        assert!(counter.is_current(noted), "only marks have come");
+        assert!(counter.is_current(noted), "only idle bits have come");
 
         let section = counter.open(&lock, leaves);
         assert!(!counter.load().says_idle(read), "a section begins without");
         drop(section);
         assert!(!counter.load().says_idle(read));
-        counter.mark(noted, write);
-        assert!(!counter.load().says_idle(read), "marked an older set");
+        counter.set_idle_bits(noted, write);
+        assert!(
+            !counter.load().says_idle(read),
+            "an idle bit of an older set"
+        );
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! # The concept
 //!
-//! An object has a table of slots; each holds a fence and its usage in one word. Whoever holds the
+//! An object has a table of slots; each holds a fence and its usage in one word. The holder of the
 //! object's lock changes slots in place, inside a *write section* that makes a counter odd before
 //! and even after. Readers take no lock and write nothing: they note the counter, read the slots,
 //! look at the counter again, and start over if it moved. This is how Linux kept fences until 5.18,
 //! in spirit: one table for all usages instead of one exclusive pointer and a list.
 //!
-//! The counter shares its word with *marks*, one for each usage: everything in the set with this
-//! usage is known to have signalled. Whoever has looked through the slots in vain leaves them for
-//! the next one, who then need not look. Linux has nothing like it.
+//! The counter shares its word with *idle bits*, one for each usage: everything in the set with this
+//! usage is known to have signalled. A reader that has scanned the slots and found nothing pending
+//! caches that in them, so the next reader need not scan. Linux has nothing like it.
 //!
 //! # The contract, and why it holds
 //!
@@ -18,9 +18,9 @@
 //!   between the two looks no write section ran, the set was constant, and all that was read of it
 //!   is of any instant in between. Signalling is one-way: a fence tested early is still signalled at
 //!   the second look, when the set still holds; that is the instant at which "idle" is true. (Linux
-//!   gave its idle answer without the second look; H-25.) A mark is set by a compare-and-swap on the
+//!   gave its idle answer without the second look; H-25.) An idle bit is set by a compare-and-swap on the
 //!   word that was noted, which is a second look too, and goes when a section opens: so it is true
-//!   whenever it is read. It brings what was before the signals to whoever reads it (F-05).
+//!   whenever it is read. A reader of it sees what was before the signals (F-05).
 //! * **B3.** [`reserve`](resv_core::Backend::reserve) gets the side structure, which an object has
 //!   from its first reservation on, and grows the table, in a write section of its own that moves the
 //!   same fences to a larger table. Edits within the room find a slot, and a place in the list of

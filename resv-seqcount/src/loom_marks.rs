@@ -1,4 +1,4 @@
-//! loom models of the marks in the sequence word, and of what readers fall back to; each with
+//! loom models of the idle bits in the sequence word, and of what readers fall back to; each with
 //! variants that loom must reject.
 
 use crate::counter::{Defect, Seam};
@@ -9,7 +9,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use resv_core::{Backend, Budget, Timeline, UsageSet};
 
-/// {E}, which has signalled; a reader finds that out and marks while S is added. Afterwards the
+/// {E}, which has signalled; a reader finds that out and sets the idle bits while S is added. Afterwards the
 /// object is not idle.
 fn a_mark_is_never_on_a_newer_set(seam: Seam) {
     loom::model(move || {
@@ -55,8 +55,8 @@ fn b2_known_bad_writer_keeps_marks() {
     a_mark_is_never_on_a_newer_set(Seam::planted(Defect::KeepsMarks));
 }
 
-/// {E}, then S is added, then E signals: something is pending at every instant, for whoever is
-/// answered by the mark of another, too.
+/// {E}, then S is added, then E signals: something is pending at every instant, for a reader that is
+/// answered by the idle bit of another, too.
 fn idle_by_a_mark_was_true(seam: Seam) {
     loom::model(move || {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
@@ -87,7 +87,7 @@ fn b2_known_bad_idle_by_the_mark_of_an_unvalidated_scan() {
     idle_by_a_mark_was_true(Seam::planted(Defect::MarksUnvalidated));
 }
 
-/// A thread that is told "idle" by the marks, not by a scan of its own, and then looks for the result.
+/// A thread that is told "idle" by the idle bits, not by a scan of its own, and then looks for the result.
 fn reader_of_marks(object: &Arc<Seqcount>, result: &Arc<AtomicUsize>) -> thread::JoinHandle<bool> {
     let (object, result) = (Arc::clone(object), Arc::clone(result));
     thread::spawn(move || {
@@ -95,8 +95,8 @@ fn reader_of_marks(object: &Arc<Seqcount>, result: &Arc<AtomicUsize>) -> thread:
     })
 }
 
-/// A job writes its result and signals E. Somebody looks and marks; a second reader, who is told
-/// "idle" by the mark, sees the result.
+/// A job writes its result and signals E. A reader looks and sets the idle bits; a second reader, which is told
+/// "idle" by the idle bit, sees the result.
 fn a_mark_brings_what_was_before_the_signal(seam: Seam) {
     loom::model(move || {
         let gfx = Timeline::new("gfx");
@@ -135,7 +135,7 @@ fn f_05_known_bad_unordered_load() {
     a_mark_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedLoad));
 }
 
-/// The same, if it is a writer that finds E signalled, drops it, and closes with the marks of an
+/// The same, if it is a writer that finds E signalled, drops it, and closes with the idle bits of an
 /// empty set.
 fn a_close_brings_what_was_before_the_signal(seam: Seam) {
     loom::model(move || {
@@ -179,7 +179,7 @@ fn f_05_known_bad_unordered_close() {
     a_close_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedClose));
 }
 
-/// An object gets its side, its table and its first fence under a reader, who falls back to the side
+/// An object gets its side, its table and its first fence under a reader, which falls back to the side
 /// when it is overtaken (after one attempt here).
 fn the_side_is_there_for_who_falls_back(seam: Seam) {
     loom::model(move || {
@@ -193,7 +193,7 @@ fn the_side_is_there_for_who_falls_back(seam: Seam) {
                 job
             })
         };
-        // Not `fold`: the marks of the empty object would answer at once.
+        // Not `fold`: the idle bits of the empty object would answer at once.
         let seen = object.collect(object.word(), Some).expect("memory");
         assert!(seen.len() <= 1, "{} of one", seen.len());
         drop(writer.join().expect("the writer ends"));

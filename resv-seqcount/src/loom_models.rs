@@ -1,5 +1,5 @@
 //! loom models of the protocol, on the real code, each with variants that loom must reject. Those of
-//! the marks are in `loom_marks.rs`.
+//! the idle bits are in `loom_marks.rs`.
 //!
 //! `scripts/loom` runs them. What loom does not see: it explores the C11 model without load
 //! buffering, and executions with at most as many preemptions as the script allows.
@@ -174,7 +174,7 @@ fn h_01_known_bad_skips_validation() {
     a_recycled_cell_is_not_mistaken(Seam::planted(Defect::SkipsValidation));
 }
 
-/// The second fence makes the table grow under a reader, who does not lose the first.
+/// The second fence makes the table grow under a reader, which does not lose the first.
 #[test]
 fn b9_growth_loses_nothing() {
     loom::model(|| {

@@ -1,6 +1,6 @@
 //! The back end: what readers do, and what the holder of the object's lock does.
 
-use crate::counter::{ATTEMPTS, Counter, Defect, Present, Word};
+use crate::counter::{ATTEMPTS, Counter, Defect, UsageMask, Word};
 use crate::garbage;
 use crate::raw::{NewTable, OnceBox, Tables, WriterCell, try_with_capacity};
 use crate::slot::{Content, Slot};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug, Default)]
 pub struct Seqcount {
     lock: ObjectLock,
-    /// In the object itself: who asks about an idle object looks at nothing else.
+    /// In the object itself: a test of an idle object looks at nothing else.
     counter: Counter,
     tables: Tables,
     side: OnceBox<Side>,
@@ -171,9 +171,9 @@ impl Seqcount {
         }
     }
 
-    /// [`visit`](Backend::visit) where the marks of `first` do not answer.
+    /// [`visit`](Backend::visit) where the idle bits of `first` do not answer.
     #[inline(never)]
-    fn fold_unmarked<A>(
+    fn visit_pending<A>(
         &self,
         first: Word,
         usages: UsageSet,
@@ -200,7 +200,7 @@ impl Seqcount {
         }
     }
 
-    /// [`is_idle`](Backend::is_idle) for whom the marks of `first` do not answer.
+    /// [`is_idle`](Backend::is_idle) where the idle bits of `first` do not answer.
     #[inline(never)]
     pub(crate) fn scan(&self, first: Word, usages: UsageSet) -> bool {
         // The first attempt of `read`, by itself: with no call in it, it saves no registers.
@@ -208,7 +208,7 @@ impl Seqcount {
             let is_busy = has_pending(self.tables.used(), usages);
             if self.counter.is_current(first) {
                 if !is_busy {
-                    self.counter.mark(first, usages);
+                    self.counter.set_idle_bits(first, usages);
                 }
                 return !is_busy;
             }
@@ -222,7 +222,7 @@ impl Seqcount {
         let attempt = &mut |(): &mut (), slots: &[Slot]| has_pending(slots, usages);
         let (is_busy, word) = self.read_again(&mut (), attempt, &|()| ());
         if !is_busy {
-            self.counter.mark(word, usages);
+            self.counter.set_idle_bits(word, usages);
         }
         !is_busy
     }
@@ -239,7 +239,7 @@ impl Seqcount {
 
     /// Publishes what is staged.
     #[inline(never)]
-    fn publish_staged(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+    fn publish_staged(&self, side: &Side, writer: &mut Writer, leaves: UsageMask) {
         if !self.counter.seam.has(Defect::ManySections)
             && let Some(table) = self.tables.current_held()
             && let Some(change) = writer.take_one_change(table)
@@ -265,7 +265,7 @@ impl Seqcount {
 
     /// Publishes what is more than one change.
     #[inline(never)]
-    fn publish_many(&self, side: &Side, writer: &mut Writer, leaves: Present) {
+    fn publish_many(&self, side: &Side, writer: &mut Writer, leaves: UsageMask) {
         let seam = self.counter.seam;
         let table = self.tables.current_held();
         let mut section = Some(self.counter.open(&side.section, leaves));
@@ -276,7 +276,7 @@ impl Seqcount {
                 // Long enough for them on a machine that does a lot else, too.
                 #[cfg(not(any(loom, shuttle)))]
                 std::thread::yield_now();
-                section = Some(self.counter.open(&side.section, Present::ALL));
+                section = Some(self.counter.open(&side.section, UsageMask::ALL));
             }
         });
         drop(section);
@@ -413,7 +413,7 @@ impl Backend for Seqcount {
             None => init,
             Some(side) => {
                 let writer = side.writer.get(&self.lock, held);
-                writer.fold(self.tables.current_held(), init, f)
+                writer.visit(self.tables.current_held(), init, f)
             }
         }
     }
@@ -436,7 +436,7 @@ impl Backend for Seqcount {
         if word.says_idle(usages) {
             return init;
         }
-        self.fold_unmarked(word, usages, init, f)
+        self.visit_pending(word, usages, init, f)
     }
 
     #[inline]

@@ -185,7 +185,7 @@ fn removed_fences_go_at_once() {
     }
 }
 
-/// Raises a flag when it goes, be it by a panic: whoever runs until the flag is up ends then, too.
+/// Raises a flag when it goes, be it by a panic: a thread that runs until the flag is up ends then, too.
 struct Raises<'a>(&'a AtomicBool);
 
 impl Drop for Raises<'_> {
@@ -288,7 +288,7 @@ fn b2_marks_are_set_by_who_looked_and_cleared_by_who_edits() {
     assert!(says(&[Usage::Kernel, Usage::Read, Usage::Bookkeep]));
     assert!(!says(&[Usage::Write]));
     write.signal();
-    // Only what was asked about is marked.
+    // Only what was asked about has its idle bits.
     let other = issue(&gfx);
     add(&object, other.fence());
     assert!(!object.is_idle(UsageSet::ALL));
@@ -296,7 +296,7 @@ fn b2_marks_are_set_by_who_looked_and_cleared_by_who_edits() {
     let mut held = object.object_lock().lock();
     edit(&object, &mut held, |_| true, &[]);
     drop(held);
-    assert!(says(&Usage::ALL), "an edit that leaves nothing marks");
+    assert!(says(&Usage::ALL), "an edit that leaves nothing sets them");
 }
 
 /// The word that the first attempt begins with is of an older set.
@@ -314,7 +314,7 @@ fn b2_a_test_that_was_overtaken_answers_for_the_set_that_it_found() {
     assert!(object.scan(overtaken, UsageSet::ALL));
     assert!(
         object.word().says_idle(UsageSet::ALL),
-        "it leaves marks, too"
+        "it sets idle bits, too"
     );
     assert_eq!(object.counters().retries, 3);
     assert_eq!(object.counters().fallbacks, 0);
@@ -353,7 +353,7 @@ fn b3_what_was_given_back_cannot_be_used() {
     object.edit(&mut held, |_| false, None);
 }
 
-/// What is staged is edited as what is published is, and marked like it.
+/// What is staged is edited as what is published is, and has idle bits like it.
 #[test]
 fn b4_a_staged_entry_can_be_removed_again() {
     let gfx = Timeline::new("gfx");

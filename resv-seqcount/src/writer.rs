@@ -11,7 +11,7 @@
 //! Everything that could be foreign happens here, outside the section (B5): the state of fences is
 //! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
-use crate::counter::{Present, Seam};
+use crate::counter::{Seam, UsageMask};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
 use resv_core::{Budget, Entry, EntryRef, Fence, Key, ReserveError};
@@ -22,7 +22,7 @@ use std::mem::ManuallyDrop;
 pub(crate) struct Writer {
     is_staged: bool,
     /// The usages that the object has when the staged edits are applied.
-    leaves: Present,
+    leaves: UsageMask,
     /// Which slots the staged edits remove. None, if none are staged.
     goes: Goes,
     /// What the staged edits add, or, if none are staged, fences on their way out. Each owns a
@@ -86,13 +86,18 @@ pub(crate) struct OneChange<'t> {
     /// How many slots are in use afterwards, if that changes.
     len: Option<usize>,
     /// The usages that the object has afterwards.
-    pub(crate) leaves: Present,
+    pub(crate) leaves: UsageMask,
 }
 
 impl<'t> OneChange<'t> {
     /// The slot that is in the set takes `content`, or the next one if none is, if that is one change.
     #[inline]
-    fn at(goes: u64, table: Table<'t>, content: Content, leaves: Present) -> Option<OneChange<'t>> {
+    fn at(
+        goes: u64,
+        table: Table<'t>,
+        content: Content,
+        leaves: UsageMask,
+    ) -> Option<OneChange<'t>> {
         let used = table.used_held().len();
         let at = one_of(goes, used)?;
         Some(OneChange {
@@ -163,10 +168,10 @@ impl Writer {
 
     /// Moves the references of `old` to `new`, and says what is in there. Unless edits are staged,
     /// signalled fences are left out and go to [`drop_removed`](Writer::drop_removed).
-    pub(crate) fn fill(&mut self, new: Table<'_>, old: Option<Table<'_>>, seam: Seam) -> Present {
+    pub(crate) fn fill(&mut self, new: Table<'_>, old: Option<Table<'_>>, seam: Seam) -> UsageMask {
         let order = seam.data_store();
         let mut len = 0;
-        let mut present = Present::default();
+        let mut present = UsageMask::default();
         for slot in old.map_or(&[][..], Table::used_held) {
             let Some(content) = slot.load_held() else {
                 continue;
@@ -196,7 +201,7 @@ impl Writer {
 
     /// If edits are staged, the usages that the object has when they are applied.
     #[inline]
-    pub(crate) fn staged(&self) -> Option<Present> {
+    pub(crate) fn staged(&self) -> Option<UsageMask> {
         self.is_staged.then_some(self.leaves)
     }
 
@@ -215,10 +220,10 @@ impl Writer {
         }
         self.is_staged = true;
         // What holds if the predicate panics.
-        self.leaves = Present::ALL;
+        self.leaves = UsageMask::ALL;
         let used = table.map_or(&[][..], Table::used_held);
         let (first, more) = used.split_at(used.len().min(WORD));
-        let mut leaves = Present::default();
+        let mut leaves = UsageMask::default();
         (self.goes.first, leaves) = edit_word(self.goes.first, leaves, first, &mut removes);
         if !more.is_empty() {
             leaves = self.edit_more(leaves, more, &mut removes);
@@ -237,10 +242,10 @@ impl Writer {
     #[inline(never)]
     fn edit_more(
         &mut self,
-        mut leaves: Present,
+        mut leaves: UsageMask,
         more: &[Slot],
         removes: &mut impl FnMut(Key) -> bool,
-    ) -> Present {
+    ) -> UsageMask {
         for (word, slots) in self.goes.more.iter_mut().zip(more.chunks(WORD)) {
             (*word, leaves) = edit_word(*word, leaves, slots, removes);
         }
@@ -266,7 +271,7 @@ impl Writer {
 
     /// `present`, and what the staged edits add.
     #[inline(never)]
-    fn list_and(&self, mut present: Present) -> Present {
+    fn list_and(&self, mut present: UsageMask) -> UsageMask {
         for &(_, usage) in &self.list {
             present.insert(usage);
         }
@@ -303,7 +308,7 @@ impl Writer {
             {
                 let room = self.room.as_mut().expect("an edit needs a reservation");
                 room.spend_on_edit(true);
-                let (goes, mut leaves) = edit_word(0, Present::default(), used, &mut removes);
+                let (goes, mut leaves) = edit_word(0, UsageMask::default(), used, &mut removes);
                 leaves.insert(usage);
                 let content = (fence.into_cell(), usage);
                 let change = OneChange::at(goes, table, content, leaves);
@@ -391,7 +396,7 @@ impl Writer {
     }
 
     /// Folds the pending entries as the holder sees them, staged edits included.
-    pub(crate) fn fold<A>(
+    pub(crate) fn visit<A>(
         &self,
         table: Option<Table<'_>>,
         init: A,
@@ -438,10 +443,10 @@ fn key((cell, usage): Content) -> Key {
 #[inline]
 fn edit_word(
     mut goes: u64,
-    mut leaves: Present,
+    mut leaves: UsageMask,
     slots: &[Slot],
     removes: &mut impl FnMut(Key) -> bool,
-) -> (u64, Present) {
+) -> (u64, UsageMask) {
     let mut bit = 1;
     for slot in slots {
         if let Some(content) = slot.load_held() {

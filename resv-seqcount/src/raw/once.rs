@@ -32,7 +32,7 @@ impl<T> OnceBox<T> {
         // Acquire: pairs with the Release in `init`: the value is initialised.
         let value = self.value.load(Ordering::Acquire);
         // SAFETY: a non-null pointer is one that `init` made of a box, and what it leads to is freed
-        // in `drop` only, which has `&mut self`. Whoever reads it synchronises with `init`.
+        // in `drop` only, which has `&mut self`. A thread that reads it synchronises with `init`.
         unsafe { value.cast_const().as_ref() }
     }
 
