@@ -153,6 +153,9 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
                 usage: semantics.class(entry.usage),
             });
         }
+        // Where the source kept apart what this semantics treats alike, one entry is enough (H-17).
+        wanted.sort_unstable_by_key(order);
+        wanted.dedup_by_key(|entry| entry.key());
         let backend = self.resv.backend();
         let room = Budget {
             adds: promised.edits + wanted.len(),
@@ -160,11 +163,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         };
         backend.reserve(self.held, room)?;
         backend.edit(self.held, |_| true, None);
-        for entry in wanted {
-            // Where the source kept apart what this semantics treats alike, one entry is enough (H-17).
-            let key = entry.key();
-            backend.edit(self.held, |old| old == key, Some(entry));
-        }
+        backend.append(self.held, wanted);
         self.held.done();
         if semantics.visibility() == Visibility::AtOnce {
             self.publish();

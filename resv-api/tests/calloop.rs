@@ -94,3 +94,33 @@ fn it_can_be_disabled_for_a_while() {
     events.dispatch(WATCHDOG, &mut fired).unwrap();
     assert_eq!(fired, [("a", Waited::Signaled)]);
 }
+
+/// A source with a deadline fires once: with the time, or with the fences if they are first.
+#[test]
+fn a_deadline_fires_once_and_only_if_the_fences_do_not() {
+    let mut events: EventLoop<Fired> = EventLoop::try_new().unwrap();
+    let mut fired = Fired::new();
+    let (late, early) = (job("late"), job("early"));
+    for (name, job, time) in [
+        ("late", &late, Duration::from_millis(1)),
+        ("early", &early, WATCHDOG),
+    ] {
+        let source = source(job.fence()).until(time);
+        let handle = events.handle();
+        let inserted = handle.insert_source(source, move |waited, (), fired: &mut Fired| {
+            fired.push((name, waited));
+        });
+        inserted.unwrap();
+    }
+    while fired.is_empty() {
+        events.dispatch(WATCHDOG, &mut fired).unwrap();
+    }
+    assert_eq!(fired, [("late", Waited::TimedOut)]);
+    late.signal();
+    early.signal_error(FenceError::IO);
+    while fired.len() < 2 {
+        events.dispatch(WATCHDOG, &mut fired).unwrap();
+    }
+    events.dispatch(Duration::ZERO, &mut fired).unwrap();
+    assert_eq!(fired[1..], [("early", Waited::Failed(FenceError::IO))]);
+}

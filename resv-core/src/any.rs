@@ -44,6 +44,8 @@ pub trait DynBackend: Send + Sync + 'static {
         removes: &mut dyn FnMut(Key) -> bool,
         add: Option<Entry>,
     );
+    /// [`Backend::append`].
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>);
     /// [`Backend::publish`].
     fn publish(&self, held: &mut LockProof<'_>);
     /// [`Backend::edit_and_publish`].
@@ -97,6 +99,10 @@ impl<B: Backend> DynBackend for B {
         add: Option<Entry>,
     ) {
         Backend::edit(self, held, removes, add);
+    }
+
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        Backend::append(self, held, entries);
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {
@@ -187,6 +193,10 @@ impl Backend for AnyBackend {
         add: Option<Entry>,
     ) {
         self.0.edit(held, &mut removes, add);
+    }
+
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        self.0.append(held, entries);
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {

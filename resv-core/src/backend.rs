@@ -156,6 +156,19 @@ pub trait Backend: Send + Sync + 'static {
     /// When no room is reserved for `add`, or none for the publishing of an edit.
     fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>);
 
+    /// Adds these entries and removes none, as part of the last [`edit`](Backend::edit), which is not
+    /// published yet: for who sets the whole content. Each needs room as an edit that adds does. A back
+    /// end should do it without a look at what is there, as `n` edits would cost `n` looks at `n` entries.
+    ///
+    /// # Panics
+    ///
+    /// As [`edit`](Backend::edit).
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        for entry in entries {
+            self.edit(held, |_| false, Some(entry));
+        }
+    }
+
     /// Makes all edits since the last publish visible, at one instant. Does nothing if there are
     /// none.
     fn publish(&self, held: &mut LockProof<'_>);

@@ -140,6 +140,24 @@ impl Backend for Locked {
         self.drop_removed(guard);
     }
 
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        self.check(held);
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        assert!(
+            state.is_staged,
+            "an append needs an edit that is not published"
+        );
+        let budget = state
+            .budget
+            .as_mut()
+            .expect("an append needs a reservation");
+        for entry in entries {
+            budget.spend_on_edit(true);
+            state.staged.push(entry);
+        }
+    }
+
     fn publish(&self, held: &mut LockProof<'_>) {
         self.check(held);
         let mut guard = self.state.lock();

@@ -214,6 +214,10 @@ impl Backend for Versioned {
         holder.publish();
     }
 
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        self.raw.holder(held).append(entries);
+    }
+
     #[inline]
     fn publish(&self, held: &mut LockProof<'_>) {
         self.raw.holder(held).publish();

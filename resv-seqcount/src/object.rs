@@ -364,6 +364,11 @@ impl Backend for Seqcount {
         writer.edit(self.tables.current_held(), removes, add);
     }
 
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        let side = self.side_held(held).expect("an edit needs a reservation");
+        side.writer.get_mut(&self.lock, held).append(entries);
+    }
+
     #[inline]
     fn publish(&self, held: &mut LockProof<'_>) {
         let Some(side) = self.side_held(held) else {

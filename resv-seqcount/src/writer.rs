@@ -238,6 +238,20 @@ impl Writer {
         self.leaves = leaves;
     }
 
+    /// Stages more entries behind an edit that is staged.
+    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
+        assert!(
+            self.is_staged,
+            "an append needs an edit that is not published"
+        );
+        let room = self.room.as_mut().expect("an edit needs a reservation");
+        for Entry { fence, usage } in entries {
+            room.spend_on_edit(true);
+            self.leaves.insert(usage);
+            self.list.push((fence.into_cell(), usage));
+        }
+    }
+
     /// Stages an edit of the slots behind the first 64.
     #[inline(never)]
     fn edit_more(

@@ -7,6 +7,7 @@
 //! | `objects` | `objects_*`: many objects in random order; `bytes_per_object` |
 //! | `recording` | `replay_recording`: a recording of GPU work, as fast as it goes |
 //! | `locking` | `exec_k`, `exec_k_contended`: many locks at once |
+//! | `submitting` | `submit`, `disjoint_submit`, `queue_jobs`: one call that submits |
 //! | `signaling` | `signal_no_waiters`, `callbacks_*`, `register_*`: one fence |
 //! | `disjoint` | `disjoint_*`: threads that share nothing |
 //! | `waiting` | `wakeup`, `add_under_waiters` |
@@ -21,6 +22,7 @@ mod readers;
 mod recording;
 mod signaling;
 mod single;
+mod submitting;
 mod waiting;
 
 use crate::failure::Failure;
@@ -85,6 +87,7 @@ pub(crate) fn all(recording: Option<&Path>) -> Result<Vec<Case>, Failure> {
         cases.extend(recording::cases(path)?);
     }
     cases.extend(locking::cases());
+    cases.extend(submitting::cases());
     cases.extend(signaling::cases());
     cases.extend(disjoint::cases());
     cases.extend(waiting::cases());

@@ -1,6 +1,6 @@
 //! A vector of entries under a lock: what most programs do.
 
-use super::{Entries, Subject, count_pending, is_idle, put, visit};
+use super::{Entries, Subject, count_pending, is_idle, matching, put, visit};
 use resv_core::{Access, Entry, Fence, Usage};
 
 /// `parking_lot::Mutex<Vec>`.
@@ -77,6 +77,30 @@ macro_rules! locked_vector {
             }
         }
     };
+}
+
+impl MutexVec {
+    /// Locks all objects, which are sorted by address, collects what a job with these usages waits for,
+    /// and adds its fence to each.
+    pub(crate) fn submit(objects: &[(&Self, Usage)], fence: &Fence) -> Vec<Fence> {
+        let mut waits: Vec<Fence> = Vec::new();
+        let mut guards = Vec::with_capacity(objects.len());
+        for (object, usage) in objects {
+            let entries = object.0.lock();
+            for entry in matching(&entries, usage.access()) {
+                if !waits.contains(&entry.fence) {
+                    waits.push(entry.fence.clone());
+                }
+            }
+            guards.push((entries, usage));
+        }
+        for (entries, usage) in &mut guards {
+            let fence = fence.clone();
+            let usage = **usage;
+            put(entries, Entry { fence, usage });
+        }
+        waits
+    }
 }
 
 locked_vector!(

@@ -28,7 +28,7 @@ pub(crate) use locks::{MutexVec, RwLockVec, StdRwLockVec};
 pub(crate) use product::Product;
 pub(crate) use seqlock::SeqlockArray;
 pub(crate) use swap::{ArcSwapVec, copy_with_room};
-pub(crate) use vector::{Entries, count_pending, is_idle, put, visit};
+pub(crate) use vector::{Entries, count_pending, is_idle, matching, put, visit};
 
 use resv_core::{Access, Fence, Usage};
 
@@ -126,6 +126,7 @@ pub(crate) fn is_ours(subject: &str) -> bool {
             | "exec"
             | "exec-wound-wait"
             | "lock_all"
+            | "submit"
             | "fence"
     )
 }

@@ -4,7 +4,7 @@ use resv_core::{Access, Entry, Semantics, UsageLevels};
 
 pub(crate) type Entries = Vec<Entry>;
 
-fn matching(entries: &[Entry], access: Access) -> impl Iterator<Item = &Entry> {
+pub(crate) fn matching(entries: &[Entry], access: Access) -> impl Iterator<Item = &Entry> {
     let usages = UsageLevels.waits_for(access);
     entries
         .iter()

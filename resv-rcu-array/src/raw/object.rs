@@ -244,6 +244,21 @@ impl Holder<'_> {
         cell.owned_mut().adds = left;
     }
 
+    /// Appends entries to an edit that is not published.
+    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
+        let cell = self.working().filter(Writing::is_staged);
+        let mut cell = cell.expect("an append needs an edit that is not published");
+        let left = usize::try_from(cell.owned().adds).ok();
+        let left = left.and_then(|left| left.checked_sub(entries.len()));
+        // The panics come before anything is changed.
+        let left = left.expect("no room is reserved for this add");
+        for entry in entries {
+            cell.append(entry);
+        }
+        // It has become no more.
+        cell.owned_mut().adds = left as u32;
+    }
+
     /// Makes all edits since the last publish visible at one instant.
     #[inline]
     pub(crate) fn publish(&mut self) {

@@ -145,28 +145,38 @@ impl Writing {
                 }
             }
         }
-        let published = self.published.unwrap_or(0);
-        let cell = self.cell;
-        let owned = self.owned_mut();
         debug_assert!(first <= stays_first);
+        let owned = self.owned_mut();
         owned.first = stays_first;
         owned.usages = usages;
         owned.edited = true;
-        if let Some(entry) = add {
-            // The tombstone of an edit that only removed, in the same transaction, makes place.
-            let over = end > published.max(owned.borrowed) && cell.own(end - 1) == Slot::NONE;
-            let at = if over { end - 1 } else { end };
-            owned.first = stays_first.min(at);
-            owned.usages |= 1 << entry.usage as u8;
-            owned.end = at + 1;
-            owned.alive += 1;
-            // Release: pairs with the Acquire of readers: the fence is initialised.
-            cell.set(at, Slot::alive(entry.fence, entry.usage), Ordering::Release);
-        } else if end == published {
-            // Each publication is a length of its own.
-            cell.set(end, Slot::NONE, Ordering::Release);
-            owned.end = end + 1;
+        match add {
+            Some(entry) => self.append(entry),
+            None if end == self.published.unwrap_or(0) => {
+                // Each publication is a length of its own.
+                self.cell.set(end, Slot::NONE, Ordering::Release);
+                self.owned_mut().end = end + 1;
+            }
+            None => {}
         }
+    }
+
+    /// Appends an entry to what an edit has left.
+    #[inline]
+    pub(super) fn append(&mut self, entry: Entry) {
+        let published = self.published.unwrap_or(0);
+        let cell = self.cell;
+        let owned = self.owned_mut();
+        let end = owned.end;
+        // The tombstone of an edit that only removed, in the same transaction, makes place.
+        let over = end > published.max(owned.borrowed) && cell.own(end - 1) == Slot::NONE;
+        let at = if over { end - 1 } else { end };
+        owned.first = owned.first.min(at);
+        owned.usages |= 1 << entry.usage as u8;
+        owned.end = at + 1;
+        owned.alive += 1;
+        // Release: pairs with the Acquire of readers: the fence is initialised.
+        cell.set(at, Slot::alive(entry.fence, entry.usage), Ordering::Release);
     }
 
     fn note(&self, at: u32, note: bool) {

@@ -1,0 +1,420 @@
+//! One call that submits, and threads that share nothing. `n` is the number of objects of a job.
+//!
+//! | case | what one operation is |
+//! |---|---|
+//! | `submit` | issue a fence, lock `n` objects of four fences each, collect what the job waits for, add it to each, unlock; signal and free the old one |
+//! | `disjoint_submit` | the same by threads that have their own objects and timelines; `vs_one_thread` is how many operations all of them do for each that one does alone |
+//! | `queue_jobs` | a job that uses 2 to 20 of 500 buffers, submitted by one of `threads` submitters and run by one of two queues when what it waits for has signalled |
+//!
+//! | subject | what it is |
+//! |---|---|
+//! | this project's back ends | [`submit`] |
+//! | `mutex-vec` | a lock for each object, taken in the order of addresses that the caller knows, the waits in a vector: the reference |
+//! | `mutex-map` | of `queue_jobs`: `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`, what everybody writes first: the reference |
+
+use super::loaded::{Jobs, USAGE, issue};
+use super::{Case, Kind};
+use crate::harness::{Bench, Effort, ONE_THREAD, Series, timed};
+use crate::report::Head;
+use crate::subjects::{MUTEX, MutexVec, Product, Subject};
+use parking_lot::Mutex;
+use resv_api::{Resv, rcu_array, seqcount::Seqcount, submit};
+use resv_core::{Backend, Fence, Key, Semantics, Signaler, Timeline, Usage, UsageLevels};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const FENCES: usize = 4;
+const BUFFERS: usize = 500;
+const MAP: &str = "mutex-map";
+
+/// The cases of this file.
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for k in [1, 2, 4, 8, 32] {
+        cases.push(Case::paired("submit", k, MUTEX, move || {
+            vec![
+                one_thread::<Product<Seqcount>>(k),
+                one_thread::<Product<rcu_array::RcuArray>>(k),
+                one_thread::<Product<rcu_array::RcuArray<rcu_array::ArcSwapped>>>(k),
+                one_thread::<Product<resv_core::Locked>>(k),
+                one_thread::<MutexVec>(k),
+            ]
+        }));
+    }
+    for threads in [1, 2, 4] {
+        cases.push(own("disjoint_submit", 4, threads, MUTEX, move |effort| {
+            vec![
+                disjoint::<Product<Seqcount>>(threads, effort),
+                disjoint::<Product<rcu_array::RcuArray>>(threads, effort),
+                disjoint::<MutexVec>(threads, effort),
+            ]
+        }));
+    }
+    for threads in [1, 2, 4] {
+        cases.push(own("queue_jobs", BUFFERS, threads, MAP, move |effort| {
+            queue_jobs(threads, effort)
+        }));
+    }
+    cases
+}
+
+fn own(
+    case: &str,
+    n: usize,
+    threads: usize,
+    reference: &'static str,
+    measure: impl Fn(&Effort) -> Vec<Series> + 'static,
+) -> Case {
+    Case {
+        head: Head {
+            case: case.to_owned(),
+            n,
+            threads,
+            reference,
+        },
+        kind: Kind::Own(Box::new(measure)),
+    }
+}
+
+/// A container that a job can be submitted to.
+trait Submits: Subject {
+    /// Adds the fence to each object, which are sorted by address; how many fences the job waits for.
+    fn submit(objects: &[(&Self, Usage)], fence: &Fence) -> usize;
+}
+
+impl<B: Backend + Default> Submits for Product<B> {
+    fn submit(objects: &[(&Self, Usage)], fence: &Fence) -> usize {
+        // A program has its references at hand; here they are made on the stack, within what is timed.
+        let mut uses = [(&objects[0].0.0, USAGE); 32];
+        for (place, (object, usage)) in uses.iter_mut().zip(objects) {
+            *place = (&object.0, *usage);
+        }
+        let waits = submit(fence, &uses[..objects.len()]).expect("memory for one fence");
+        waits.len()
+    }
+}
+
+impl Submits for MutexVec {
+    fn submit(objects: &[(&Self, Usage)], fence: &Fence) -> usize {
+        MutexVec::submit(objects, fence).len()
+    }
+}
+
+/// One thread's objects and jobs.
+struct Own<S> {
+    objects: Vec<S>,
+    jobs: Jobs,
+}
+
+impl<S: Submits> Own<S> {
+    fn new(k: usize) -> Self {
+        let jobs = Jobs::new(FENCES);
+        // In one allocation: sorted by address.
+        let objects: Vec<S> = (0..k).map(|_| S::new()).collect();
+        for job in &jobs.signalers {
+            for object in &objects {
+                object.add(job.fence(), USAGE);
+            }
+        }
+        Own { objects, jobs }
+    }
+
+    fn run(&mut self, count: u64) -> Duration {
+        let objects: Vec<_> = self.objects.iter().map(|object| (object, USAGE)).collect();
+        let jobs = &mut self.jobs;
+        timed(count, || {
+            jobs.next(|job| {
+                std::hint::black_box(S::submit(&objects, job.fence()));
+            });
+        })
+    }
+}
+
+fn one_thread<S: Submits>(k: usize) -> Bench {
+    Bench::new(S::name(), move || {
+        let mut own = Own::<S>::new(k);
+        move |count| own.run(count)
+    })
+}
+
+/// Operations that a thread makes between two looks at the clock.
+const BATCH: u64 = 256;
+
+/// Nanoseconds that an operation takes its thread, if `threads` run for `span`, each on its own.
+fn side_by_side<S: Submits>(threads: usize, span: Duration) -> f64 {
+    let start = Barrier::new(threads);
+    let results: Vec<(u64, Duration)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut own = Own::<S>::new(4);
+                    own.run(BATCH);
+                    start.wait();
+                    let (begin, mut count) = (Instant::now(), 0);
+                    while begin.elapsed() < span {
+                        own.run(BATCH);
+                        count += BATCH;
+                    }
+                    (count, begin.elapsed())
+                })
+            })
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("no panic");
+        threads.into_iter().map(join).collect()
+    });
+    // The rates add up.
+    let rates = results
+        .iter()
+        .map(|&(count, took)| count as f64 / took.as_secs_f64());
+    1e9 * threads as f64 / rates.sum::<f64>()
+}
+
+fn disjoint<S: Submits>(threads: usize, effort: &Effort) -> Series {
+    let mut series = Series::new(S::name());
+    let mut alone = Vec::new();
+    for _ in 0..effort.few_rounds() {
+        alone.push(side_by_side::<S>(1, effort.crowd_span));
+        series
+            .ns
+            .push(side_by_side::<S>(threads, effort.crowd_span));
+    }
+    series.beside.push((ONE_THREAD, alone));
+    series
+}
+
+/// Where the fences of 500 buffers are.
+trait Buffers: Sync {
+    fn new() -> Self;
+
+    /// Adds the fence to each of these; what the job must wait for.
+    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Vec<Fence>;
+}
+
+impl Buffers for Vec<Resv> {
+    fn new() -> Self {
+        (0..BUFFERS).map(|_| Resv::new()).collect()
+    }
+
+    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Vec<Fence> {
+        let mut slice = [(&self[0], Usage::Read); 20];
+        for (place, &(at, usage)) in slice.iter_mut().zip(uses) {
+            *place = (&self[at], usage);
+        }
+        let waits = submit(fence, &slice[..uses.len()]).expect("memory for one fence");
+        waits.into_iter().collect()
+    }
+}
+
+/// `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`.
+struct Map(Mutex<HashMap<usize, Vec<(Fence, Usage)>>>);
+
+impl Buffers for Map {
+    fn new() -> Self {
+        Map(Mutex::default())
+    }
+
+    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Vec<Fence> {
+        let mut waits: Vec<Fence> = Vec::new();
+        let mut map = self.0.lock();
+        for &(at, usage) in uses {
+            let fences = map.entry(at).or_default();
+            let conflicting = UsageLevels.waits_for(usage.access());
+            let new = Key::new(fence, usage);
+            fences.retain(|(old, their_usage)| {
+                if old.is_signaled() {
+                    return false;
+                }
+                if conflicting.contains(*their_usage) && !waits.contains(old) {
+                    waits.push(old.clone());
+                }
+                !UsageLevels.supersedes(new, Key::new(old, *their_usage))
+            });
+            fences.push((fence.clone(), usage));
+        }
+        waits
+    }
+}
+
+/// What a submitter hands to a queue.
+struct Queued {
+    waits: Vec<Fence>,
+    job: Signaler,
+}
+
+/// The jobs of one submitter for one queue, in their order.
+#[derive(Default)]
+struct Lane(Mutex<VecDeque<Queued>>);
+
+/// A submitter waits when a lane has as many.
+const LONGEST: usize = 64;
+
+const QUEUES: usize = 2;
+
+/// Runs the jobs of all lanes whose waits have signalled, until the submitters are through and nothing
+/// is left.
+fn run_queue(lanes: &[Lane], submitters: &AtomicUsize) {
+    loop {
+        let through = submitters.load(Ordering::Acquire) == 0;
+        let (mut ran, mut left) = (false, false);
+        for lane in lanes {
+            let mut jobs = lane.0.lock();
+            while let Some(next) = jobs.front() {
+                if !next.waits.iter().all(Fence::is_signaled) {
+                    left = true;
+                    break;
+                }
+                let next = jobs.pop_front().expect("it is the front");
+                parking_lot::MutexGuard::unlocked(&mut jobs, || next.job.signal());
+                ran = true;
+            }
+        }
+        if through && !left && !ran {
+            return;
+        }
+        if !ran {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Nanoseconds a job.
+fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
+    let buffers = B::new();
+    let lanes: Vec<Vec<Lane>> = (0..QUEUES)
+        .map(|_| (0..submitters).map(|_| Lane::default()).collect())
+        .collect();
+    let (start, busy) = (Barrier::new(submitters), AtomicUsize::new(submitters));
+    let rates: Vec<f64> = std::thread::scope(|scope| {
+        for lanes in &lanes {
+            let busy = &busy;
+            scope.spawn(move || run_queue(lanes, busy));
+        }
+        let threads: Vec<_> = (0..submitters)
+            .map(|submitter| {
+                let (buffers, lanes, start, busy) = (&buffers, &lanes, &start, &busy);
+                scope.spawn(move || {
+                    let timelines = [Timeline::new("queue-0"), Timeline::new("queue-1")];
+                    let mut random = Random(submitter as u64 + 1);
+                    start.wait();
+                    let (begin, mut count) = (Instant::now(), 0_u64);
+                    while !count.is_multiple_of(64) || begin.elapsed() < span {
+                        let queue = count as usize % QUEUES;
+                        let mut uses = [(0, Usage::Read); 20];
+                        let uses = random.uses(&mut uses);
+                        let lane = &lanes[queue][submitter];
+                        while lane.0.lock().len() >= LONGEST {
+                            std::thread::yield_now();
+                        }
+                        let job = issue(&timelines[queue]);
+                        let waits = buffers.submit(uses, job.fence());
+                        lane.0.lock().push_back(Queued { waits, job });
+                        count += 1;
+                    }
+                    let took = begin.elapsed();
+                    busy.fetch_sub(1, Ordering::Release);
+                    count as f64 / took.as_secs_f64()
+                })
+            })
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("no panic");
+        threads.into_iter().map(join).collect()
+    });
+    1e9 / rates.iter().sum::<f64>()
+}
+
+fn queue_jobs(submitters: usize, effort: &Effort) -> Vec<Series> {
+    let mut all = [Series::new("submit"), Series::new(MAP)];
+    for round in 0..effort.few_rounds() {
+        for turn in 0..2 {
+            let at = (round + turn) % 2;
+            all[at].ns.push(match at {
+                0 => jobs_round::<Vec<Resv>>(submitters, effort.crowd_span),
+                _ => jobs_round::<Map>(submitters, effort.crowd_span),
+            });
+        }
+    }
+    all.into()
+}
+
+/// xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as usize % below
+    }
+
+    /// 2 to 20 buffers, in random order; a quarter of them is written.
+    fn uses<'u>(&mut self, uses: &'u mut [(usize, Usage); 20]) -> &'u [(usize, Usage)] {
+        let count = 2 + self.next(19);
+        for place in &mut uses[..count] {
+            let usage = if self.next(4) == 0 {
+                Usage::Write
+            } else {
+                Usage::Read
+            };
+            *place = (self.next(BUFFERS), usage);
+        }
+        // Each buffer once: the map would have a job wait for itself.
+        let uses = &mut uses[..count];
+        uses.sort_unstable();
+        let mut distinct = 1;
+        for at in 1..count {
+            if uses[at].0 != uses[distinct - 1].0 {
+                uses[distinct] = uses[at];
+                distinct += 1;
+            }
+        }
+        for at in (1..distinct).rev() {
+            uses.swap(at, self.next(at + 1));
+        }
+        &uses[..distinct]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both subjects answer the same, so that the figures are about the same work.
+    #[test]
+    fn both_ways_to_keep_the_buffers_wait_for_the_same() {
+        let (ours, map) = (<Vec<Resv> as Buffers>::new(), Map::new());
+        let timelines = [Timeline::new("a"), Timeline::new("b")];
+        let mut random = Random(7);
+        let mut pending = VecDeque::new();
+        for number in 0..500 {
+            let job = issue(&timelines[number % 2]);
+            let mut uses = [(0, Usage::Read); 20];
+            let uses = random.uses(&mut uses);
+            let mut mine = ours.submit(uses, job.fence());
+            // Of each timeline the latest.
+            let theirs = map.submit(uses, job.fence());
+            let key = |fence: &Fence| (fence.timeline_id(), fence.seqno());
+            let mut latest: HashMap<_, u64> = HashMap::new();
+            for fence in theirs.iter().filter(|fence| *fence != job.fence()) {
+                let last = latest.entry(fence.timeline_id()).or_default();
+                *last = fence.seqno().max(*last);
+            }
+            let mut latest: Vec<_> = latest.into_iter().collect();
+            latest.sort();
+            mine.sort_by_key(key);
+            assert_eq!(mine.iter().map(key).collect::<Vec<_>>(), latest, "{number}");
+            pending.push_back(job);
+            if pending.len() > 40 {
+                pending.drain(..10).for_each(Signaler::signal);
+            }
+        }
+    }
+
+    #[test]
+    fn all_jobs_of_a_round_are_run() {
+        assert!(jobs_round::<Vec<Resv>>(2, Duration::from_millis(2)) > 0.0);
+        assert!(jobs_round::<Map>(2, Duration::from_millis(2)) > 0.0);
+    }
+}
