@@ -556,3 +556,85 @@ fn stress_signal_compose_drop() {
         ran.load(Ordering::Relaxed)
     );
 }
+
+/// What a fence is, by the numbers of its parts.
+enum Made {
+    Leaf,
+    All(Vec<usize>),
+    Any(Vec<usize>),
+}
+
+/// Compositions of compositions that share parts, against a plain model: what is pending after each signal,
+/// and with which error each signals: an `all` with that of the first leaf that failed, where an `any` is a
+/// leaf that ends as its first child did. Of what one signal completes any may be the first.
+#[test]
+fn shared_compositions_end_as_a_plain_model_says() {
+    use std::collections::HashSet;
+    for seed in 1..=300 {
+        let mut random = Xorshift(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
+        let mut jobs: Vec<_> = (0..8).map(|_| issue()).collect();
+        let mut fences: Vec<_> = jobs.iter().map(|job| job.fence().clone()).collect();
+        let mut made: Vec<_> = jobs.iter().map(|_| Made::Leaf).collect();
+        for _ in 0..20 {
+            let parts: Vec<usize> = (0..1 + random.below(4))
+                .map(|_| random.below(fences.len()))
+                .collect();
+            let children = parts.iter().map(|&part| &fences[part]);
+            let (fence, kind) = match random.below(3) {
+                0 => (Fence::any(children), Made::Any(parts)),
+                _ => (Fence::all(children), Made::All(parts)),
+            };
+            fences.push(fence.expect("not empty"));
+            made.push(kind);
+        }
+        // How each has ended, and with which errors each may end.
+        let mut ended = vec![FenceStatus::Pending; made.len()];
+        let mut errors: Vec<HashSet<FenceError>> = vec![HashSet::new(); made.len()];
+        while !jobs.is_empty() {
+            let job = jobs.swap_remove(random.below(jobs.len()));
+            let error = FenceError::from_errno(1 + random.below(3) as u16);
+            match error.filter(|_| random.below(2) == 0) {
+                None => job.signal(),
+                Some(error) => job.signal_error(error),
+            }
+            // A node is made of earlier ones, so one round in order reaches all.
+            for node in 0..made.len() {
+                if ended[node] != FenceStatus::Pending {
+                    continue;
+                }
+                let now = fences[node].status();
+                match &made[node] {
+                    Made::Leaf => {}
+                    Made::Any(parts) => {
+                        let first = parts.iter().map(|&part| ended[part]);
+                        let first: HashSet<_> =
+                            first.filter(|s| *s != FenceStatus::Pending).collect();
+                        match first.is_empty() {
+                            true => assert_eq!(now, FenceStatus::Pending),
+                            false => assert!(first.contains(&now), "seed {seed}: {now:?}"),
+                        }
+                    }
+                    Made::All(parts) => {
+                        if errors[node].is_empty() {
+                            let known = parts.iter().flat_map(|&part| errors[part].clone());
+                            errors[node] = known.collect();
+                        }
+                        let done = |&part: &usize| ended[part] != FenceStatus::Pending;
+                        match now {
+                            _ if !parts.iter().all(done) => assert_eq!(now, FenceStatus::Pending),
+                            FenceStatus::Error(error) => assert!(errors[node].contains(&error)),
+                            _ => assert_eq!((now, errors[node].len()), (FenceStatus::Signaled, 0)),
+                        }
+                    }
+                }
+                ended[node] = now;
+                if let FenceStatus::Error(error) = now {
+                    errors[node] = HashSet::from([error]);
+                }
+            }
+        }
+        for (node, fence) in fences.iter().enumerate() {
+            assert_eq!(watchers(fence), 0, "node {node}");
+        }
+    }
+}
