@@ -128,7 +128,12 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         self.backend.is_idle(self.semantics.waits_for(access))
     }
 
-    /// Folds the keys of the pending fences that `access` must wait for, as of one instant.
+    /// Shows `f` the keys of the pending fences that `access` must wait for; `f` carries a value from one to
+    /// the next.
+    ///
+    /// They are of one published set. What is shown was pending when it was looked at; what is not shown
+    /// had signalled by then. If nothing is shown, there was an instant at which there was nothing to wait
+    /// for.
     ///
     /// Cheaper than a snapshot where no fence has to be kept.
     ///

@@ -42,11 +42,12 @@
 //!
 //! # What a visit shows
 //!
-//! A visit takes time, and fences signal meanwhile. So it promises three things:
+//! A visit takes time, and fences signal meanwhile. So it promises four things:
 //!
 //! 1. It is about one published set, as every read (B1).
 //! 2. What it shows was pending when it was looked at, which is after the call.
 //! 3. What it does not show, of that set and the asked-for usages, had signalled by then.
+//! 4. If it shows nothing, there was an instant at which nothing with these usages was pending (B2).
 //!
 //! It does *not* promise that all that it shows was pending at one instant. Let A and B be pending,
 //! and let A signal and then B: a visit may look at A before and at B after, and show A alone, although

@@ -106,7 +106,7 @@
 //!   [`unreserve`] moves to a smaller one (if memory for it can be had).
 //! * Entries that have signalled count as living until the next edit, reservation or move comes by them.
 //! * Free cells are kept for ever, as a reader may look at one at any time: as many as were in use at one
-//!   time. Of those of 16 KiB and more the pages go back to the system (on Linux).
+//!   time. Of those of 8 KiB and more the full pages go back to the system (on Linux).
 //!
 //! # What it costs
 //!

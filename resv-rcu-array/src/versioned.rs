@@ -82,10 +82,12 @@ impl Versioned {
         if let Some(cell) = self.raw.cell(head)
             && let Some(life) = cell.note()
         {
-            let slot = cell.read_at(cell.look());
-            // Of a slot behind the length `died` may say anything; it is no entry of this publication.
-            if head.bound().shows(slot)
-                && cell.look() < head.len()
+            // Once: another reader may change it.
+            let look = cell.look();
+            let slot = cell.read_at(look);
+            // A slot behind the length may be staged: it is no entry of this publication.
+            if look < head.len()
+                && head.bound().shows(slot)
                 && let Some(fence) = slot.fence()
                 && is_pending((fence, slot.usage()), usages)
                 && self.second_look(cell, head, life)

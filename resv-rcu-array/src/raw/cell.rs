@@ -349,7 +349,7 @@ impl Cell {
     pub(super) fn give_back_pages(self) {
         #[cfg(all(target_os = "linux", not(any(loom, shuttle, miri))))]
         {
-            const LARGE: usize = 1 << 14;
+            const LARGE: usize = 1 << 13;
             const PAGE: usize = 1 << 12;
             let (begin, end) = (self.address(), self.address() + bytes(self.capacity()));
             let (first, last) = ((begin + SLOTS).next_multiple_of(PAGE), end / PAGE * PAGE);

@@ -10,7 +10,7 @@
 //! # Memory that comes back
 //!
 //! A cell's memory stays a cell for ever, as a reader may look at it at any time; but of a *large* cell
-//! that is free (16 KiB and more) the pages of the slots go back to the system on Linux, and read as
+//! that is free (8 KiB and more) the pages of the slots go back to the system on Linux, and read as
 //! slots without an entry from then on. So what stays resident of free cells is bounded by the most
 //! small cells that were in use at one time.
 

@@ -216,6 +216,31 @@ fn b2_a_test_finds_what_is_pending_and_asked_for() {
     }
 }
 
+/// What is staged is in the cell already, behind the published length, and a hint may lead there.
+#[test]
+fn b4_a_test_that_looks_at_what_is_staged_does_not_see_it() {
+    let (object, line) = (Versioned::default(), Timeline::new("t"));
+    let (a, b) = (issue(&line), issue(&line));
+    set(&object, &[(&a, Usage::Write)]);
+    a.signal();
+    let mut held = object.object_lock().lock();
+    let budget = Budget {
+        adds: 1,
+        publishes: 1,
+    };
+    object.reserve(&mut held, budget).expect("memory");
+    let (fence, usage) = (b.fence().clone(), Usage::Read);
+    object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
+    let cell = object.raw.cell(object.raw.head()).expect("there is one");
+    for look in 0..4 {
+        cell.set_look(look);
+        assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
+        assert!(object.is_idle_unmarked(object.raw.head(), UsageSet::of(&[Usage::Read])));
+    }
+    object.publish(&mut held);
+    assert!(!object.is_idle(UsageSet::ALL));
+}
+
 /// Somebody keeps the cell, so its life goes on: only the head tells.
 #[test]
 fn h_25_a_publication_that_is_over_does_not_count() {
