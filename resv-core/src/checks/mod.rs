@@ -46,11 +46,11 @@
 //!   device or a test. By itself, an add of a [point](crate::Timeline::point) is reported whose
 //!   fence has not been issued: a promise that nobody has made (no "future fences", 1.12).
 //! * **Order of signals.** A fence that is signalled, with success or an error, while an earlier one of its
-//!   timeline is pending. One that is canceled is none: who gives up several jobs drops their signalers in
-//!   any order. Nor is a place that is [attached](crate::Timeline::attach), which waits for earlier ones.
+//!   timeline is pending. One that is canceled is none: a program that gives up several jobs drops their
+//!   signalers in any order. Nor is a place that is [attached](crate::Timeline::attach), which waits for earlier ones.
 //! * **Contexts.** What a context holds borrows it, so it is dropped first only if a proof was leaked
 //!   (`mem::forget`). A whole [`LockSet`](crate::lock::LockSet) that is leaked takes its context
-//!   along, and is seen only by whoever asks for a lock again on the same thread (`Relock`).
+//!   along, and is seen only when a lock is asked for again on the same thread (`Relock`).
 //! * **Threads.** A lock counts as held by the thread that took it. Do not send a set that holds any.
 //!
 //! # Where reports go
@@ -151,7 +151,7 @@ impl Signals for Signaler {
 /// From here until the result is dropped, this thread must make progress for fences of `what` to
 /// signal (Linux: `dma_fence_begin_signalling`).
 ///
-/// To be entered by whoever completes jobs: an interrupt thread, the part of a worker between
+/// To be entered by the thread that completes jobs: an interrupt thread, the part of a worker between
 /// taking a job and signalling it. Sections nest, and end in any order. It borrows nothing, so a
 /// [`Signaler`] may signal inside the section that it was named for.
 ///

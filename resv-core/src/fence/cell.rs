@@ -21,7 +21,7 @@
 //! # Orderings
 //!
 //! * `outcome`: changed with Release by the signaller, loaded with Acquire by testers: what happened
-//!   before the signal is visible to whoever saw it (F-05). It is the head of the list of callbacks
+//!   before the signal is visible to a thread that saw it (F-05). It is the head of the list of callbacks
 //!   until then (`resv-sync`).
 //! * `refs`: a new fence stores 1 with Release after writing its key and outcome;
 //!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them; when it
@@ -104,7 +104,7 @@ impl std::fmt::Debug for Handle {
     }
 }
 
-/// What compositions, lazy fences, deadlines and descriptions touch. Who puts something into it for
+/// What compositions, lazy fences, deadlines and descriptions touch. A thread that puts something into it for
 /// the signaller [sets its slow path](FenceCell::set_slow_path).
 #[derive(Default)]
 pub(super) struct Cold {
@@ -284,7 +284,7 @@ impl FenceCell {
     #[inline]
     pub(super) fn acquire_unless_vacant(&self) -> bool {
         // Acquire, each: a success pairs with the Release store in `occupy`; a zero pairs with the
-        // Release decrement of the last owner, so that whoever finds the cell vacant also sees that
+        // Release decrement of the last owner, so that a thread that finds the cell vacant also sees that
         // it was removed from where the address came from (step 3).
         let mut refs = self.refs.load(Ordering::Acquire);
         while refs != 0 {

@@ -70,7 +70,7 @@ impl Extra {
     }
 }
 
-/// Who is to be told when a fence signals.
+/// What is to be told when a fence signals.
 #[derive(Clone, Copy)]
 pub(super) enum Watcher {
     /// A composed fence that has it as a child: the fence in this cell, as long as that has this timeline.

@@ -133,7 +133,7 @@ impl Fence {
         self.cell
     }
 
-    /// Gives up the handle and keeps its reference: whoever holds the result owes one
+    /// Gives up the handle and keeps its reference: the holder of the result makes one
     /// [`from_cell`](Fence::from_cell). For back ends that keep fences in atomic slots.
     #[inline]
     pub fn into_cell(self) -> &'static FenceCell {

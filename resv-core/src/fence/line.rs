@@ -5,7 +5,7 @@ use super::reach::Reach;
 use super::tag::Tag;
 use std::sync::Arc;
 
-/// What a fence keeps of its timeline, so that whoever signals it can have the [`Reach`] uncounted.
+/// What a fence keeps of its timeline, so that its signaler can have the [`Reach`] uncounted.
 pub(super) struct Line {
     id: TimelineId,
     name: Arc<str>,
@@ -35,7 +35,7 @@ impl Line {
         self.tag
     }
 
-    /// How far the timeline has come, and who waits for it to come further.
+    /// How far the timeline has come, and what waits for it to come further.
     pub(super) fn reach(&self) -> &'static Reach {
         self.reach
     }

@@ -13,7 +13,7 @@
 //!   error. It cannot be signalled twice: [`Signaler::signal`] consumes the handle.
 //! * A [`Signaler`] dropped without signalling signals [`FenceError::CANCELED`] (F-06): nobody waits
 //!   for ever on a promise whose maker has gone.
-//! * What the signaller did before signalling is visible to whoever saw the fence signalled (F-05).
+//! * What the signaller did before signalling is visible to a thread that saw the fence signalled (F-05).
 //! * Callbacks run exactly once, in the order in which they were registered, on the signalling
 //!   thread, with no lock of this library held (F-02). Registering on a signalled fence hands the
 //!   callback back instead of running it.

@@ -21,8 +21,8 @@
 //! one that was [counted](super::Timeline::issue_counted), until the count has reached it. Holds are under
 //! the lock. When one goes, its place is *done*, and `completed` is raised under the lock to the last place
 //! that is done before the first that is held still. An attachment is entered *before*
-//! the timeline watches the fence: whoever of the fence's signaller and the attaching thread finds that
-//! the fence has signalled takes the hold away, once.
+//! the timeline watches the fence. If the watcher is in time, the fence's signaller finds it and takes the
+//! hold away; if not, the attaching thread finds the fence signalled and does so.
 
 use super::handle::Fence;
 use super::status::{FenceError, FenceStatus};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// A sequence of fences that signal in order (Linux: a fence context): the right to issue them.
 ///
 /// Cloning gives another handle of the same timeline. Fences know their timeline and give no handle of
-/// it: who consumes fences cannot issue any. So when the last handle is dropped, the fences that have
+/// it: a consumer of fences cannot issue any. So when the last handle is dropped, the fences that have
 /// been issued are all that there will be.
 #[derive(Clone)]
 pub struct Timeline {
@@ -332,7 +332,7 @@ impl Signaler {
         }
     }
 
-    /// The fence, to be cloned for whoever waits.
+    /// The fence, to be cloned for threads that wait.
     pub fn fence(&self) -> &Fence {
         let parts = self.parts.as_ref();
         &parts.expect("a signaler owns its fence until it signals").0

@@ -31,7 +31,7 @@
 //!
 //! A subscriber is foreign code (B5). Every event is emitted with no lock of a fence, of the pool or
 //! of a timeline held, no sequence count odd and no array half built. Those of
-//! this module may be emitted by whoever drops the last reference of a fence, so also
+//! this module may be emitted by a thread that drops the last reference of a fence, so also
 //! by a thread that holds a reservation object's lock: a subscriber must not take one. It may use
 //! fences; what it does with them is not traced. One that panics loses the event and disturbs
 //! nobody: waiters are woken all the same.

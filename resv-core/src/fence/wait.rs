@@ -54,7 +54,7 @@ impl Fence {
         if let Ok(callback) = self.on_signal(move |_| thread.unpark()) {
             // Inside a callback: what is to signal this fence may be what comes after it.
             task::run_before_sleep();
-            // The fence signals before it calls back, so who has been called back sees it.
+            // The fence signals before it calls back, so a thread that has been called back sees it.
             while !self.is_signaled() {
                 if !park_until(deadline) {
                     // Leaves nothing behind; if it is too late to cancel, the fence has signalled.
