@@ -73,6 +73,14 @@ pub trait Reservation: Submittable + Send + Sync {
     /// When memory cannot be had. Nothing has changed then.
     fn copy_from(&self, source: &dyn Reservation) -> Result<(), ReserveError>;
 
+    /// Makes this object hold exactly these entries, published at once: for what is no transaction of
+    /// adds, as taking a buffer over from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then.
+    fn assign(&self, entries: &[Entry]) -> Result<(), ReserveError>;
+
     /// The entries of one instant, without those that have signalled since: strongest usage first, then
     /// by age of the timeline, then by seqno.
     ///
@@ -154,7 +162,10 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
     }
 
     fn copy_from(&self, source: &dyn Reservation) -> Result<(), ReserveError> {
-        let entries = source.entries()?;
+        self.assign(&source.entries()?)
+    }
+
+    fn assign(&self, entries: &[Entry]) -> Result<(), ReserveError> {
         self.lock().assign(entries.iter())
     }
 

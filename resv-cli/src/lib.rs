@@ -39,6 +39,7 @@
 
 pub mod commands;
 pub mod explain;
+pub mod explain_policy;
 pub mod failure;
 pub mod inspect;
 pub mod options;

@@ -56,12 +56,16 @@ pub struct OutputOptions {
 pub struct ScriptOptions {
     /// The scenario; - for standard input
     pub file: PathBuf,
-    /// exclusive-shared, writers-readers-others or usage-levels
-    #[arg(long, default_value_t, value_name = "NAME")]
-    pub semantics: SemanticsKind,
+    /// exclusive-shared, writers-readers-others or usage-levels; usage-levels, or what an era line
+    /// implies, unless given. Also any other member of `resv compare`, which has no back end
+    #[arg(long, value_name = "NAME")]
+    pub semantics: Option<Member>,
     /// seqcount, rcu-array, rcu-array/arc-swap or locked
     #[arg(long, default_value_t = BackendKind::RcuArray, value_name = "NAME")]
     pub backend: BackendKind,
+    /// Print a graph of who waits for whom, in the language of Graphviz, instead of answers
+    #[arg(long, conflicts_with = "json")]
+    pub dot: bool,
     /// Where and in which form; JSON is one object a line
     #[command(flatten)]
     pub output: OutputOptions,
@@ -148,6 +152,13 @@ pub enum FileKind {
 /// Options of `resv explain`.
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
+    /// Print the tables of the owner rule instead: who waits for whose fence in each era, and how each
+    /// adds its fences
+    #[arg(long, conflicts_with_all = ["semantics", "maps"])]
+    pub policy: bool,
+    /// Print the tables of the maps between generations instead
+    #[arg(long, conflicts_with = "semantics")]
+    pub maps: bool,
     /// Semantics, separated by commas, or all
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
     pub semantics: Choice<SemanticsKind>,

@@ -43,6 +43,7 @@
 //! | [`store`], [`member`], [`query`] | what can be compared, as rules over slots, and what is asked |
 //! | [`maps`] | a driver of one generation on objects of another, a file for each map |
 //! | [`prover`] | the exploration |
+//! | [`objects`] | policies and members on real objects |
 
 #![forbid(unsafe_code)]
 
@@ -50,6 +51,7 @@ pub mod era;
 pub mod filing;
 pub mod maps;
 pub mod member;
+pub mod objects;
 pub mod prover;
 pub mod query;
 pub mod rule;

@@ -8,10 +8,10 @@ pub mod inspect;
 pub mod replay;
 pub mod script;
 
-use crate::explain;
 use crate::failure::Failure;
 use crate::options::{Command, ExplainOptions, Options};
 use crate::output::Output;
+use crate::{explain, explain_policy};
 use std::process::ExitCode;
 
 /// Does what the command line asks for.
@@ -35,6 +35,14 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
 
 fn run_explain(options: &ExplainOptions) -> Result<(), Failure> {
     let mut output = Output::open(options.output.as_deref())?;
+    if options.policy || options.maps {
+        let tables = match options.policy {
+            true => explain_policy::tables(),
+            false => resv_policy::maps::tables(),
+        };
+        output.with(|out| out.write_all(tables.as_bytes()))?;
+        return output.flush();
+    }
     for (index, &semantics) in options.semantics.0.iter().enumerate() {
         if index > 0 {
             output.line("")?;

@@ -3,11 +3,14 @@
 //! Lines are played as they are read. A wrong line ends the run, and the answers before it have
 //! been printed.
 
+mod dot;
+
 use crate::failure::Failure;
 use crate::options::ScriptOptions;
 use crate::output::Output;
 use crate::text::{self, Lines};
 use resv_conformance::scenario::{Answer, Runner, Value, parse_line, status_word};
+use resv_policy::Member;
 use serde_json::{Value as Json, json};
 use std::io::BufRead;
 
@@ -20,7 +23,18 @@ pub fn run(options: &ScriptOptions) -> Result<(), Failure> {
     let name = text::display_name(&options.file);
     let source = text::open(&options.file)?;
     let mut output = Output::open(options.output.output.as_deref())?;
-    let mut runner = Runner::new(options.semantics, options.backend).map_err(Failure::new)?;
+    let mut runner = match &options.semantics {
+        None => Runner::of_any_era(options.backend).map_err(Failure::new)?,
+        Some(Member::Semantics(kind)) => {
+            Runner::new(*kind, options.backend).map_err(Failure::new)?
+        }
+        Some(member) => Runner::of_member(member),
+    };
+    if options.dot {
+        let drawn = dot::draw(&name, source, &mut runner)?;
+        output.with(|out| out.write_all(drawn.as_bytes()))?;
+        return output.flush();
+    }
     let played = play(&name, source, &mut runner, |answer| {
         if options.output.json {
             output.line(to_json(&answer))
@@ -67,6 +81,7 @@ pub(super) fn play(
 fn to_json(answer: &Answer) -> Json {
     let value = match &answer.value {
         Value::Waits(fences) => fences.iter().map(ToString::to_string).collect(),
+        Value::Asked(count) => json!(count),
         Value::Idle(idle) => json!(idle),
         Value::List(entries) => entries
             .iter()

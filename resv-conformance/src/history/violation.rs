@@ -212,7 +212,7 @@ fn scenario(
         .map(|name| word(name.clone()))
         .collect();
     let declared = timelines.into_iter();
-    script.extend(declared.map(|name| Statement::Timeline { name }));
+    script.extend(declared.map(Statement::timeline));
     let mut have = BTreeSet::new();
     for &key in &fences {
         if have.insert((key.timeline, key.seqno)) {

@@ -21,9 +21,11 @@ pub struct Answer {
 /// What a query is told, by kind of query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// `waits`: the pending fences that the access must wait for, each once, in order of the
+    /// `waits`, `wait` and `ask`: the pending fences that the access must wait for, each once, in order of the
     /// declaration of their timelines, then of seqno.
     Waits(Vec<FenceLabel>),
+    /// `asked`: how often the fence was asked for its work.
+    Asked(usize),
     /// `idle`: whether the access has nothing to wait for.
     Idle(bool),
     /// `list`: the pending entries, in the same order, then strongest usage first.
@@ -69,6 +71,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Waits(fences) => words(f, fences),
+            Value::Asked(count) => write!(f, "{count}"),
             Value::Idle(idle) => write!(f, "{idle}"),
             Value::List(entries) => words(f, entries),
             Value::Status(status) => f.write_str(status_word(*status)),

@@ -2,7 +2,8 @@
 
 use crate::scenario::error::ScenarioError;
 use crate::scenario::parse::parse_line;
-use resv_core::{Access, Usage};
+use resv_core::{Access, Owner, Tag, Usage};
+use resv_policy::{Asker, Era, Mode, Producer};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -91,10 +92,12 @@ impl fmt::Display for Quoted<'_> {
 /// [`Display`](fmt::Display) prints the canonical text, which parses back to an equal statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
-    /// `timeline NAME`
+    /// `timeline NAME [owner OWNER] [device N]`
     Timeline {
         /// The new timeline.
         name: Name,
+        /// On whose behalf it runs, and on which device.
+        tag: Tag,
     },
     /// `fence NAME TIMELINE [SEQNO]`
     Fence {
@@ -104,6 +107,27 @@ pub enum Statement {
         timeline: Name,
         /// Its position; `None`: one more than the greatest so far.
         seqno: Option<u64>,
+    },
+    /// `lazy NAME TIMELINE`
+    Lazy {
+        /// The new fence.
+        name: Name,
+        /// Where it is issued, as the next.
+        timeline: Name,
+    },
+    /// `point NAME TIMELINE SEQNO`
+    Point {
+        /// The new point.
+        name: Name,
+        /// The timeline.
+        timeline: Name,
+        /// The place on it.
+        seqno: u64,
+    },
+    /// `era ERA`
+    Era {
+        /// The era of the objects that are declared after it.
+        era: Era,
     },
     /// `resv NAME`
     Resv {
@@ -135,6 +159,24 @@ pub enum Statement {
         /// The object that is read.
         src: Name,
     },
+    /// `file RESV PRODUCER FENCE [attached] [explicit]`
+    File {
+        /// The object.
+        resv: Name,
+        /// What adds the fence.
+        producer: Producer,
+        /// The fence.
+        fence: Name,
+        /// Whether another driver is attached to the buffer.
+        attached: bool,
+        /// Whether the buffer is flagged explicit.
+        explicit: bool,
+    },
+    /// `attach RESV`
+    Attach {
+        /// The object.
+        resv: Name,
+    },
     /// `signal FENCE [error]`
     Signal {
         /// The fence.
@@ -148,6 +190,27 @@ pub enum Statement {
         resv: Name,
         /// What the next user wants to do.
         access: Access,
+    },
+    /// `wait RESV ACCESS`
+    Wait {
+        /// The object.
+        resv: Name,
+        /// What the next user wants to do.
+        access: Access,
+    },
+    /// `ask RESV OWNER device N|- MODE`
+    Ask {
+        /// The object.
+        resv: Name,
+        /// The one who asks.
+        asker: Asker,
+        /// How it asks.
+        mode: Mode,
+    },
+    /// `asked FENCE`
+    Asked {
+        /// The fence.
+        fence: Name,
     },
     /// `idle RESV ACCESS`
     Idle {
@@ -169,11 +232,20 @@ pub enum Statement {
 }
 
 impl Statement {
+    /// `timeline NAME`, of nobody in particular.
+    pub fn timeline(name: Name) -> Statement {
+        let tag = Tag::default();
+        Statement::Timeline { name, tag }
+    }
+
     /// Whether the statement asks and so has an answer; the others change something.
     pub fn is_query(&self) -> bool {
         matches!(
             self,
             Statement::Waits { .. }
+                | Statement::Wait { .. }
+                | Statement::Ask { .. }
+                | Statement::Asked { .. }
                 | Statement::Idle { .. }
                 | Statement::List { .. }
                 | Statement::Status { .. }
@@ -184,7 +256,42 @@ impl Statement {
 impl fmt::Display for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Statement::Timeline { name } => write!(f, "timeline {name}"),
+            Statement::Timeline { name, tag } => {
+                write!(f, "timeline {name}")?;
+                if tag.owner() != Owner::Undefined {
+                    write!(f, " owner {}", tag.owner())?;
+                }
+                let device = tag.device();
+                device.map_or(Ok(()), |device| write!(f, " device {device}"))
+            }
+            Statement::Lazy { name, timeline } => write!(f, "lazy {name} {timeline}"),
+            Statement::Point {
+                name,
+                timeline,
+                seqno,
+            } => write!(f, "point {name} {timeline} {seqno}"),
+            Statement::Era { era } => write!(f, "era {era}"),
+            Statement::File {
+                resv,
+                producer,
+                fence,
+                attached,
+                explicit,
+            } => {
+                let attached = if *attached { " attached" } else { "" };
+                let explicit = if *explicit { " explicit" } else { "" };
+                write!(f, "file {resv} {producer} {fence}{attached}{explicit}")
+            }
+            Statement::Attach { resv } => write!(f, "attach {resv}"),
+            Statement::Wait { resv, access } => write!(f, "wait {resv} {access}"),
+            Statement::Ask { resv, asker, mode } => {
+                write!(f, "ask {resv} {} device ", asker.owner)?;
+                match asker.device {
+                    Some(device) => write!(f, "{device} {mode}"),
+                    None => write!(f, "- {mode}"),
+                }
+            }
+            Statement::Asked { fence } => write!(f, "asked {fence}"),
             Statement::Fence {
                 name,
                 timeline,

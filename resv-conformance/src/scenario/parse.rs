@@ -2,19 +2,29 @@
 
 use super::ast::{Quoted, Statement};
 use super::error::ScenarioError;
+use resv_core::{Owner, Tag};
+use resv_policy::Asker;
 use std::fmt::Display;
 use std::str::FromStr;
 
 /// Each statement's first word and its full form, in the order in which errors list them.
-const FORMS: [(&str, &str); 11] = [
-    ("timeline", "timeline NAME"),
+const FORMS: [(&str, &str); 19] = [
+    ("timeline", "timeline NAME [owner OWNER] [device N]"),
     ("fence", "fence NAME TIMELINE [SEQNO]"),
+    ("lazy", "lazy NAME TIMELINE"),
+    ("point", "point NAME TIMELINE SEQNO"),
+    ("era", "era ERA"),
     ("resv", "resv NAME"),
     ("add", "add RESV FENCE USAGE [FENCE USAGE ...]"),
     ("replace", "replace RESV TIMELINE FENCE USAGE"),
     ("copy", "copy DST SRC"),
+    ("file", "file RESV PRODUCER FENCE [attached] [explicit]"),
+    ("attach", "attach RESV"),
     ("signal", "signal FENCE [error]"),
     ("waits", "waits RESV ACCESS"),
+    ("wait", "wait RESV ACCESS"),
+    ("ask", "ask RESV OWNER device N|- MODE"),
+    ("asked", "asked FENCE"),
     ("idle", "idle RESV ACCESS"),
     ("list", "list RESV"),
     ("status", "status FENCE"),
@@ -55,7 +65,65 @@ pub fn parse_line(line: usize, text: &str) -> Result<Option<Statement>, Scenario
 
 fn statement(keyword: &str, rest: &[&str]) -> Result<Statement, String> {
     Ok(match (keyword, rest) {
-        ("timeline", [name]) => Statement::Timeline { name: word(name)? },
+        ("timeline", [name, tag @ ..]) if tag.len() <= 4 && is_tag(tag) => Statement::Timeline {
+            name: word(name)?,
+            tag: parse_tag(tag)?,
+        },
+        ("lazy", [name, timeline]) => Statement::Lazy {
+            name: word(name)?,
+            timeline: word(timeline)?,
+        },
+        ("point", [name, timeline, seqno]) => Statement::Point {
+            name: word(name)?,
+            timeline: word(timeline)?,
+            seqno: number(seqno)?,
+        },
+        ("era", [era]) => Statement::Era { era: word(era)? },
+        ("file", [resv, producer, fence, flags @ ..]) if flags.len() <= 2 => {
+            let [mut attached, mut explicit] = [false; 2];
+            for flag in flags {
+                let seen = match *flag {
+                    "attached" => &mut attached,
+                    "explicit" => &mut explicit,
+                    other => {
+                        return Err(format!(
+                            "{} says nothing about how a fence is filed: expected 'attached', \
+                             'explicit' or the end of the line",
+                            Quoted(other)
+                        ));
+                    }
+                };
+                if std::mem::replace(seen, true) {
+                    return Err(format!("'{flag}' stands twice: expected it once"));
+                }
+            }
+            Statement::File {
+                resv: word(resv)?,
+                producer: word(producer)?,
+                fence: word(fence)?,
+                attached,
+                explicit,
+            }
+        }
+        ("attach", [resv]) => Statement::Attach { resv: word(resv)? },
+        ("wait", [resv, access]) => Statement::Wait {
+            resv: word(resv)?,
+            access: word(access)?,
+        },
+        ("ask", [resv, owner, "device", device, mode]) => Statement::Ask {
+            resv: word(resv)?,
+            asker: Asker {
+                owner: word(owner)?,
+                device: match *device {
+                    "-" => None,
+                    number => Some(parse_device(number)?),
+                },
+            },
+            mode: word(mode)?,
+        },
+        ("asked", [fence]) => Statement::Asked {
+            fence: word(fence)?,
+        },
         ("fence", [name, timeline, seqno @ ..]) if seqno.len() <= 1 => Statement::Fence {
             name: word(name)?,
             timeline: word(timeline)?,
@@ -117,6 +185,40 @@ fn statement(keyword: &str, rest: &[&str]) -> Result<Statement, String> {
     })
 }
 
+/// Whether the words are pairs that begin with `owner` or `device`, each at most once.
+fn is_tag(words: &[&str]) -> bool {
+    let keys: Vec<&str> = words.iter().step_by(2).copied().collect();
+    let are_known = keys.iter().all(|key| matches!(*key, "owner" | "device"));
+    words.len().is_multiple_of(2) && are_known && keys.first() != keys.get(1).or(Some(&""))
+}
+
+fn parse_tag(words: &[&str]) -> Result<Tag, String> {
+    let value = |key| {
+        let at = words.iter().step_by(2).position(|word| *word == key);
+        at.map(|at| words[2 * at + 1])
+    };
+    let tag = Tag::new(value("owner").map_or(Ok(Owner::Undefined), word)?);
+    match value("device") {
+        Some(device) => Ok(tag.on_device(parse_device(device)?)),
+        None => Ok(tag),
+    }
+}
+
+fn parse_device(text: &str) -> Result<u32, String> {
+    let is_number = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or_else(|| {
+        format!(
+            "{} is not a device: expected a number from 0 to 2^32-1{}",
+            Quoted(text),
+            if text == "-" {
+                ", or no device at all"
+            } else {
+                ""
+            }
+        )
+    })
+}
+
 fn wrong_form(keyword: &str, count: usize) -> String {
     match FORMS.iter().find(|(word, _)| *word == keyword) {
         Some((_, form)) => format!(
@@ -172,9 +274,13 @@ mod tests {
 
     #[test]
     fn every_form_prints_as_it_was_read() {
-        let text = "timeline gfx\nfence f1 gfx\nfence f2 gfx 7\nresv fb\nresv dst\n\
+        let text = "timeline gfx\ntimeline x owner client:1 device 0\ntimeline v owner page-tables\n\
+            timeline m device 3\nlazy e x\npoint p gfx 9\nera p6b\nfence f1 gfx\nfence f2 gfx 7\nresv fb\nresv dst\n\
             add fb f1 write f2 read\nreplace fb gfx f2 bookkeep\ncopy dst fb\nsignal f1\n\
-            signal f2 error\nwaits fb explicit\nidle fb move\nlist fb\nstatus f1\n";
+            signal f2 error\nfile fb submission f1 attached explicit\n\
+            file fb user-queue-eviction e\nattach fb\nwait fb move\nasked e\n\
+            ask fb client:1 device 0 not-equal\nask fb compute device - equal\n\
+            waits fb explicit\nidle fb move\nlist fb\nstatus f1\n";
         assert_eq!(Scenario::parse(text).unwrap().to_string(), text);
     }
 
@@ -197,11 +303,11 @@ mod tests {
         for (text, says) in [
             (
                 "lisst fb",
-                "7: 'lisst' is not a statement: expected one of timeline, fence, resv",
+                "7: 'lisst' is not a statement: expected one of timeline, fence, lazy, point, era, resv",
             ),
             (
                 "timeline a resv b",
-                "'timeline' has 3 words after it: expected 'timeline NAME', and one statement a line",
+                "'timeline' has 3 words after it: expected 'timeline NAME [owner OWNER] [device N]', and one statement a line",
             ),
             (
                 "fence f",

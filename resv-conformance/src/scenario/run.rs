@@ -4,11 +4,16 @@ use super::answer::{Answer, FenceLabel, Listed, Value};
 use super::ast::{Name, Scenario, Statement};
 use super::error::ScenarioError;
 use resv_api::{
-    BackendKind, Edit, Entry, Fence, FenceError, NotCompiledIn, Reservation, ReserveError,
+    Access, BackendKind, Edit, Entry, Fence, FenceError, NotCompiledIn, Reservation, ReserveError,
     SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, new_reservation,
 };
+use resv_core::Tag;
+use resv_policy::objects::{self, MemberObject, begin_to_wait, pending_leaves};
+use resv_policy::{Asker, Era, Member, Mode};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Plays statements, one at a time, on objects of one semantics and one back end.
 ///
@@ -33,6 +38,12 @@ use std::fmt;
 /// ```
 pub struct Runner {
     factory: Factory,
+    /// The back end of objects that belong to an era; none if the objects come from elsewhere.
+    backend: Option<BackendKind>,
+    /// The semantics that was asked for; an era that implies another is an error.
+    semantics: Option<SemanticsKind>,
+    /// The era of the objects that are declared from here on.
+    era: Option<Era>,
     timelines: HashMap<Name, usize>,
     /// The timelines in order of declaration.
     declared: Vec<(Name, Timeline)>,
@@ -41,15 +52,83 @@ pub struct Runner {
     fences: HashMap<Name, Job>,
     /// Which fence has a position, by place in `declared` and seqno.
     issued: HashMap<(usize, u64), Name>,
-    objects: HashMap<Name, Box<dyn Reservation>>,
+    objects: HashMap<Name, Object>,
 }
 
-type Factory = Box<dyn Fn() -> Result<Box<dyn Reservation>, NotCompiledIn> + Send + Sync>;
+type Factory = Box<dyn Fn() -> Result<Object, NotCompiledIn> + Send + Sync>;
 
-/// A fence, and its signaler until it has signalled.
+/// An object, and how its fences are filed and asked for by owner.
+enum Object {
+    /// Of no era.
+    Plain(Box<dyn Reservation>),
+    /// Filled and asked by the driver of an era.
+    Era(Era, Box<dyn Reservation>),
+    /// A member of a comparison.
+    Member(Box<MemberObject>),
+}
+
+impl Object {
+    fn transact(&self, edits: &[Edit]) -> Result<(), ReserveError> {
+        match self {
+            Object::Plain(object) | Object::Era(_, object) => object.transact(edits),
+            Object::Member(object) => {
+                object.transact(edits);
+                Ok(())
+            }
+        }
+    }
+
+    fn copy_from(&self, source: &Object) -> Result<(), ReserveError> {
+        match (self, source) {
+            (Object::Member(object), Object::Member(source)) => {
+                object.copy_from(source);
+                Ok(())
+            }
+            // A runner of members has no other objects.
+            (Object::Member(_), _) => Ok(()),
+            (Object::Plain(object) | Object::Era(_, object), source) => {
+                object.assign(&source.entries()?)
+            }
+        }
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, ReserveError> {
+        match self {
+            Object::Plain(object) | Object::Era(_, object) => object.entries(),
+            Object::Member(object) => Ok(object.entries()),
+        }
+    }
+
+    fn waits_for(&self, access: Access) -> Result<Vec<Entry>, ReserveError> {
+        match self {
+            Object::Plain(object) | Object::Era(_, object) => object.waits_for(access),
+            Object::Member(object) => Ok(object.waits_for(access)),
+        }
+    }
+
+    fn is_idle(&self, access: Access) -> bool {
+        match self {
+            Object::Plain(object) | Object::Era(_, object) => object.is_idle(access),
+            Object::Member(object) => object.is_idle(access),
+        }
+    }
+}
+
+/// A fence, and how it is signalled.
 struct Job {
     fence: Fence,
-    signaler: Option<Signaler>,
+    signals: Signals,
+    /// How often it was asked for its work.
+    asked: Arc<AtomicUsize>,
+}
+
+enum Signals {
+    /// By this signaler.
+    By(Signaler),
+    /// It has signalled.
+    Done,
+    /// With its timeline: it is a point.
+    WithTimeline,
 }
 
 impl Runner {
@@ -59,10 +138,35 @@ impl Runner {
     ///
     /// When the back end is not compiled in.
     pub fn new(semantics: SemanticsKind, backend: BackendKind) -> Result<Runner, NotCompiledIn> {
-        new_reservation(semantics, backend)?;
-        Ok(Runner::from_factory(Box::new(move || {
-            new_reservation(semantics, backend)
-        })))
+        let mut runner = Runner::of_any_era(backend)?;
+        runner.semantics = Some(semantics);
+        runner.factory = Box::new(move || new_reservation(semantics, backend).map(Object::Plain));
+        Ok(runner)
+    }
+
+    /// A runner whose objects have this back end, and the default semantics unless an `era` line says
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When the back end is not compiled in.
+    pub fn of_any_era(backend: BackendKind) -> Result<Runner, NotCompiledIn> {
+        new_reservation(SemanticsKind::default(), backend)?;
+        let mut runner = Runner::from_factory(Box::new(move || {
+            new_reservation(SemanticsKind::default(), backend).map(Object::Plain)
+        }));
+        runner.backend = Some(backend);
+        Ok(runner)
+    }
+
+    /// A runner whose objects are a member of a comparison: what a counterexample of `resv compare` is
+    /// run on.
+    pub fn of_member(member: &Member) -> Runner {
+        let member = member.clone();
+        Runner::from_factory(Box::new(move || {
+            let object = MemberObject::new(member.clone());
+            Ok(Object::Member(Box::new(object)))
+        }))
     }
 
     /// A runner whose objects are made by `factory`: for semantics and back ends from elsewhere.
@@ -71,12 +175,15 @@ impl Runner {
     pub fn with_factory(
         factory: impl Fn() -> Box<dyn Reservation> + Send + Sync + 'static,
     ) -> Runner {
-        Runner::from_factory(Box::new(move || Ok(factory())))
+        Runner::from_factory(Box::new(move || Ok(Object::Plain(factory()))))
     }
 
     fn from_factory(factory: Factory) -> Runner {
         Runner {
             factory,
+            backend: None,
+            semantics: None,
+            era: None,
             timelines: HashMap::new(),
             declared: Vec::new(),
             order: HashMap::new(),
@@ -122,7 +229,49 @@ impl Runner {
 
     fn play(&mut self, statement: &Statement) -> Result<Option<Value>, String> {
         match statement {
-            Statement::Timeline { name } => self.declare_timeline(name)?,
+            Statement::Timeline { name, tag } => self.declare_timeline(name, *tag)?,
+            Statement::Lazy { name, timeline } => self.declare_lazy(name, timeline)?,
+            Statement::Point {
+                name,
+                timeline,
+                seqno,
+            } => self.declare_point(name, timeline, *seqno)?,
+            Statement::Era { era } => self.set_era(*era)?,
+            Statement::File {
+                resv,
+                producer,
+                fence,
+                attached,
+                explicit,
+            } => {
+                let job = &self.job(fence)?.fence;
+                match self.object(resv)? {
+                    Object::Plain(_) => return Err(no_era(resv)),
+                    Object::Era(era, object) => {
+                        objects::file(&**object, *era, job, *producer, *attached, *explicit)
+                            .map_err(no_memory)?;
+                    }
+                    Object::Member(object) => object.file(job, *producer, *attached, *explicit),
+                }
+            }
+            Statement::Attach { resv } => match self.object(resv)? {
+                Object::Plain(_) => return Err(no_era(resv)),
+                Object::Era(era, object) => objects::attach(&**object, *era).map_err(no_memory)?,
+                Object::Member(object) => object.attach(),
+            },
+            Statement::Wait { resv, access } => {
+                let entries = self.object(resv)?.waits_for(*access).map_err(no_memory)?;
+                let waits = self.labels(entries.clone());
+                entries.iter().for_each(|entry| begin_to_wait(&entry.fence));
+                return Ok(Some(Value::Waits(waits)));
+            }
+            Statement::Ask { resv, asker, mode } => {
+                return Ok(Some(Value::Waits(self.ask(resv, *asker, *mode)?)));
+            }
+            Statement::Asked { fence } => {
+                let asked = self.job(fence)?.asked.load(Ordering::Relaxed);
+                return Ok(Some(Value::Asked(asked)));
+            }
             Statement::Fence {
                 name,
                 timeline,
@@ -130,7 +279,12 @@ impl Runner {
             } => self.declare_fence(name, timeline, *seqno)?,
             Statement::Resv { name } => {
                 unused(&self.objects, name, "object")?;
-                let object = (self.factory)().map_err(|error| error.to_string())?;
+                let object = match (self.era, self.backend) {
+                    (Some(era), Some(backend)) => new_reservation(era.semantics(), backend)
+                        .map(|object| Object::Era(era, object)),
+                    _ => (self.factory)(),
+                };
+                let object = object.map_err(|error| error.to_string())?;
                 self.objects.insert(name.clone(), object);
             }
             Statement::Add { resv, edits } => {
@@ -166,10 +320,7 @@ impl Runner {
             Statement::Signal { fence, error } => self.signal(fence, *error)?,
             Statement::Waits { resv, access } => {
                 let entries = self.object(resv)?.waits_for(*access).map_err(no_memory)?;
-                let mut listed = self.listed(entries);
-                listed.dedup_by(|a, b| a.fence == b.fence);
-                let fences = listed.into_iter().map(|listed| listed.fence).collect();
-                return Ok(Some(Value::Waits(fences)));
+                return Ok(Some(Value::Waits(self.labels(entries))));
             }
             Statement::Idle { resv, access } => {
                 return Ok(Some(Value::Idle(self.object(resv)?.is_idle(*access))));
@@ -185,9 +336,67 @@ impl Runner {
         Ok(None)
     }
 
-    fn declare_timeline(&mut self, name: &Name) -> Result<(), String> {
+    fn set_era(&mut self, era: Era) -> Result<(), String> {
+        let implied = era.semantics();
+        match (self.backend, self.semantics) {
+            (None, _) => Err(format!(
+                "era {era} is not for objects from elsewhere: expected objects of a semantics and a \
+                 back end"
+            )),
+            (_, Some(semantics)) if semantics != implied => Err(format!(
+                "era {era} implies {implied}, and the objects are to be {semantics}: expected an era of \
+                 {semantics}, or no other semantics than {implied}"
+            )),
+            _ => {
+                self.era = Some(era);
+                Ok(())
+            }
+        }
+    }
+
+    fn ask(&self, resv: &Name, asker: Asker, mode: Mode) -> Result<Vec<FenceLabel>, String> {
+        let fences = match self.object(resv)? {
+            Object::Plain(_) => return Err(no_era(resv)),
+            Object::Era(era, object) => {
+                objects::wait_set(&**object, *era, asker, mode).map_err(no_memory)?
+            }
+            Object::Member(object) => object.wait_set(asker, mode).ok_or_else(|| no_era(resv))?,
+        };
+        let usage = Usage::Write;
+        let entries = fences.into_iter().map(|fence| Entry { fence, usage });
+        Ok(self.labels(entries.collect()))
+    }
+
+    fn declare_lazy(&mut self, name: &Name, timeline: &Name) -> Result<(), String> {
+        unused(&self.fences, name, "fence")?;
+        let at = self.timeline(timeline)?;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let signaler = self.declared[at].1.issue_lazy(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        self.issue(name, timeline, at, signaler, asked)
+    }
+
+    /// A point is a fence for a place that need not have been issued, nor ever be.
+    fn declare_point(&mut self, name: &Name, timeline: &Name, seqno: u64) -> Result<(), String> {
+        unused(&self.fences, name, "fence")?;
+        let at = self.timeline(timeline)?;
+        if seqno == 0 || seqno > Timeline::MAX_SEQNO {
+            return Err(seqno_error(SeqnoError::OutOfRange(seqno), timeline));
+        }
+        let job = Job {
+            fence: self.declared[at].1.point(seqno),
+            signals: Signals::WithTimeline,
+            asked: Arc::default(),
+        };
+        self.fences.insert(name.clone(), job);
+        Ok(())
+    }
+
+    fn declare_timeline(&mut self, name: &Name, tag: Tag) -> Result<(), String> {
         unused(&self.timelines, name, "timeline")?;
-        let timeline = Timeline::new(name.as_str());
+        let timeline = Timeline::tagged(name.as_str(), tag);
         let at = self.declared.len();
         self.order.insert(timeline.id(), at);
         self.declared.push((name.clone(), timeline));
@@ -215,23 +424,25 @@ impl Runner {
         let signaler = match seqno {
             None => handle.issue(),
             Some(seqno) => handle.issue_at(seqno),
-        }
-        .map_err(|error| match error {
-            SeqnoError::OutOfRange(seqno) => format!(
-                "seqno {seqno} is out of range: expected a number from 1 to {} (2^64-2)",
-                Timeline::MAX_SEQNO
-            ),
-            SeqnoError::Exhausted => format!(
-                "timeline '{timeline}' has used its greatest seqno: \
-                 expected a lower seqno that is not taken, or another timeline"
-            ),
-            other => format!("timeline '{timeline}': {other}"),
-        })?;
+        };
+        self.issue(name, timeline, at, signaler, Arc::default())
+    }
+
+    fn issue(
+        &mut self,
+        name: &Name,
+        timeline: &Name,
+        at: usize,
+        issued: Result<Signaler, SeqnoError>,
+        asked: Arc<AtomicUsize>,
+    ) -> Result<(), String> {
+        let signaler = issued.map_err(|error| seqno_error(error, timeline))?;
         let fence = signaler.fence().clone();
         self.issued.insert((at, fence.seqno()), name.clone());
         let job = Job {
             fence,
-            signaler: Some(signaler),
+            signals: Signals::By(signaler),
+            asked,
         };
         self.fences.insert(name.clone(), job);
         Ok(())
@@ -241,13 +452,21 @@ impl Runner {
         let Some(job) = self.fences.get_mut(name) else {
             return Err(self.missing(name, "fence"));
         };
-        let signaler = job.signaler.take().ok_or_else(|| {
-            format!("fence '{name}' has signalled already: expected a fence that is pending")
-        })?;
-        if error {
-            signaler.signal_error(FenceError::IO);
-        } else {
-            signaler.signal();
+        match std::mem::replace(&mut job.signals, Signals::Done) {
+            Signals::By(signaler) if error => signaler.signal_error(FenceError::IO),
+            Signals::By(signaler) => signaler.signal(),
+            Signals::Done => {
+                return Err(format!(
+                    "fence '{name}' has signalled already: expected a fence that is pending"
+                ));
+            }
+            Signals::WithTimeline => {
+                job.signals = Signals::WithTimeline;
+                return Err(format!(
+                    "'{name}' is a point, which signals with its timeline: expected a fence from a \
+                     'fence' or 'lazy' line"
+                ));
+            }
         }
         Ok(())
     }
@@ -262,9 +481,16 @@ impl Runner {
         found.ok_or_else(|| self.missing(name, "fence"))
     }
 
-    fn object(&self, name: &Name) -> Result<&dyn Reservation, String> {
-        let found = self.objects.get(name).map(Box::as_ref);
+    fn object(&self, name: &Name) -> Result<&Object, String> {
+        let found = self.objects.get(name);
         found.ok_or_else(|| self.missing(name, "object"))
+    }
+
+    /// The fences in the order of answers, each once.
+    fn labels(&self, entries: Vec<Entry>) -> Vec<FenceLabel> {
+        let mut listed = self.listed(entries);
+        listed.dedup_by(|a, b| a.fence == b.fence);
+        listed.into_iter().map(|listed| listed.fence).collect()
     }
 
     /// What to say of a `kind` that `name` is not, though it may be something else.
@@ -285,8 +511,19 @@ impl Runner {
         )
     }
 
-    /// The entries in the order of answers.
-    fn listed(&self, mut entries: Vec<Entry>) -> Vec<Listed> {
+    /// The entries in the order of answers; of what is made of several fences, those that are pending.
+    fn listed(&self, entries: Vec<Entry>) -> Vec<Listed> {
+        let mut entries: Vec<Entry> = entries
+            .into_iter()
+            .flat_map(|entry| {
+                let usage = entry.usage;
+                let leaves: Vec<Fence> = match entry.fence.is_composed() {
+                    true => pending_leaves(&entry.fence).collect(),
+                    false => vec![entry.fence],
+                };
+                leaves.into_iter().map(move |fence| Entry { fence, usage })
+            })
+            .collect();
         let rank = |entry: &Entry| -> (usize, TimelineId, u64, Usage) {
             let key = entry.key();
             let at = self.order.get(&key.timeline).copied();
@@ -334,6 +571,24 @@ fn unused<T>(names: &HashMap<Name, T>, name: &Name, kind: &str) -> Result<(), St
         ));
     }
     Ok(())
+}
+
+fn no_era(resv: &Name) -> String {
+    format!("object '{resv}' has no era: expected an 'era' line before its 'resv' line")
+}
+
+fn seqno_error(error: SeqnoError, timeline: &Name) -> String {
+    match error {
+        SeqnoError::OutOfRange(seqno) => format!(
+            "seqno {seqno} is out of range: expected a number from 1 to {} (2^64-2)",
+            Timeline::MAX_SEQNO
+        ),
+        SeqnoError::Exhausted => format!(
+            "timeline '{timeline}' has used its greatest seqno: \
+             expected a lower seqno that is not taken, or another timeline"
+        ),
+        other => format!("a fence of timeline '{timeline}' cannot be issued: {other}"),
+    }
 }
 
 fn no_memory(error: ReserveError) -> String {

@@ -49,6 +49,27 @@ impl Member {
             .collect()
     }
 
+    /// The name on command lines and in reports.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Member::Semantics(kind) => kind.name(),
+            Member::Table(_) => "table",
+            Member::Slots(rule) => rule.name(),
+            Member::Map(map) => map.name(),
+            Member::Policy(era) => match era {
+                Era::P0 => "policy:p0",
+                Era::P1 => "policy:p1",
+                Era::P2 => "policy:p2",
+                Era::P3 => "policy:p3",
+                Era::P4 => "policy:p4",
+                Era::P5 => "policy:p5",
+                Era::P6a => "policy:p6a",
+                Era::P6b => "policy:p6b",
+                Era::P7 => "policy:p7",
+            },
+        }
+    }
+
     /// Whether timelines need an owner for this member to answer.
     pub fn needs_tags(&self) -> bool {
         matches!(self, Member::Policy(_))
@@ -200,13 +221,7 @@ impl Machine {
 
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Member::Semantics(kind) => f.pad(kind.name()),
-            Member::Table(_) => f.pad("table"),
-            Member::Slots(rule) => f.pad(rule.name()),
-            Member::Map(map) => f.pad(map.name()),
-            Member::Policy(era) => f.pad(&format!("policy:{era}")),
-        }
+        f.pad(self.name())
     }
 }
 
@@ -217,7 +232,7 @@ impl FromStr for Member {
         Member::all()
             .into_iter()
             .chain(MapKind::variants().map(Member::Map))
-            .find(|member| member.to_string() == word)
+            .find(|member| member.name() == word)
             .ok_or_else(|| {
                 ParseWordError::new(
                     word,

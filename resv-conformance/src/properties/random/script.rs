@@ -135,7 +135,7 @@ pub(super) fn scenario(steps: &[Step], question: Option<&str>) -> String {
     let fence = |at: At| name(format!("f{}x{}", at.timeline, at.seqno));
     let object = |o: usize| name(format!("r{o}"));
     let mut script: Vec<Statement> = Vec::new();
-    let declared = (0..TIMELINES).map(|t| Statement::Timeline { name: timeline(t) });
+    let declared = (0..TIMELINES).map(|t| Statement::timeline(timeline(t)));
     script.extend(declared);
     script.extend((0..OBJECTS).map(|o| Statement::Resv { name: object(o) }));
     script.extend(steps.iter().map(|step| {
