@@ -251,7 +251,7 @@ impl Seqcount {
     }
 
     /// Publishes one change that is not staged.
-    #[inline]
+    #[inline(always)]
     fn publish_one(&self, side: &Side, change: &OneChange<'_>) {
         let old = change.old();
         let section = self.counter.open(&side.section, change.leaves);

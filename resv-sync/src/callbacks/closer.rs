@@ -150,8 +150,19 @@ impl<'a> Closed<'a> {
 }
 
 impl Drop for Closed<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
+        // Most fences have no callbacks.
+        if self.raced || !self.nodes.0.is_null() {
+            self.finish();
+        }
+    }
+}
+
+impl Closed<'_> {
+    /// Drops the callbacks that have not been run, and gives up the nodes.
+    #[inline(never)]
+    fn finish(&mut self) {
         while let Some(callback) = self.next_callback() {
             drop(callback);
         }
@@ -163,9 +174,7 @@ impl Drop for Closed<'_> {
             unsafe { free(first, last, self.count) };
         }
     }
-}
 
-impl Closed<'_> {
     /// Leaves after a race: the last one out frees the nodes.
     #[cold]
     fn part(&self, nodes: *mut Header) {

@@ -81,6 +81,7 @@ mod stable;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use chunks::Chunks;
 pub use depot::{Chain, Depot, Linked};
 pub use magazine::Magazine;
