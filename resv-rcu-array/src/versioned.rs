@@ -1,7 +1,7 @@
 //! The default flavour: how readers ask. All safe code; the protocol and its proof are in
 //! [`proof`](crate::proof).
 
-use crate::raw::{Cell, CellRef, Defect, Head, Life, Object, is_pending, key};
+use crate::raw::{CellRef, Defect, Head, Life, Object, Published, key};
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, EntrySet, Key, LockProof, ObjectLock, ReserveError,
     UsageSet,
@@ -27,8 +27,8 @@ impl Versioned {
     /// Has the next test look where nothing is first.
     #[cfg(all(test, loom))]
     pub(crate) fn look_elsewhere(&self) {
-        if let Some(cell) = self.raw.cell(self.raw.head()) {
-            cell.set_look(u32::MAX);
+        if let Some(seen) = self.raw.published(self.raw.head()) {
+            seen.cell().set_look(u32::MAX);
         }
     }
 
@@ -40,35 +40,35 @@ impl Versioned {
         spin_loop();
     }
 
-    /// Whether what was read at `head` since `life` was noted is what is published.
+    /// Whether what was read of `seen` since `life` was noted is what is published.
     #[inline]
-    fn second_look(&self, cell: Cell, head: Head, life: Life) -> bool {
+    fn second_look(&self, seen: Published, life: Life) -> bool {
         // The one at the head comes before the one at the life: see the proof.
-        (self.raw.has(Defect::NoSecondLook) || self.raw.head().is_same_publication(head))
-            && (self.raw.has(Defect::NoLife) || cell.still_lives(life))
+        (self.raw.has(Defect::NoSecondLook) || self.raw.head().is_same_publication(seen.head()))
+            && (self.raw.has(Defect::NoLife) || seen.cell().still_lives(life))
     }
 
-    /// A reference to what is published, and the head that says so; `None` for an object in which nothing
-    /// is pending.
+    /// A reference to what is published; `None` for an object in which nothing is pending.
     #[inline]
-    fn acquire(&self) -> Option<(CellRef, Head)> {
+    fn acquire(&self) -> Option<CellRef> {
         let head = self.raw.head();
         if head.says_idle(UsageSet::ALL) {
             return None;
         }
-        self.raw.acquire(head).or_else(|| self.acquire_again())
+        let acquired = self.raw.acquire(self.raw.published(head)?);
+        acquired.or_else(|| self.acquire_again())
     }
 
     #[cold]
     #[inline(never)]
-    fn acquire_again(&self) -> Option<(CellRef, Head)> {
+    fn acquire_again(&self) -> Option<CellRef> {
         loop {
             self.count_retry();
             let head = self.raw.head();
             if head.says_idle(UsageSet::ALL) {
                 return None;
             }
-            let acquired = self.raw.acquire(head);
+            let acquired = self.raw.acquire(self.raw.published(head)?);
             if acquired.is_some() {
                 return acquired;
             }
@@ -79,21 +79,12 @@ impl Versioned {
     /// last test found pending.
     #[inline(never)]
     fn is_idle_unmarked(&self, head: Head, usages: UsageSet) -> bool {
-        if let Some(cell) = self.raw.cell(head)
-            && let Some(life) = cell.note()
+        if let Some(seen) = self.raw.published(head)
+            && let Some(life) = seen.cell().note()
+            && seen.is_pending_at(seen.cell().look(), usages)
+            && self.second_look(seen, life)
         {
-            // Once: another reader may change it.
-            let look = cell.look();
-            let slot = cell.read_at(look);
-            // A slot behind the length may be staged: it is no entry of this publication.
-            if look < head.len()
-                && head.bound().shows(slot)
-                && let Some(fence) = slot.fence()
-                && is_pending((fence, slot.usage()), usages)
-                && self.second_look(cell, head, life)
-            {
-                return false;
-            }
+            return false;
         }
         self.is_idle_thoroughly(usages)
     }
@@ -104,13 +95,14 @@ impl Versioned {
     fn is_idle_thoroughly(&self, usages: UsageSet) -> bool {
         loop {
             let head = self.raw.head();
-            let cell = match self.raw.cell(head) {
-                Some(cell) if !head.says_idle(usages) => cell,
+            let seen = match self.raw.published(head) {
+                Some(seen) if !head.says_idle(usages) => seen,
                 _ => return true,
             };
+            let cell = seen.cell();
             if let Some(life) = cell.note() {
-                let found = cell.find_pending(cell.below(), head, usages);
-                if self.second_look(cell, head, life) {
+                let found = seen.find_pending(cell.below(), usages);
+                if self.second_look(seen, life) {
                     match found {
                         Some(at) => cell.set_look(at),
                         None => self.set_idle(head, usages),
@@ -129,34 +121,31 @@ impl Versioned {
     fn set_idle(&self, seen: Head, usages: UsageSet) {
         if self.raw.has(Defect::IdleBitsUnowned) {
             self.raw.set_idle(seen, usages);
-        } else if let Some((cell, head)) = self.acquire()
-            && cell
-                .cell()
-                .find_pending(cell.from(), head, usages)
-                .is_none()
+        } else if let Some(cell) = self.acquire()
+            && let published = cell.published()
+            && published.find_pending(cell.from(), usages).is_none()
         {
-            self.raw.set_idle(head, usages);
+            self.raw.set_idle(published.head(), usages);
         }
     }
 
     /// [`visit`](Backend::visit) where the idle bits do not say that there is nothing to show.
-    #[inline]
+    #[inline(never)]
     fn visit_unmarked<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
         let mut acc = init;
         loop {
-            let Some((cell, head)) = self.acquire() else {
+            let Some(cell) = self.acquire() else {
                 return acc;
             };
             let mut shown = false;
-            for slot in cell.slots() {
-                if let Some(fence) = slot.fence()
-                    && is_pending((fence, slot.usage()), usages)
-                {
+            for (fence, usage) in cell.entries() {
+                if usages.contains(usage) && fence.is_pending() {
                     shown = true;
-                    acc = f(acc, key((fence, slot.usage())));
+                    acc = f(acc, key(fence, usage));
                 }
             }
             // Nothing was pending, which is true of this instant if the set is published still (B2).
+            let head = cell.published().head();
             if shown || self.raw.head().is_same_publication(head) {
                 return acc;
             }
@@ -241,7 +230,7 @@ impl Backend for Versioned {
 
     #[inline]
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
-        Ok(Snapshot(self.acquire().map(|(cell, _)| cell)))
+        Ok(Snapshot(self.acquire()))
     }
 
     #[inline]

@@ -28,8 +28,9 @@
 //! long as the object owns a reference, or the cell itself (a spare); after that by the thread that
 //! drops the last reference. Readers only set `look`.
 
-use super::word::{CELL_ALIGN, Slot, fits};
-use resv_core::UsageSet;
+use super::word::{CELL_ALIGN, Head, Slot, fits};
+use resv_core::fence::cell::FenceCell;
+use resv_core::{Usage, UsageSet};
 use resv_sync::cell::UnsafeCell;
 use resv_sync::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, OwnerAccess};
 use std::alloc::Layout;
@@ -189,23 +190,6 @@ impl Cell {
         slots.get(from as usize..to).unwrap_or(&[])
     }
 
-    /// What the slots from `from` to `to` say, for a reader.
-    #[inline]
-    pub(crate) fn read(self, from: u32, to: u32) -> impl Iterator<Item = Slot> + use<> {
-        // Acquire: pairs with the Release of every store to a slot: a fence that is found there is
-        // initialised; and whoever finds a slot empty, or of another life, sees the head or the life
-        // that was stored before.
-        let slots = self.range(from, to).iter();
-        slots.map(|slot| Slot(slot.load(Ordering::Acquire)))
-    }
-
-    /// What slot `at` says, for a reader.
-    #[inline]
-    pub(crate) fn read_at(self, at: u32) -> Slot {
-        let slot = self.slots().get(at as usize);
-        slot.map_or(Slot::NONE, |slot| Slot(slot.load(Ordering::Acquire)))
-    }
-
     /// What slot `at` says, for the writer.
     #[inline]
     pub(super) fn own(self, at: u32) -> Slot {
@@ -216,6 +200,20 @@ impl Cell {
         } else {
             slot.load_own()
         })
+    }
+
+    /// What the slots from `from` to `to` say, and where they are, for the writer.
+    #[inline]
+    pub(super) fn own_range(self, from: u32, to: u32) -> impl Iterator<Item = (u32, Slot)> + use<> {
+        let slots = self.range(from, to).iter();
+        (from..).zip(slots.map(|slot| {
+            // As in `own`.
+            Slot(if cfg!(loom) {
+                slot.fetch_or(0, Ordering::Relaxed)
+            } else {
+                slot.load_own()
+            })
+        }))
     }
 
     /// Changes slot `at`; for the writer.
@@ -364,24 +362,79 @@ impl Cell {
             };
         }
     }
+}
 
-    /// [`is_idle`](resv_core::Backend::is_idle) of the slots of one publication, and where to look next
-    /// time.
+/// A cell, with a head that names it: the length at which it is published, or was.
+#[derive(Clone, Copy)]
+pub(crate) struct Published {
+    cell: Cell,
+    head: Head,
+}
+
+impl Published {
+    /// # Safety
+    ///
+    /// The head names the cell.
     #[inline]
-    pub(crate) fn find_pending(
+    pub(super) unsafe fn new(cell: Cell, head: Head) -> Published {
+        Published { cell, head }
+    }
+
+    #[inline]
+    pub(crate) fn cell(self) -> Cell {
+        self.cell
+    }
+
+    #[inline]
+    pub(crate) fn head(self) -> Head {
+        self.head
+    }
+
+    /// The slots of the length, whatever is in them.
+    #[inline]
+    fn slots(self) -> &'static [AtomicU64] {
+        // SAFETY: (5) as in `Cell::slots`; a head is made with a length that is not more than the capacity
+        // of the cell that it names, which never changes.
+        unsafe {
+            let first = self.cell.0.byte_add(SLOTS).cast().as_ptr();
+            std::slice::from_raw_parts(first, self.head.len() as usize)
+        }
+    }
+
+    /// The entries that are visible, from slot `from` on, and where they are.
+    #[inline]
+    pub(crate) fn entries(
         self,
         from: u32,
-        head: super::word::Head,
-        usages: UsageSet,
-    ) -> Option<u32> {
-        let bound = head.bound();
-        let mut slots = self.read(from, head.len());
-        let found = slots.position(|slot| {
-            bound.shows(slot)
-                && slot
-                    .fence()
-                    .is_some_and(|fence| super::word::is_pending((fence, slot.usage()), usages))
-        })?;
-        Some(from + found as u32)
+    ) -> impl Iterator<Item = (u32, &'static FenceCell, Usage)> + use<> {
+        let bound = self.head.bound();
+        let slots = self.slots().get(from as usize..).unwrap_or(&[]).iter();
+        (from..).zip(slots).filter_map(move |(at, slot)| {
+            let slot = Slot::load(slot);
+            let fence = slot.fence().filter(|_| bound.shows(slot))?;
+            Some((at, fence, slot.usage()))
+        })
+    }
+
+    /// Whether the entry in slot `at` is visible, pending, and asked for.
+    #[inline]
+    pub(crate) fn is_pending_at(self, at: u32, usages: UsageSet) -> bool {
+        let Some(slot) = self.slots().get(at as usize) else {
+            // It may be staged: it is no entry of this publication.
+            return false;
+        };
+        let slot = Slot::load(slot);
+        self.head.bound().shows(slot)
+            && usages.contains(slot.usage())
+            && slot.fence().is_some_and(FenceCell::is_pending)
+    }
+
+    /// Where, from slot `from` on, the first entry is that is visible, pending, and asked for.
+    #[inline]
+    pub(crate) fn find_pending(self, from: u32, usages: UsageSet) -> Option<u32> {
+        let mut entries = self.entries(from);
+        entries
+            .find(|&(_, fence, usage)| usages.contains(usage) && fence.is_pending())
+            .map(|(at, ..)| at)
     }
 }

@@ -22,10 +22,10 @@ mod reference;
 mod word;
 mod working;
 
-pub(crate) use cell::{Cell, Life};
+pub(crate) use cell::{Life, Published};
 pub(crate) use defect::Defect;
 #[cfg(test)]
 pub(crate) use defect::Seam;
 pub(crate) use object::Object;
 pub(crate) use reference::CellRef;
-pub(crate) use word::{Head, is_pending, key};
+pub(crate) use word::{Head, key};

@@ -3,7 +3,7 @@
 //! The holder works in one cell: the published one as long as there is place in it, else a spare one
 //! that was filled with what is pending, and that the next publish puts in its place.
 
-use super::cell::Cell;
+use super::cell::{Cell, Published};
 use super::defect::{Defect, Seam};
 use super::reference::{CellRef, end};
 use super::word::{Head, MAX_SLOTS};
@@ -53,17 +53,29 @@ impl Object {
 
     /// The cell that a head of this object names.
     #[inline]
-    pub(crate) fn cell(&self, head: Head) -> Option<Cell> {
+    fn cell(&self, head: Head) -> Option<Cell> {
         // SAFETY: (9) a head's address is that of a cell, or 0: heads are made in this file.
         unsafe { Cell::at(head.address()) }
     }
 
-    /// A reference to what is published, and the head that says so, for a reader to whom the head was
-    /// `seen`; `None` if it leads elsewhere by now.
+    /// What a head of this object names.
+    #[inline]
+    pub(crate) fn published(&self, head: Head) -> Option<Published> {
+        // SAFETY: (9) it is the cell that the head names.
+        self.cell(head)
+            .map(|cell| unsafe { Published::new(cell, head) })
+    }
+
+    /// A reference to what is published, for a reader who has `seen` it; `None` if it is in another cell by
+    /// now.
     #[inline(always)]
-    pub(crate) fn acquire(&self, seen: Head) -> Option<(CellRef, Head)> {
-        let second_look = !self.has(Defect::NoSecondLook);
-        CellRef::acquire(self.cell(seen)?, seen, second_look, || self.head())
+    pub(crate) fn acquire(&self, seen: Published) -> Option<CellRef> {
+        CellRef::acquire(seen, || {
+            if self.has(Defect::NoSecondLook) {
+                return Some(seen);
+            }
+            self.published(self.head())
+        })
     }
 
     /// Sets the idle bits of `usages` if `seen` is published still with the busy bits that it had.
@@ -204,7 +216,7 @@ impl Holder<'_> {
     fn reserve_cell(&mut self, budget: Budget) -> Result<(), ReserveError> {
         let error = ReserveError::new(budget.adds);
         let old = self.working();
-        let owned = old.as_ref().map(Writing::owned).unwrap_or_default();
+        let owned = old.as_ref().map(|old| *old.owned()).unwrap_or_default();
         let adds = budget.adds.max(owned.adds as usize);
         let publishes = budget.publishes.max(owned.publishes as usize);
         // What has signalled is left behind.
@@ -232,13 +244,13 @@ impl Holder<'_> {
     #[inline]
     pub(crate) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         let mut cell = self.working();
-        let budget = cell.as_ref().map(Writing::owned).unwrap_or_default();
+        let budget = cell.as_ref().map(Writing::owned);
+        let (adds, publishes) = budget.map_or((0, 0), |budget| (budget.adds, budget.publishes));
         // Both panics come before anything is changed.
-        let left = budget
-            .adds
+        let left = adds
             .checked_sub(u32::from(add.is_some()))
             .expect("no room is reserved for this add");
-        let cell = cell.as_mut().filter(|_| budget.publishes > 0);
+        let cell = cell.as_mut().filter(|_| publishes > 0);
         let cell = cell.expect("no room is reserved for a publish");
         cell.edit(removes, add);
         cell.owned_mut().adds = left;
@@ -270,15 +282,16 @@ impl Holder<'_> {
         if self.spare.is_some() {
             return self.publish_spare();
         }
-        let owned = *owned;
-        let head = Head::new(cell.cell().address(), owned.end, owned.usages);
+        // One by one: these were stored just now.
+        let (first, end, usages, dead) = (owned.first, owned.end, owned.usages, owned.dead);
+        let head = Head::new(cell.cell().address(), end, usages);
         if self.object.has(Defect::HintBeforeHead) {
-            cell.cell().set_below(owned.first);
+            cell.cell().set_below(first);
         }
         self.object.store_head(head);
         // After the head, at whose length they are dead.
-        cell.cell().set_below(owned.first);
-        if owned.dead > 0 {
+        cell.cell().set_below(first);
+        if dead > 0 {
             self.give_up(&mut cell);
         }
     }

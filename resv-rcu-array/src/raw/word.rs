@@ -12,6 +12,7 @@
 
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Fence, Key, Usage, UsageSet};
+use resv_sync::sync::atomic::{AtomicU64, Ordering};
 
 /// The bits that an address may have.
 const ADDRESS_BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
@@ -85,12 +86,6 @@ impl Head {
         (self.0 ^ other.0) & !BUSY == 0
     }
 
-    /// Whether both name the same cell.
-    #[inline]
-    pub(crate) fn is_same_cell(self, other: Head) -> bool {
-        (self.0 ^ other.0) & LOW & !BUSY == 0
-    }
-
     /// What slots must be greater than to be visible.
     #[inline]
     pub(crate) fn bound(self) -> Bound {
@@ -124,6 +119,15 @@ pub(crate) struct Slot(pub(super) u64);
 impl Slot {
     /// No entry: a tombstone, or one whose fence was given up. Visible to nobody, as its `died` is 0.
     pub(super) const NONE: Slot = Slot(0);
+
+    /// What a slot says, for a reader.
+    #[inline]
+    pub(super) fn load(slot: &AtomicU64) -> Slot {
+        // Acquire: pairs with the Release of every store to a slot: a fence that is found there is
+        // initialised; and a reader that finds a slot empty, or of another life, sees the head or the life
+        // that was stored before.
+        Slot(slot.load(Ordering::Acquire))
+    }
 
     /// A living entry. The fence's reference goes over to where the word is stored.
     ///
@@ -176,15 +180,9 @@ impl Slot {
     }
 }
 
-/// Whether the fence is pending and its usage asked for.
-#[inline]
-pub(crate) fn is_pending((fence, usage): (&FenceCell, Usage), usages: UsageSet) -> bool {
-    usages.contains(usage) && fence.is_pending()
-}
-
 /// What a semantics may know about it.
 #[inline]
-pub(crate) fn key((fence, usage): (&FenceCell, Usage)) -> Key {
+pub(crate) fn key(fence: &FenceCell, usage: Usage) -> Key {
     let (timeline, seqno) = fence.key_parts();
     Key {
         timeline,

@@ -45,9 +45,9 @@ impl Writing {
     }
 
     #[inline]
-    pub(super) fn owned(&self) -> Owned {
-        // SAFETY: (6) this is the right to write, and it is borrowed; the result is a copy.
-        unsafe { *self.cell.owned() }
+    pub(super) fn owned(&self) -> &Owned {
+        // SAFETY: (6) this is the right to write, and it is borrowed as long as the result.
+        unsafe { self.cell.owned() }
     }
 
     #[inline]
@@ -74,13 +74,10 @@ impl Writing {
 
     /// The living entries as the holder sees them, from the first on, and where they are.
     #[inline]
-    pub(super) fn living(&self) -> impl Iterator<Item = (u32, Slot)> {
-        let Owned { first, end, .. } = self.owned();
-        let cell = self.cell;
-        (first..end).filter_map(move |at| {
-            let slot = cell.own(at);
-            Bound::HOLDER.shows(slot).then_some((at, slot))
-        })
+    pub(super) fn living(&self) -> impl Iterator<Item = (u32, Slot)> + use<> {
+        let (first, end) = (self.owned().first, self.owned().end);
+        let slots = self.cell.own_range(first, end);
+        slots.filter(|&(_, slot)| Bound::HOLDER.shows(slot))
     }
 
     /// How many entries are pending as the holder sees them.
@@ -108,27 +105,33 @@ impl Writing {
     /// `add`. A panic in `removes` changes nothing that anybody can see.
     #[inline]
     pub(super) fn edit(&mut self, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
-        let Owned { first, end, .. } = self.owned();
+        let end = self.owned().end;
         let mut usages = 0;
         let (mut stays_first, mut goes_first, mut goes_last) = (end, None, 0);
         for (at, slot) in self.living() {
-            let fence = slot.fence().expect("a living entry has a fence");
+            // A living entry has a fence.
+            let Some(fence) = slot.fence() else {
+                continue;
+            };
             let usage = slot.usage();
-            let goes = !fence.is_pending() || removes(super::word::key((fence, usage)));
+            let goes = !fence.is_pending() || removes(super::word::key(fence, usage));
             if !goes {
                 usages |= 1 << usage as u8;
-                stays_first = stays_first.min(at);
+                if stays_first == end {
+                    stays_first = at;
+                }
                 if slot.is_noted() {
                     // Left by a predicate that panicked.
                     self.note(at, false);
                 }
-            } else if let Some(first) = goes_first {
-                // Notes from the second on: one entry that goes, the usual case, needs none.
-                self.note(first, true);
-                self.note(at, true);
-                goes_last = at;
             } else {
-                goes_first = Some(at);
+                if let Some(first) = goes_first {
+                    // Notes from the second on: one entry that goes, the usual case, needs none.
+                    self.note(first, true);
+                    self.note(at, true);
+                } else {
+                    goes_first = Some(at);
+                }
                 goes_last = at;
             }
         }
@@ -145,7 +148,6 @@ impl Writing {
                 }
             }
         }
-        debug_assert!(first <= stays_first);
         let owned = self.owned_mut();
         owned.first = stays_first;
         owned.usages = usages;
@@ -233,7 +235,7 @@ impl Writing {
     /// they are `old`'s until this cell is published; staged ones move. Takes over what is left of the
     /// budget.
     pub(super) fn fill_from(&mut self, old: &mut Writing) {
-        let from = old.owned();
+        let from = *old.owned();
         // A published cell lends what readers may see, a spare one what it has borrowed.
         let lent = old.published.unwrap_or(from.borrowed);
         let mut to = Owned {
@@ -284,7 +286,7 @@ impl Writing {
     /// Gives the cell, which the caller owns, back to the pool, after it has dropped its fences: all but
     /// those that were moved to the first `borrowed` entries of `new`, where they have the same order.
     pub(super) fn end(self, moved: Option<(Cell, u32)>) {
-        let Owned { borrowed, end, .. } = self.owned();
+        let &Owned { borrowed, end, .. } = self.owned();
         let (new, moves) = moved.unzip();
         let mut rest = Rest {
             cell: self.cell,

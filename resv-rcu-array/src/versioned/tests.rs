@@ -34,8 +34,8 @@ fn set_all(object: &Versioned, jobs: &[Signaler]) {
 
 /// How many slots the object's cell has.
 fn slots(object: &Versioned) -> usize {
-    let cell = object.raw.cell(object.raw.head());
-    cell.map_or(0, Cell::capacity)
+    let published = object.raw.published(object.raw.head());
+    published.map_or(0, |seen| seen.cell().capacity())
 }
 
 fn is_alive(cell: &'static FenceCell) -> bool {
@@ -208,8 +208,8 @@ fn b2_a_test_finds_what_is_pending_and_asked_for() {
         let expected = |at| usage(at) == Usage::Write && !is_over(at);
         // Wherever the last test has found something.
         for look in 0..5 {
-            if let Some(cell) = object.raw.cell(object.raw.head()) {
-                cell.set_look(look);
+            if let Some(seen) = object.raw.published(object.raw.head()) {
+                seen.cell().set_look(look);
             }
             assert_eq!(object.is_idle(asked), !(0..4).any(expected), "{pattern}");
         }
@@ -231,9 +231,10 @@ fn b4_a_test_that_looks_at_what_is_staged_does_not_see_it() {
     object.reserve(&mut held, budget).expect("memory");
     let (fence, usage) = (b.fence().clone(), Usage::Read);
     object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
-    let cell = object.raw.cell(object.raw.head()).expect("there is one");
+    let seen = object.raw.published(object.raw.head());
+    let seen = seen.expect("there is one");
     for look in 0..4 {
-        cell.set_look(look);
+        seen.cell().set_look(look);
         assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
         assert!(object.is_idle_unmarked(object.raw.head(), UsageSet::of(&[Usage::Read])));
     }
@@ -248,23 +249,20 @@ fn h_25_a_publication_that_is_over_does_not_count() {
     let (a, b) = (issue(&line), issue(&line));
     set(&object, &[(&a, Usage::Write)]);
     let head = object.raw.head();
-    let cell = object.raw.cell(head).expect("there is one");
-    let life = cell.note().expect("it is published");
-    assert!(object.second_look(cell, head, life));
+    let seen = object.raw.published(head).expect("there is one");
+    let life = seen.cell().note().expect("it is published");
+    assert!(object.second_look(seen, life));
     object.raw.set_idle(head, UsageSet::of(&[Usage::Write]));
-    assert!(
-        object.second_look(cell, head, life),
-        "idle bits change nothing"
-    );
+    assert!(object.second_look(seen, life), "idle bits change nothing");
     let _kept = object.snapshot().expect("no memory needed");
     set(&object, &[(&b, Usage::Write)]);
-    assert!(!object.second_look(cell, head, life));
-    assert!(cell.still_lives(life));
+    assert!(!object.second_look(seen, life));
+    assert!(seen.cell().still_lives(life));
 }
 
-/// Lets an object's head say the same again, about other fences: the cell goes and comes back. The head, the
-/// cell and the life of the first time, and what is pending now.
-fn comes_round(object: &Versioned) -> (Head, Cell, Life, Vec<Signaler>) {
+/// Lets an object's head say the same again, about other fences: the cell goes and comes back. What was
+/// published the first time, in which life, and what is pending now.
+fn comes_round(object: &Versioned) -> (Published, Life, Vec<Signaler>) {
     // No other test of this process has cells of this size, so that nobody else gets the cell.
     const JOBS: usize = 700;
     static ALONE: Mutex<()> = Mutex::new(());
@@ -274,16 +272,16 @@ fn comes_round(object: &Versioned) -> (Head, Cell, Life, Vec<Signaler>) {
     let first = all();
     set_all(object, &first);
     let head = object.raw.head();
-    let cell = object.raw.cell(head).expect("there is one");
-    let life = cell.note().expect("it is published");
+    let seen = object.raw.published(head).expect("there is one");
+    let life = seen.cell().note().expect("it is published");
     first.into_iter().for_each(Signaler::signal);
     for _ in 0..10 {
         set(object, &[]);
-        assert!(object.raw.head() != head && !cell.still_lives(life));
+        assert!(object.raw.head() != head && !seen.cell().still_lives(life));
         let next = all();
         set_all(object, &next);
         if object.raw.head() == head {
-            return (head, cell, life, next);
+            return (seen, life, next);
         }
     }
     panic!("the cell does not come round");
@@ -293,30 +291,30 @@ fn comes_round(object: &Versioned) -> (Head, Cell, Life, Vec<Signaler>) {
 #[test]
 fn h_09_a_cell_that_came_round_does_not_count() {
     let object = Versioned::default();
-    let (head, cell, life, _jobs) = comes_round(&object);
-    assert!(!object.second_look(cell, head, life));
+    let (seen, life, _jobs) = comes_round(&object);
+    assert!(!object.second_look(seen, life));
 }
 
 #[test]
 fn h_09_known_bad_a_look_at_the_head_alone_takes_it_for_the_first() {
     let object = Versioned::with_defect(Defect::NoLife);
-    let (head, cell, life, _jobs) = comes_round(&object);
-    assert!(object.second_look(cell, head, life));
+    let (seen, life, _jobs) = comes_round(&object);
+    assert!(object.second_look(seen, life));
 }
 
 /// The head is what the reader saw, busy bits included; but its publication is over.
 #[test]
 fn h_09_a_publication_that_nobody_looked_at_is_not_called_idle() {
     let object = Versioned::default();
-    let (seen, .., _jobs) = comes_round(&object);
-    object.set_idle(seen, UsageSet::ALL);
+    let (seen, _, _jobs) = comes_round(&object);
+    object.set_idle(seen.head(), UsageSet::ALL);
     assert!(!object.is_idle(UsageSet::ALL));
 }
 
 #[test]
 fn h_09_known_bad_idle_bits_by_a_reader_without_a_reference() {
     let object = Versioned::with_defect(Defect::IdleBitsUnowned);
-    let (seen, .., _jobs) = comes_round(&object);
-    object.set_idle(seen, UsageSet::ALL);
+    let (seen, _, _jobs) = comes_round(&object);
+    object.set_idle(seen.head(), UsageSet::ALL);
     assert!(object.is_idle(UsageSet::ALL), "it lies");
 }
