@@ -127,17 +127,18 @@ fn a_burst_signals_in_order() {
 
 #[test]
 fn two_thousand_sync_files_are_pending_at_once() {
-    let Some(timeline) = timeline() else { return };
+    // Not those of vgem: they signal by themselves after ten seconds, which a slow machine needs for so many.
+    let Some(timeline) = sw_sync() else { return };
     raise_descriptor_limit(2500);
     let importer = Importer::new().unwrap();
     let fences: Vec<Fence> = (1..=2000)
-        .map(|value| importer.import(timeline.fence(value)).unwrap())
+        .map(|value| importer.import(pending(&timeline, value)).unwrap())
         .collect();
     assert_eq!(importer.pending(), 2000);
-    timeline.advance(1000);
+    timeline.advance(1000).unwrap();
     assert_eq!(wait_all(&fences[..1000], LONG), Waited::Signaled);
     assert!(fences[1000..].iter().all(|fence| !fence.is_signaled()));
-    timeline.advance(1000);
+    timeline.advance(1000).unwrap();
     assert_eq!(wait_all(&fences, LONG), Waited::Signaled);
     assert_eq!(importer.pending(), 0);
 }

@@ -64,14 +64,17 @@ debian_lists() {
     lists_are_fresh=yes
 }
 
-# from_debian PACKAGE DIRECTORY: downloads a package of the releases above and unpacks it.
+# from_debian DIRECTORY PACKAGE...: downloads packages of the releases above and unpacks them.
 from_debian() {
-    local package=$1 into=$2
+    local into=$1 package
+    shift
     debian_lists
     rm -rf "$into"
     mkdir -p "$into"
-    (cd "$into" && APT_CONFIG=$kept/apt/apt.conf apt-get download -qq "$package") \
-        || cannot "Debian's archive has no $package in ${suites[*]}"
-    dpkg-deb -x "$into"/*.deb "$into"
-    rm "$into"/*.deb
+    (cd "$into" && APT_CONFIG=$kept/apt/apt.conf apt-get download -qq "$@") \
+        || cannot "Debian's archive has no $* in ${suites[*]}"
+    for package in "$into"/*.deb; do
+        dpkg-deb -x "$package" "$into"
+        rm "$package"
+    done
 }
