@@ -250,5 +250,12 @@ fn a_dump_that_holds_no_buffer_is_refused() {
         json["buffers"][0]["waits"]["explicit"],
         serde_json::json!([])
     );
-    assert!(String::from_utf8_lossy(&inspect(dump, &[]).stdout).contains("waits write: gfx:47"));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(dump).expect("memory");
+    let gzip = gzip.finish().expect("memory");
+    for content in [&dump[..], &gzip] {
+        let told = inspect(content, &[]).stdout;
+        assert!(String::from_utf8_lossy(&told).contains("waits write: gfx:47"));
+    }
+    refused(&inspect(&gzip[..20], &[]), &["cannot read"]);
 }

@@ -36,7 +36,7 @@ impl SemanticsDiff {
         )?;
         writeln!(
             out,
-            "  stall {} -> {} ({})",
+            "  stall, sum over jobs {} -> {} ({})",
             ms(a.stall_ns),
             ms(b.stall_ns),
             signed_ms(self.stall_change_ns)
@@ -115,7 +115,7 @@ impl BackendDiff {
         table.row(texts("edges digest", &self.edges_digest));
         table.row(texts("answers digest", &self.answers_digest));
         table.row(numbers("lost", self.lost));
-        table.row(texts("stall", &self.stall_ns.map(ms)));
+        table.row(texts("stall, sum", &self.stall_ns.map(ms)));
         table.row(texts("ops/s", &self.ops_per_second.map(rate)));
         table.write(out)?;
         match &self.first_difference {

@@ -5,6 +5,7 @@ mod edges;
 mod jobs;
 mod kernels;
 mod recordings;
+mod strange;
 
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};

@@ -145,7 +145,7 @@ fn semantics_part(report: &Report, runs: &[&RunPart]) -> Markup {
         div.three {
             @for difference in &report.differences { div {
                 h3 { (difference.a.semantics) " → " (difference.b.semantics) }
-                p { "stall " (signed_ms(difference.stall_change_ns)) ", " (difference.common) " edges in both" }
+                p { "stall, sum " (signed_ms(difference.stall_change_ns)) ", " (difference.common) " edges in both" }
                 @for side in [&difference.a, &difference.b] { @for group in &side.groups {
                     p { strong { (counted(group.edges, "edge")) " only in " (side.semantics) } ": " (group.reason) }
                     ul { @for example in &group.examples { li { (example) } } }
