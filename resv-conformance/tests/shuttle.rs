@@ -30,7 +30,7 @@
 #![cfg(shuttle)]
 
 use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
-use resv_api::seqcount::{Protocol, Seqcount, SeqcountWith};
+use resv_api::seqcount::Seqcount;
 use resv_api::{
     Access, Backend, ExclusiveShared, Locked, ReserveError, Resv, Semantics, Signaler, Timeline,
     Usage, UsageLevels, Waited, WritersReadersOthers, exec, exec_async, wait_all, wait_any,
@@ -98,11 +98,7 @@ fn job(timeline: &Timeline) -> Signaler {
     timeline.issue().expect("seqnos are left")
 }
 
-fn add<S: Semantics + Default, B: Backend + Default>(
-    object: &Resv<S, B>,
-    job: &Signaler,
-    usage: Usage,
-) {
+fn add<S: Semantics, B: Backend>(object: &Resv<S, B>, job: &Signaler, usage: Usage) {
     let mut guard = object.lock();
     let mut slots = guard.reserve(1).expect("memory");
     slots.add(job.fence(), usage);
@@ -116,11 +112,12 @@ fn end(threads: Vec<JoinHandle<()>>) {
 
 /// H-02: each fence signals when its successor is published, so something is pending at every
 /// instant. `lied` looks at the object meanwhile, and says whether it was told otherwise.
-fn handed_on<B: Backend + Default>(
+fn handed_on<B: Backend>(
     found: &Arc<AtomicBool>,
+    backend: B,
     lied: fn(&Resv<UsageLevels, B>) -> bool,
 ) {
-    let object = Arc::new(Resv::<UsageLevels, B>::default());
+    let object = Arc::new(Resv::with(UsageLevels, backend));
     let timelines = [Timeline::new("E"), Timeline::new("S")];
     let mut pending = job(&timelines[0]);
     add(&object, &pending, Usage::Write);
@@ -149,21 +146,21 @@ fn handed_on<B: Backend + Default>(
 }
 
 fn h_02_h_25_idle_was_true<B: Backend + Default>() {
-    assert!(!finds(|found| handed_on::<B>(found, |object| {
+    assert!(!finds(|found| handed_on(found, B::default(), |object| {
         object.is_idle(Access::Move) || object.visit(Access::Move, 0, |n, _| n + 1) == 0
     })));
 }
 
 /// Known-bad: a snapshot is taken, and its fences are tested.
 fn h_25_known_bad_is_found<B: Backend + Default>() {
-    assert!(finds(|found| handed_on::<B>(found, |object| {
+    assert!(finds(|found| handed_on(found, B::default(), |object| {
         object.snapshot().is_idle()
     })));
 }
 
 /// Whether a reader sees one of two fences that are added in one transaction.
-fn sees_half<B: Backend + Default>(found: &Arc<AtomicBool>) {
-    let object = Arc::new(Resv::<WritersReadersOthers, B>::default());
+fn sees_half<B: Backend>(found: &Arc<AtomicBool>, backend: B) {
+    let object = Arc::new(Resv::with(WritersReadersOthers, backend));
     let writer = {
         let object = Arc::clone(&object);
         thread::spawn(move || {
@@ -201,7 +198,7 @@ fn sees_half<B: Backend + Default>(found: &Arc<AtomicBool>) {
 }
 
 fn b4_a_transaction_is_seen_whole<B: Backend + Default>() {
-    assert!(!finds(sees_half::<B>));
+    assert!(!finds(|found| sees_half(found, B::default())));
 }
 
 /// Three jobs, each on two of three objects, in a circle; a fourth adds to all by itself. The one that
@@ -326,31 +323,19 @@ on_each_back_end! {
 mod known_bad {
     use super::*;
 
-    #[derive(Debug, Default)]
-    struct SkipsValidation;
-
-    impl Protocol for SkipsValidation {
-        const VALIDATES: bool = false;
-    }
-
-    #[derive(Debug, Default)]
-    struct ManySections;
-
-    impl Protocol for ManySections {
-        const ONE_SECTION: bool = false;
-    }
-
     #[test]
     fn h_25_a_read_that_is_not_validated_is_found() {
-        type Bad = SeqcountWith<SkipsValidation>;
-        assert!(finds(|found| handed_on::<Bad>(found, |object| {
-            object.is_idle(Access::Move)
-        })));
+        assert!(finds(|found| {
+            let bad = Seqcount::that_skips_validation();
+            handed_on(found, bad, |object| object.is_idle(Access::Move));
+        }));
     }
 
     #[test]
     fn b4_a_section_for_each_entry_is_found() {
-        assert!(finds(sees_half::<SeqcountWith<ManySections>>));
+        assert!(finds(|found| {
+            sees_half(found, Seqcount::that_opens_many_sections());
+        }));
     }
 
     /// Two objects locked in opposite orders without a transaction: this must end in a deadlock, so
