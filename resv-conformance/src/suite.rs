@@ -1,8 +1,8 @@
 //! The list of properties, and the macros that make tests of it.
 
 use crate::properties::{
-    composed, contract, examples, fences, hazards, locks, random, selftests, tables, transactions,
-    waits,
+    answers, composed, contract, examples, fences, hazards, locks, random, selftests, tables,
+    transactions, waits,
 };
 use crate::subject::Subject;
 
@@ -21,6 +21,9 @@ macro_rules! __with_properties {
                 b9_what_is_removed_is_covered
                 h_11_a_loss_is_declared
                 only_order_and_sameness_count
+            }
+            answers {
+                what_is_stored_is_in_no_answer
             }
             fences {
                 f_01_a_signal_is_seen_in_every_object

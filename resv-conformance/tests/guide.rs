@@ -3,6 +3,7 @@
 
 use resv_api::BackendKind;
 use resv_conformance::Subject;
+use resv_conformance::model::Generation;
 use resv_conformance::notation::check;
 use resv_core::SemanticsKind;
 
@@ -12,7 +13,7 @@ const GUIDE: &str = include_str!("../../resv-api/guide/examples.md");
 struct Example {
     name: &'static str,
     sequence: &'static str,
-    /// In the order of [`SemanticsKind::ALL`].
+    /// In the order of [`Generation::ALL`].
     answers: [&'static str; 3],
 }
 
@@ -25,7 +26,7 @@ fn cells(line: &'static str) -> Vec<&'static str> {
 fn examples() -> Vec<Example> {
     let mut rows = GUIDE.lines().map(cells).skip_while(|cells| cells[0] != "#");
     let head = rows.next().expect("a table that begins with '#'");
-    let names = SemanticsKind::ALL.map(SemanticsKind::name);
+    let names = Generation::ALL.map(Generation::name);
     assert_eq!(head[1], "sequence");
     assert_eq!(head[2..5], names, "the columns are the semantics");
     rows.skip(1)
@@ -46,7 +47,11 @@ fn examples() -> Vec<Example> {
 
 #[test]
 fn every_semantics_on_every_back_end_answers_as_printed() {
-    for (at, semantics) in SemanticsKind::ALL.into_iter().enumerate() {
+    for (at, semantics) in Generation::ALL
+        .map(Generation::kind)
+        .into_iter()
+        .enumerate()
+    {
         for backend in BackendKind::ALL {
             let on = Subject::of_kinds(semantics, backend).expect("every back end is compiled in");
             for example in examples() {
@@ -93,7 +98,7 @@ fn the_tables_of_rules_are_printed_as_they_are() {
             SemanticsKind::ExclusiveShared => and(words(["", "exclusive", "shared", ""])),
             SemanticsKind::WritersReadersOthers => and(words(["", "writers", "readers", "others"])),
             SemanticsKind::UsageLevels if access == Access::Move => "everything".to_owned(),
-            SemanticsKind::UsageLevels => words(["kernel", "write", "read", "bookkeep"]).join(", "),
+            _ => words(["kernel", "write", "read", "bookkeep"]).join(", "),
         }
     };
     for access in Access::ALL {
@@ -102,7 +107,7 @@ fn the_tables_of_rules_are_printed_as_they_are() {
             .map(cells)
             .find(|cells| cells[0] == access.name() && !cells[1].starts_with("as `"))
             .unwrap_or_else(|| panic!("no row for {access}"));
-        let expected = SemanticsKind::ALL.map(|kind| waits(kind, access));
+        let expected = Generation::ALL.map(|it| waits(it.kind(), access));
         assert_eq!(row[1..], expected, "{access}");
     }
     for usage in resv_core::Usage::ALL {
@@ -111,7 +116,7 @@ fn the_tables_of_rules_are_printed_as_they_are() {
             .map(cells)
             .find(|cells| cells[0] == usage.name() && cells[1].starts_with("as `"))
             .unwrap_or_else(|| panic!("no row for {usage}"));
-        for (cell, kind) in row[1..].iter().zip(SemanticsKind::ALL) {
+        for (cell, kind) in row[1..].iter().zip(Generation::ALL.map(Generation::kind)) {
             let kept = format!("as `{}`", kind.class(usage));
             assert!(cell.starts_with(&kept), "{usage} under {kind}: {cell}");
         }

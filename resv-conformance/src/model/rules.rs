@@ -29,10 +29,15 @@ impl Generation {
 
     /// The name of the semantics.
     pub const fn name(self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// The semantics of this project that it restates.
+    pub const fn kind(self) -> SemanticsKind {
         match self {
-            Generation::ExclusiveShared => "exclusive-shared",
-            Generation::WritersReadersOthers => "writers-readers-others",
-            Generation::UsageLevels => "usage-levels",
+            Generation::ExclusiveShared => SemanticsKind::ExclusiveShared,
+            Generation::WritersReadersOthers => SemanticsKind::WritersReadersOthers,
+            Generation::UsageLevels => SemanticsKind::UsageLevels,
         }
     }
 

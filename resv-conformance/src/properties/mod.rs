@@ -8,6 +8,7 @@
 //! | module | about |
 //! |---|---|
 //! | [`tables`] | the contract of a semantics: its table, cell by cell |
+//! | [`answers`] | every answer of the public interface, compared with the reference |
 //! | [`fences`] | fences as seen through an object that holds them |
 //! | [`composed`] | fences made of fences, and lazy ones, in an object |
 //! | [`waits`] | waits for an object, for many, and for whatever is ready first |
@@ -19,6 +20,7 @@
 //! | [`examples`] | E1 to E17: where the semantics differ |
 //! | [`random`] | random scripts against the models of [`model`](crate::model) |
 
+pub mod answers;
 pub mod composed;
 pub mod contract;
 pub mod examples;

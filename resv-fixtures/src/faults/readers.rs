@@ -35,6 +35,20 @@ pub const FIXTURES: &[Fixture] = &[
          readers are shut out, and what it runs reads the object",
         &["contract::b5_a_fence_that_signals_late_is_dropped_outside"],
     ),
+    fault::<UsageLevels, ShowsWhatIsStored<true>>(
+        "visit_shows_what_is_stored",
+        "B9",
+        "derived: an array that keeps its dead entries until the next edit",
+        "a visit shows signalled fences that the object still stores",
+        &["answers::what_is_stored_is_in_no_answer"],
+    ),
+    fault::<UsageLevels, ShowsWhatIsStored<false>>(
+        "stored_entries_keep_it_busy",
+        "B2",
+        "derived: an array that keeps its dead entries until the next edit",
+        "an object is not idle as long as it stores something, signalled or not",
+        &["answers::what_is_stored_is_in_no_answer"],
+    ),
     fault::<UsageLevels, VisitsInside>(
         "closure_run_inside_a_read",
         "B5",
@@ -117,6 +131,32 @@ impl Fault for DropsInside {
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
         self.0.check();
         object.is_idle(usages)
+    }
+}
+
+/// B9, B2: what was published last is shown by a visit, or keeps the object busy, signalled or not.
+#[derive(Default)]
+pub struct ShowsWhatIsStored<const BY_VISIT: bool>(Mutex<Vec<Entry>>);
+
+impl<const BY_VISIT: bool> Fault for ShowsWhatIsStored<BY_VISIT> {
+    fn published(&self, object: &Locked) {
+        let before = std::mem::replace(&mut *lock(&self.0), now(object));
+        drop(before);
+    }
+
+    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
+        if !BY_VISIT {
+            return object.visit(usages, (), |(), key| show(key));
+        }
+        let stored = lock(&self.0).clone();
+        let shown = stored.iter().filter(|entry| usages.contains(entry.usage));
+        shown.map(Entry::key).for_each(show);
+    }
+
+    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
+        let stored = lock(&self.0).clone();
+        let is_busy = stored.iter().any(|entry| usages.contains(entry.usage));
+        object.is_idle(usages) && (BY_VISIT || !is_busy)
     }
 }
 
