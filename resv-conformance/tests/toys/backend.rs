@@ -165,6 +165,6 @@ impl Backend for CopiedArray {
 
 impl EntrySet for Array {
     fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        self.0.iter().map(EntryRef::from)
+        self.0.iter()
     }
 }
