@@ -410,9 +410,8 @@ impl Published {
         let bound = self.head.bound();
         let slots = self.slots().get(from as usize..).unwrap_or(&[]).iter();
         (from..).zip(slots).filter_map(move |(at, slot)| {
-            let slot = Slot::load(slot);
-            let fence = slot.fence().filter(|_| bound.shows(slot))?;
-            Some((at, fence, slot.usage()))
+            let (fence, usage) = bound.visible(Slot::load(slot))?;
+            Some((at, fence, usage))
         })
     }
 
@@ -423,10 +422,8 @@ impl Published {
             // It may be staged: it is no entry of this publication.
             return false;
         };
-        let slot = Slot::load(slot);
-        self.head.bound().shows(slot)
-            && usages.contains(slot.usage())
-            && slot.fence().is_some_and(FenceCell::is_pending)
+        let visible = self.head.bound().visible(Slot::load(slot));
+        visible.is_some_and(|(fence, usage)| usages.contains(usage) && fence.is_pending())
     }
 
     /// Where, from slot `from` on, the first entry is that is visible, pending, and asked for.

@@ -110,6 +110,18 @@ impl Bound {
     pub(crate) fn shows(self, slot: Slot) -> bool {
         slot.0 > self.0
     }
+
+    /// What is in the slot, if it is visible at this length.
+    #[inline]
+    pub(crate) fn visible(self, slot: Slot) -> Option<(&'static FenceCell, Usage)> {
+        if !self.shows(slot) {
+            return None;
+        }
+        // SAFETY: (1) its `died` is greater than some length, so not 0: the word was made from that of a
+        // living entry, which has a fence.
+        let fence = unsafe { &*slot.address() };
+        Some((fence, slot.usage()))
+    }
 }
 
 /// What a slot said at some moment: a fence, a usage, and at which length the entry died. Owns nothing.
@@ -169,11 +181,16 @@ impl Slot {
         Usage::from_bits((self.0 & USAGE) as u8)
     }
 
+    #[inline]
+    fn address(self) -> *const FenceCell {
+        let address = ((self.0 & LOW & !FENCE_TAG) << 3) as usize;
+        std::ptr::with_exposed_provenance(address)
+    }
+
     /// The memory of the fence.
     #[inline]
     pub(crate) fn fence(self) -> Option<&'static FenceCell> {
-        let address = ((self.0 & LOW & !FENCE_TAG) << 3) as usize;
-        let cell = std::ptr::with_exposed_provenance::<FenceCell>(address);
+        let cell = self.address();
         // SAFETY: (1) a word that is not 0 was made by `alive` from the address of a fence cell, whose
         // provenance was exposed there, and whose memory is never given back.
         unsafe { cell.as_ref() }

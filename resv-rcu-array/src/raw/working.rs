@@ -109,11 +109,9 @@ impl Writing {
         let mut usages = 0;
         let (mut stays_first, mut goes_first, mut goes_last) = (end, None, 0);
         for (at, slot) in self.living() {
-            // A living entry has a fence.
-            let Some(fence) = slot.fence() else {
+            let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
                 continue;
             };
-            let usage = slot.usage();
             let goes = !fence.is_pending() || removes(super::word::key(fence, usage));
             if !goes {
                 usages |= 1 << usage as u8;
