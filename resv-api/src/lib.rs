@@ -11,13 +11,19 @@
 //! 4. goes to the hardware, and
 //! 5. leaves its own fence behind ([`Slots::add`], with a [`Usage`]), which cannot fail any more.
 //!
-//! A job that uses many buffers locks them in any order with [`exec`](exec()) or [`lock_all`],
-//! without deadlock, [for ever or for a time](exec_until); a task with
-//! [`exec_async`](exec_async()).
+//! A job that uses many buffers does all of this in one call, [`submit`](submit()): it locks all of
+//! them without deadlock, answers what the job must wait for, and leaves the fence in each. A job that
+//! must look at an object before it knows what it adds locks one by one, in any order, with
+//! [`exec`](exec()); a task does with [`exec_async`](exec_async()). [`Transaction`] says for how long
+//! they wait for locks, and how.
 //!
 //! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
 //! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps, [`wait_async`](Resv::wait_async)
 //! is a future. Over many objects at once there are [`wait_all`] and [`wait_any`].
+//!
+//! A fence that failed has signalled: nobody waits for it any more. A wait for an object or a snapshot
+//! reports the first error among the fences that were pending when the wait began, on every back end the
+//! same; what had failed before is not part of it.
 //!
 //! `Resv<S, B>` has two parameters that know nothing of each other:
 //!
@@ -71,8 +77,8 @@
 //!
 //! | feature | effect |
 //! |---|---|
-//! | `rcu-array` (default) | compiles in the fence-array back end, in type-stable memory |
-//! | `arc-swap` | compiles in the same back end, reclaimed by arc-swap |
+//! | `rcu-array` (default) | compiles in the fence-array back end [`rcu_array`], in type-stable memory |
+//! | `arc-swap` | compiles in the same design in safe code, under arc-swap; it makes [`rcu_array`] visible, too |
 //! | `seqcount` | compiles in the legacy seqcount back end |
 //! | `prefer-seqcount` | makes the seqcount back end [`DefaultBackend`]: the revert switch |
 //! | `all` | every back end; changes no default |
@@ -80,7 +86,7 @@
 //! | `calloop` | an event source for calloop: `FenceSource`; implies `fd` |
 //! | `tracing` | trace events with Linux' names, and a recorder that writes what `resv replay` reads: module `trace` |
 //! | `checks` | reports misuse, in the manner of lockdep: module [`checks`] |
-//! | `inject-backoff` | for tests: lets transactions over many objects back off without a reason |
+//! | `inject-backoff` | for tests: lets transactions that lock one by one back off without a reason |
 //!
 //! [`DefaultBackend`] is the seqcount one under `prefer-seqcount`, else the first of rcu-array,
 //! arc-swap, seqcount that is compiled in, else [`Locked`].

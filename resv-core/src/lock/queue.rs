@@ -175,24 +175,40 @@ impl Bell {
 /// released all ([`LockProof::release`](super::LockProof::release)).
 #[derive(Debug, Default)]
 #[must_use = "dropping it wakes tasks"]
-pub struct Rings(Vec<Arc<Bell>>);
+pub struct Rings(Option<Box<[Arc<Bell>]>>);
 
 impl Rings {
     /// Adds those of another lock.
     #[inline]
     pub fn append(&mut self, mut other: Rings) {
-        if !other.0.is_empty() {
-            self.0.append(&mut other.0);
+        if let Some(others) = other.0.take() {
+            self.append_some(others);
         }
+    }
+
+    #[cold]
+    fn append_some(&mut self, others: Box<[Arc<Bell>]>) {
+        self.0 = Some(match self.0.take() {
+            None => others,
+            Some(mine) => mine.into_iter().chain(others).collect(),
+        });
     }
 }
 
 impl Drop for Rings {
     #[inline]
     fn drop(&mut self) {
-        for bell in &self.0 {
-            bell.ring();
+        if let Some(bells) = self.0.take() {
+            ring_all(bells);
         }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ring_all(bells: Box<[Arc<Bell>]>) {
+    for bell in bells {
+        bell.ring();
     }
 }
 
@@ -270,7 +286,8 @@ impl Queue {
     /// Takes out the watchers of the lock, at most so many, to be rung.
     pub(super) fn pop_watchers(&mut self, lock: usize, most: usize) -> Rings {
         let its = self.watchers.extract_if(.., |watcher| watcher.lock == lock);
-        Rings(its.take(most).map(|watcher| watcher.bell).collect())
+        let bells: Box<[Arc<Bell>]> = its.take(most).map(|watcher| watcher.bell).collect();
+        Rings((!bells.is_empty()).then_some(bells))
     }
 
     #[cfg(all(test, not(loom)))]
