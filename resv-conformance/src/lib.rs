@@ -28,6 +28,7 @@
 //! | [`history`] | concurrent histories: what writers published and readers saw, judged against B1, B2, B4, B9 |
 //! | [`check`] | all of it for as long as one likes, as a function: what `resv check` runs |
 //! | [`model`] | naive models that the random scripts are compared with |
+//! | [`eviction`] | the life of an eviction fence on a virtual clock, and ways to get it wrong |
 //! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
 //! | [`stress`] | many threads at once, for minutes; the program is `scripts/stress` |
@@ -40,6 +41,7 @@
 
 mod at_death;
 pub mod check;
+pub mod eviction;
 pub mod history;
 pub mod kernel;
 pub mod model;

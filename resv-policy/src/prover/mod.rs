@@ -115,7 +115,7 @@ impl Default for Options {
             ops: None,
             queries: Vec::new(),
             duty: None,
-            slots: 4,
+            slots: 3,
             states: 4_000_000,
         }
     }
