@@ -27,6 +27,28 @@
 //!
 //! A driver of the newer generation asks with a usage. The question up to kernel is the access
 //! explicit, up to write is read, up to read is write, up to bookkeep is move.
+//!
+//! # Numbers and booleans
+//!
+//! In C a boolean, a usage and an access are integers, and a call that is left as it was compiles. Here
+//! the usage of a fence and the access that asks are types of their own, and nothing becomes either:
+//!
+//! ```compile_fail,E0308
+//! use resv_core::{SemanticsKind, Usage};
+//! // The usage of the new job taken for the question: it would miss readers.
+//! SemanticsKind::UsageLevels.waits_for(Usage::Write);
+//! ```
+//!
+//! ```compile_fail,E0308
+//! use resv_core::SemanticsKind;
+//! // `all` of before 5.19: as a number it would ask up to write, or up to kernel.
+//! SemanticsKind::UsageLevels.waits_for(true);
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use resv_core::Usage;
+//! let write: Usage = true.into();
+//! ```
 
 mod amdkcl;
 mod backward;
