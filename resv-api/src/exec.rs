@@ -254,7 +254,12 @@ impl<'env> Tx<'env> {
     ) -> Result<Vec<Receipt<'t, 'env, S, B>>, Backoff> {
         let lock = |at: usize| resvs[at].backend().object_lock();
         let Some(order) = ascending(resvs.len(), lock) else {
-            return resvs.iter().map(|resv| self.lock(*resv)).collect();
+            // A loop and not a closure, which would hide the place of the caller from the checks.
+            let mut receipts = Vec::with_capacity(resvs.len());
+            for resv in resvs {
+                receipts.push(self.lock(*resv)?);
+            }
+            return Ok(receipts);
         };
         let mut receipts: Vec<Option<Receipt<'t, 'env, S, B>>> = vec![None; resvs.len()];
         let mut last: Option<Receipt<'t, 'env, S, B>> = None;
