@@ -183,7 +183,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// keep adding fences that may be never, so give it a time. A zero timeout is a pure poll.
     ///
     /// To use a buffer, [`wait`](Resv::wait) is enough: who adds a fence later waits for the user, not
-    /// the other way round. This is for whoever has stopped new users and wants the old ones out,
+    /// the other way round. This is for a caller that has stopped new users and wants the old ones out,
     /// before memory is moved or freed.
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn wait_until_idle(&self, access: Access, until: impl Into<Until>) -> Waited {

@@ -85,7 +85,7 @@ impl<'env> Members<'env> {
         if place < touched.len() {
             return Ok(());
         }
-        // Whoever locks and reserves by turns is always at the next place.
+        // A transaction that locks and reserves by turns is always at the next place.
         if place == touched.len() && place < touched.capacity() {
             touched.push(None);
             return Ok(());

@@ -178,7 +178,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 
     #[inline]
     fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
-        // What is added is never taken back, so whoever holds several locks must have them all.
+        // What is added is never taken back, so a holder of several locks must have them all.
         self.held.done();
         let backend = self.resv.backend();
         match self.resv.semantics().visibility() {

@@ -1,6 +1,6 @@
 //! The buffer sidecar: which buffers the jobs of a recording touch.
 //!
-//! No Linux fence event names a buffer, so whoever replays a recording says it in a second file, line by line:
+//! No Linux fence event names a buffer, so the user of a recording says it in a second file, line by line:
 //!
 //! ```text
 //! # JOB       BUFFER USAGE[/ACCESS] ...

@@ -4,7 +4,7 @@
 //! # The concept
 //!
 //! A buffer is shared between engines, queues and processes. Each job that touches it leaves a
-//! [`Fence`] behind: a promise that signals once, when the job is done. Whoever touches the buffer
+//! [`Fence`] behind: a promise that signals once, when the job is done. The job that touches the buffer
 //! next asks which fences it has to wait for. The object that keeps those fences is a *reservation
 //! object* (Linux: `dma_resv`).
 //!

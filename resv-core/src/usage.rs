@@ -20,7 +20,7 @@ pub enum Usage {
     Write = 1,
     /// The job only reads. Implicit writers must look.
     Read = 2,
-    /// Page-table updates, preemption and eviction fences, explicit-sync jobs. Only whoever moves
+    /// Page-table updates, preemption and eviction fences, explicit-sync jobs. Only a job that moves
     /// or frees the memory must look.
     Bookkeep = 3,
 }

@@ -25,7 +25,7 @@ fn lone() -> Signaler {
     issue(&Timeline::new("lone"))
 }
 
-/// F-01: unsignalled, then signalled, once: whoever has seen it signalled never sees it otherwise,
+/// F-01: unsignalled, then signalled, once: a thread that has seen it signalled never sees it otherwise,
 /// and every way of asking agrees. A second signal does not compile: the first takes the signaler.
 #[test]
 fn f_01_a_fence_signals_once_and_never_goes_back() {
@@ -50,7 +50,7 @@ fn f_01_a_fence_signals_once_and_never_goes_back() {
     }
 }
 
-/// F-03: whoever sees the signal sees all that belongs to it. (In Linux the time stamp comes a moment
+/// F-03: a thread that sees the signal sees all that belongs to it. (In Linux the time stamp comes a moment
 /// later, and its reader spins; here the status is one word, and there is no other part.)
 #[test]
 fn f_03_the_signal_and_its_error_are_seen_together() {

@@ -93,7 +93,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     ),
     loom(
         "D-7, H-28",
-        "section 2.2, ordering obligations; derived",
+        "the patches of August 2019, orderings; derived",
         "a length is published without Release, so a reader sees half of a transaction",
         RCU_ARRAY,
         "must_find_a_head_without_release",
@@ -148,7 +148,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "all_known_bad_counting_in_two_steps",
     ),
     loom(
-        "section 1.8",
+        "points",
         "derived",
         "a point of a timeline is announced without looking again whether it has been reached",
         FENCE,
@@ -204,7 +204,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "callbacks are taken out of the cell by the signal, under its lock; nothing shares their memory",
     ),
     inexpressible(
-        "section 2.1",
+        "B3",
         "all generations: an add without a reservation crashes",
         "too few slots, or no list at all",
         "Slots is the only way to add, and it is made by reserve alone; what a back end must do when \

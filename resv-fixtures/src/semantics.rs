@@ -41,7 +41,7 @@ pub const FIXTURES: &[Fixture] = &[
     ),
     pair::<NothingIsReplaced, Locked>(
         "same_timeline_is_appended",
-        "section 2.2",
+        "H-17",
         "RFC 7/10 in debug builds; 8/10",
         "a later fence does not take the place of an earlier one of its timeline",
         &["examples::e05_write_after_read_of_one_timeline"],
@@ -83,7 +83,7 @@ pub const FIXTURES: &[Fixture] = &[
     ),
     pair::<WriterWaitsForOthers, Locked>(
         "writer_waits_for_others",
-        "section 2.2, E9",
+        "E9",
         "RFC, wait for everything as posted",
         "a writer waits for page-table updates",
         &[

@@ -85,7 +85,7 @@ impl Drop for Handle {
 pub enum WaitFor {
     /// That they have signalled; EINVAL if one has no fence yet.
     Signal,
-    /// That they have signalled, whoever submits them and when.
+    /// That they have signalled, whichever thread submits them and when.
     SubmitAndSignal,
     /// That they have a fence (Linux: wait-available).
     Submit,

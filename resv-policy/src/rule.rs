@@ -39,7 +39,7 @@ pub struct Asker {
 /// [`Explicit`](Mode::Explicit) is that bit, and the other three are its absence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// Wait whoever owns the fence.
+    /// Wait, whatever the owner of the fence.
     Always,
     /// Wait unless the fence has the asker's owner: a submission.
     NotEqual,

@@ -24,9 +24,9 @@
 //!
 //! | store | load | why |
 //! |---|---|---|
-//! | slot (`OnceLock`), then `len`, Release | `len`, Acquire, then the slot | whoever sees the length sees the entries |
+//! | slot (`OnceLock`), then `len`, Release | `len`, Acquire, then the slot | a reader that sees the length sees the entries |
 //! | `died` := a length that is not published yet, Relaxed | `died`, Relaxed | at the length that the reader has, both values say "visible" |
-//! | `died`, then `len`, Release | `len`, Acquire, then `died` | whoever sees the length sees what is dead at it |
+//! | `died`, then `len`, Release | `len`, Acquire, then `died` | a reader that sees the length sees what is dead at it |
 //! | swap of the head, SeqCst in `arc-swap` | load of it, SeqCst | the cell is visible with its address |
 //!
 //! # Known limits

@@ -36,7 +36,7 @@ impl Versioned {
     fn count_retry(&self) {
         // Relaxed: only reported.
         self.raw.retries.fetch_add(1, Ordering::Relaxed);
-        // Whoever published in between may still be at it; in a model, the reader sees it now.
+        // The publisher that came between may still be at it; in a model, the reader sees it now.
         spin_loop();
     }
 

@@ -178,13 +178,13 @@ impl<W: Write> Shared<W> {
             match self.sink.try_lock() {
                 Ok(mut sink) => self.drain(&mut sink),
                 Err(TryLockError::Poisoned(sink)) => self.drain(&mut sink.into_inner()),
-                // Somebody is writing, and whoever comes after will find it full again.
+                // Another thread is writing, and the next one will find it full again.
                 Err(TryLockError::WouldBlock) => {}
             }
         }
     }
 
-    /// Hands what there is to the writer. Whoever holds the sink is alone in taking lines out, so
+    /// Hands what there is to the writer. Only the holder of the sink takes lines out, so
     /// they are written in order.
     fn drain(&self, sink: &mut Sink<W>) {
         let Some(writer) = sink.writer.as_mut().filter(|_| sink.error.is_none()) else {
@@ -226,7 +226,7 @@ impl<W: Write> Shared<W> {
 
 impl<W: Write> Drop for Shared<W> {
     fn drop(&mut self) {
-        // Whoever wants to know of an error asks `finish`.
+        // A caller that wants to know of an error asks `finish`.
         let _unfinished = self.finish();
     }
 }

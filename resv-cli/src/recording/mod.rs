@@ -27,7 +27,7 @@
 //! I/O error, a gzip stream that is damaged or cut off), and then it is the iterator's last item.
 //!
 //! Events come in file order, which is not always time order: tracers write a buffer per CPU. Steps back in time are counted
-//! ([`ReadStats::backwards`]); sorting is left to whoever needs it.
+//! ([`ReadStats::backwards`]); sorting is left to the caller.
 //!
 //! ```
 //! use resv_cli::recording::{EventKind, Reader};

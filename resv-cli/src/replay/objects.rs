@@ -88,7 +88,7 @@ impl Objects {
         self.late += u64::from(before.is_some_and(|(who, at)| who != job && at > submit));
         let place = *self.index.entry((job, resv)).or_insert(self.uses.len());
         match self.uses.get_mut(place) {
-            // Again in the same object: whoever waits for either waits for both.
+            // Again in the same object: a job that waits for either waits for both.
             Some((_, have)) => {
                 have.usage = have.usage.min(added.usage);
                 have.access = have.access.max(access);

@@ -129,7 +129,7 @@ pub(super) fn learn(
     place: Place,
 ) -> Vec<(HeldLock, Taken, Taken)> {
     let mut graph = GRAPH.lock().unwrap_or_else(PoisonError::into_inner);
-    // Relaxed: whoever drops a lock has been told about it, and about what was done with it before.
+    // Relaxed: the thread that drops a lock has been told about it, and about what was done with it before.
     USED.store(true, Ordering::Relaxed);
     graph.learn(held, context, wanted, place)
 }

@@ -269,7 +269,7 @@ fn points_known_bad_without_looking_again() {
 }
 
 /// The last handle goes while the last fence signals: its own place is reached, later ones are
-/// cancelled, whoever is first. Once with the real end, once with one that forgets who else waits.
+/// cancelled, whichever is first. Once with the real end, once with one that forgets the other waiters.
 fn a_timeline_ends(sound: bool) {
     loom::model(move || {
         let ring = Timeline::new("t");

@@ -343,7 +343,7 @@ impl Signaler {
     /// nobody can begin to, since there is no handle to begin with.
     pub fn is_wanted(&self) -> bool {
         let cell = self.fence().cell();
-        // The order matters: whoever registers a callback has a handle until then.
+        // The order matters: a thread that registers a callback has a handle until then.
         !cell.is_only_reference() || !cell.outcome().is_empty()
     }
 

@@ -89,7 +89,7 @@ impl Visibility {
 ///    for `old.usage` waits for `new.usage`.
 /// 7. **A loss is declared.** Fences of one timeline signal in order, so a later one stands for an
 ///    earlier one. Fences of two timelines signal in any order: if `supersedes(new, old)` across
-///    timelines, whoever waits for `new` may find `old` at work still, unless the job of `new` has waited
+///    timelines, a job that waits for `new` may find `old` at work still, unless the job of `new` has waited
 ///    for `old` itself. That duty of the job is what [`loses`](Semantics::loses) declares.
 /// 8. Only usages, order and sameness count: `supersedes` asks whether the two timelines are the same and
 ///    which seqno is greater, not which they are.

@@ -12,21 +12,21 @@ use std::sync::Mutex;
 pub const FIXTURES: &[Fixture] = &[
     fault::<UsageLevels, AddingEnables>(
         "adding_enables_signalling",
-        "section 3.4",
+        "lazy fences",
         "derived: a callback on every fence of an object, to learn when it is idle",
         "an add asks a lazy fence for its work, so an eviction fence evicts whom it protects",
         &["composed::lazy_a_look_never_asks"],
     ),
     fault::<UsageLevels, LookingEnables>(
         "a_test_enables_signalling",
-        "section 3.4, H-12",
+        "lazy fences, H-12",
         "dma_fence_is_signaled asks nobody; the poll of a dma-buf enables the first fence it finds",
         "a test of an object asks the fences that it finds pending for their work",
         &["composed::lazy_a_look_never_asks"],
     ),
     fault::<UsageLevels, SnapshotEnables>(
         "a_snapshot_enables_signalling",
-        "section 3.4",
+        "lazy fences",
         "derived: an export that attaches its callbacks at once",
         "a snapshot asks its fences for their work, whether or not anybody waits",
         &[
@@ -50,7 +50,7 @@ pub const FIXTURES: &[Fixture] = &[
     ),
     fault::<UsageLevels, ErrorsStay>(
         "errors_keep_an_object_busy",
-        "section 1.3",
+        "F-04",
         "mutant",
         "a fence that failed is not taken for signalled by a test",
         &["composed::the_first_error_of_a_composition_is_told"],

@@ -118,21 +118,21 @@ pub const FIXTURES: &[Fixture] = &[
     ),
     fault::<Semantics, SetDiscardsStaged>(
         "set_discards_staged_adds",
-        "section 2.2, E12",
+        "H-21, E12",
         "RFC 7/10",
         "a writer that is set throws away adds of other categories that are not published yet",
         &["examples::e12_a_writer_after_a_staged_add"],
     ),
     fault::<Semantics, SetPublishesAtOnce>(
         "set_publishes_at_once",
-        "section 2.2",
+        "H-21",
         "RFC 7/10",
         "a writer is published in the middle of the transaction that it is part of",
         &["hazards::h_21_staged_adds_are_visible_when_the_semantics_says"],
     ),
     fault::<Semantics, HolderReadsPublished>(
         "holder_does_not_read_its_own_adds",
-        "section 2.2",
+        "H-21",
         "RFC 7/10: deref gives the published array",
         "the holder of the lock is shown the object as it was before its edits",
         &[
@@ -509,7 +509,7 @@ impl Fault for SetDiscardsStaged {
     }
 }
 
-/// Section 2.2.
+/// H-21.
 #[derive(Default)]
 pub struct SetPublishesAtOnce;
 
@@ -539,7 +539,7 @@ impl Fault for SetPublishesAtOnce {
     }
 }
 
-/// Section 2.2.
+/// H-21.
 #[derive(Default)]
 pub struct HolderReadsPublished;
 

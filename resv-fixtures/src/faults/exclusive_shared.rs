@@ -73,14 +73,14 @@ pub const FIXTURES: &[Fixture] = &[
     fault::<ExclusiveShared, FailureLeaksTheExclusive>(
         "failure_leaks_the_exclusive",
         "H-31",
-        "Linux, older get_fences (version not pinned); section 2.1",
+        "Linux, older get_fences (version not pinned)",
         "a request for memory that fails keeps a reference",
         &["hazards::h_31_a_failed_reservation_changes_and_leaks_nothing"],
     ),
     fault::<ExclusiveShared, CopyLeaksTheOldList>(
         "copy_leaks_the_old_list",
         "H-27",
-        "Linux, older copy_fences (version not pinned); section 2.1",
+        "Linux, older copy_fences (version not pinned)",
         "a copy forgets the references of what the destination held before",
         &["hazards::h_27_a_copy_keeps_categories_and_leaks_nothing"],
     ),

@@ -39,7 +39,7 @@ pub const FIXTURES: &[Fixture] = &[
     ),
     fault::<UsageLevels, ReservingEndsLocking>(
         "reserving_ends_locking",
-        "section 5.1",
+        "L-03",
         "mutant",
         "a reservation declares the context done, as only an edit may",
         &[

@@ -27,7 +27,7 @@ pub const FIXTURES: &[Fixture] = &[
     ),
     fault::<UsageLevels, RestartShowsTwice>(
         "restart_shows_entries_twice",
-        "D-5, section 2.3",
+        "D-5",
         "Linux 5.16 and later, to consumers that do not look at the restarted flag; derived",
         "a visit that is disturbed begins again and has shown the entries of its first pass already",
         &["selftests::t4_for_each_without_the_lock"],

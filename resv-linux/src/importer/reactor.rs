@@ -325,7 +325,7 @@ fn signal(ended: &mut Ended) {
             FenceStatus::Error(error) => signaler.signal_error(error),
             FenceStatus::Signaled | FenceStatus::Pending => signaler.signal(),
         }));
-        // Closed afterwards: whoever waits need not wait for that too.
+        // Closed afterwards: a waiter need not wait for that too.
         drop(promise);
     }
 }

@@ -111,7 +111,7 @@ pub(crate) fn visit<'s, F: FenceRef>(
 /// which the links of a chain in the exclusive slot stand in their order, the oldest first.
 ///
 /// Calls `visit` with each. A link that is waited for stands for all older ones, which are visited,
-/// too, whoever owns them.
+/// too, whatever their owner.
 pub fn wait_set<'s, F: FenceRef + 's>(
     era: Era,
     asker: Asker,

@@ -225,7 +225,7 @@ impl Cell {
     /// All slots below are dead at the length of some publication, or of one of another life.
     #[inline]
     pub(crate) fn below(self) -> u32 {
-        // Acquire: pairs with the Release store in `set_below`: whoever skips slots because of it sees
+        // Acquire: pairs with the Release store in `set_below`: a reader that skips slots because of it sees
         // the head of the publication at which they were dead.
         self.header().below.load(Ordering::Acquire)
     }
@@ -298,7 +298,7 @@ impl Cell {
     /// [releases](Self::release) it again, as by then it may be.
     #[inline]
     pub(super) fn acquire(self) -> bool {
-        // Acquire: pairs with the Release in `begin`, and with `is_held`, a read-modify-write: whoever
+        // Acquire: pairs with the Release in `begin`, and with `is_held`, a read-modify-write: a thread that
         // counts after it sees the head that was stored before it.
         self.header().refs.fetch_add(1, Ordering::Acquire) & DEAD == 0
     }
@@ -334,7 +334,7 @@ impl Cell {
         if self.header().refs.fetch_sub(1, Ordering::Release) != 1 {
             return false;
         }
-        // ... Acquire: by whoever succeeds here; its read is of a value that ends the release sequences
+        // ... Acquire: by the thread that succeeds here; its read is of a value that ends the release sequences
         // of all decrements.
         self.header()
             .refs

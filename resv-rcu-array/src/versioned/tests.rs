@@ -84,7 +84,7 @@ fn b8_an_idle_object_keeps_a_small_cell() {
     let jobs: Vec<_> = (0..3_000).map(|_| issue(&line)).collect();
     set_all(&object, &jobs);
     assert!(slots(&object) >= 3_000);
-    // All have signalled: whoever locks it next gives the memory back.
+    // All have signalled: the next holder of the lock gives the memory back.
     jobs.into_iter().for_each(Signaler::signal);
     let job = issue(&line);
     set(&object, &[(&job, Usage::Read)]);

@@ -96,7 +96,7 @@ pub(crate) fn was_published(keys: &[Key]) -> bool {
     }
 }
 
-/// Raises a flag when it goes, be it by a panic: whoever runs until the flag is up ends then, too.
+/// Raises a flag when it goes, be it by a panic: a thread that runs until the flag is up ends then, too.
 struct Raises<'a>(&'a AtomicBool);
 
 impl Drop for Raises<'_> {
