@@ -6,7 +6,7 @@
 //! * a job names the buffers that it uses, and how; one call, [`submit`], says what it must wait for;
 //! * the queues run jobs as their waits signal. Here each buffer notes who uses it at that moment, so
 //!   two jobs that conflict and overlap would be seen;
-//! * a queue whose device is lost fails all of its jobs, and everybody who waits for one is told.
+//! * a queue whose device is lost fails all of its jobs, and every waiter of one is told.
 //!
 //! ```sh
 //! cargo run -p resv-api --release --example queue_jobs

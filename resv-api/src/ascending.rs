@@ -1,6 +1,6 @@
 //! Locks of objects that are known beforehand, taken in the order of their addresses.
 //!
-//! Who takes locks in one order cannot deadlock with others who do. So two
+//! Threads that take locks in one order cannot deadlock with each other. So two
 //! [submits](crate::submit()), or batches ([`lock_all`](crate::lock_all)), wait for each other and
 //! never back off. Where a [transaction](crate::exec()) that locks in an order of its own is in the way,
 //! they begin again as such a transaction, with an age, and so come through. (The argument:

@@ -134,7 +134,7 @@ fn record(semantics: SemanticsKind, backend: BackendKind) -> (String, Truth) {
         let client = dice.roll(CLIENTS);
         let uses = draw(&mut dice);
         truth.uses += uses.len() as u64;
-        // Who does not ask is taken to be in explicit sync, which waits for the kernel all the same.
+        // A program that does not ask is taken to be in explicit sync, which waits for the kernel all the same.
         // This thread is not recorded.
         let unasked: Vec<Point> = uses
             .iter()

@@ -93,7 +93,7 @@ fn a_foreign_file_supersedes_nothing() {
     assert_eq!(forged.wait(Some(LONG)), Waited::Signaled);
 }
 
-/// Pitfall: who drops the importer must not make running jobs look canceled.
+/// Pitfall: dropping the importer must not make running jobs look canceled.
 #[test]
 fn a_dropped_importer_does_not_cancel_what_the_kernel_runs() {
     let Some(timeline) = timeline() else { return };

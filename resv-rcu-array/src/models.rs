@@ -138,7 +138,7 @@ fn always_pending_visit(new: New) {
     });
 }
 
-/// What was before a signal is visible to a reader who finds the object idle, also when it does so
+/// What was before a signal is visible to a reader that finds the object idle, also when it does so
 /// by finding it empty.
 fn idle_is_after_the_signal(new: New) {
     let a = issue();
@@ -224,7 +224,7 @@ fn an_idle_bit_is_of_its_publication(new: New) {
     end(object);
 }
 
-/// What was before a signal is visible to a reader who finds the object idle because another one has
+/// What was before a signal is visible to a reader that finds the object idle because another one has
 /// set an idle bit.
 fn an_idle_bit_is_after_the_signal(new: New) {
     let a = issue();

@@ -131,7 +131,7 @@ fn all_fences_are_gone_after_the_last_object<R: Flavour>() {
 }
 
 /// Edits that are never published, of entries that the published array has, too, with and without a
-/// reader who has that array.
+/// reader that has that array.
 fn all_fences_are_gone_though_edits_were_staged<R: Flavour>() {
     let _alone = ALONE
         .lock()

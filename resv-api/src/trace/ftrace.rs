@@ -57,7 +57,7 @@ const HEADER: &str = "\
 /// # What it costs those who use fences
 ///
 /// A line is made on the thread that it is about, in memory that the thread keeps; the system is asked for the thread's name now
-/// and then, so a thread that renames itself goes by its old name for up to 256 events. Lines are gathered in memory; who finds 64 KiB of
+/// and then, so a thread that renames itself goes by its old name for up to 256 events. Lines are gathered in memory; a thread that finds 64 KiB of
 /// them writes them out, and everybody else goes on meanwhile. A writer that blocks for ever, such as
 /// a pipe that nobody reads, thus blocks one thread, for ever: give a file. While it
 /// blocks, up to 64 MiB are gathered; what is beyond is counted and told by a line

@@ -7,7 +7,7 @@
 //!
 //! # Superseded and lost
 //!
-//! An add drops the fences that it supersedes. That is sound as long as the job that added follows theirs: who waits for it
+//! An add drops the fences that it supersedes. That is sound as long as the job that added follows theirs: a job that waits for it
 //! then waits for them. A dropped fence that is still pending, of another timeline, whose job the new one does not follow is
 //! *lost*: from then on nothing in the object stands for it, and later jobs do not wait for it though they should.
 

@@ -3,7 +3,7 @@
 //! # Protocol
 //!
 //! A [`FenceCell`] comes from a pool that never returns memory, so a `&'static FenceCell` may be
-//! kept and dereferenced by anybody at any time. What may change under a reader who owns no
+//! kept and dereferenced by anybody at any time. What may change under a reader that owns no
 //! reference is *which fence* the cell is: after the last reference is dropped the cell becomes
 //! another fence, at once, with no grace period.
 //!
@@ -31,7 +31,7 @@
 //!   the cell is written for the new one.
 //! * `timeline`, `seqno`, and `outcome` of a new fence: stored with Release, loaded with Acquire. A
 //!   cell is reused after its last reference was dropped, so after it was removed from every object.
-//!   A reader who reads any of the new values therefore sees that removal in step 3.
+//!   A reader that reads any of the new values therefore sees that removal in step 3.
 
 use super::extra::Extra;
 use super::id::TimelineId;

@@ -61,7 +61,7 @@ fn what_is_kept_already_is_not_watched() {
     assert_eq!(importer.pending(), 0);
 }
 
-/// Pitfall: who drops the importer drops its signalers, and fences look canceled while the kernel runs.
+/// Pitfall: dropping the importer drops its signalers, and fences look canceled while the kernel runs.
 #[test]
 fn a_dropped_importer_cancels_nothing() {
     for by_thread in [true, false] {

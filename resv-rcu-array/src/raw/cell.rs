@@ -290,7 +290,7 @@ impl Cell {
         let life = self.header().life.load_own();
         debug_assert!(life & 1 == 0, "a life that has ended");
         // Relaxed: every store to a slot that follows is Release, and so is the count of a fence that is
-        // dropped; a reader who sees any of them with Acquire sees this.
+        // dropped; a reader that sees any of them with Acquire sees this.
         self.header().life.store(life + 1, Ordering::Relaxed);
     }
 

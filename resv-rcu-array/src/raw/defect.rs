@@ -17,7 +17,7 @@ resv_sync::known_bad! {
         NoLife,
         /// Idle bits are set by a Relaxed exchange.
         RelaxedIdleBits,
-        /// Idle bits are set by a reader who owns no reference.
+        /// Idle bits are set by a reader that owns no reference.
         IdleBitsUnowned,
         /// References move to a new cell although somebody holds the old one.
         MovesFromUnderReaders,

@@ -66,7 +66,7 @@ impl Object {
             .map(|cell| unsafe { Published::new(cell, head) })
     }
 
-    /// A reference to what is published, for a reader who has `seen` it; `None` if it is in another cell by
+    /// A reference to what is published, for a reader that has `seen` it; `None` if it is in another cell by
     /// now.
     #[inline(always)]
     pub(crate) fn acquire(&self, seen: Published) -> Option<CellRef> {
