@@ -174,9 +174,17 @@ impl<'r> History<'r> {
                 if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
                     return Some(Objection::Twice(twice[0]));
                 }
+                // A visit looks at the fences of its set one after the other: what it leaves out had
+                // signalled by then, which is before it returned. One that shows nothing was true of the
+                // published set (B2), as a snapshot is.
+                let looks_late = matches!(question, Question::Visit(_)) && !shown.is_empty();
                 matching
                     .find(|&&key| {
-                        !shown.contains(&key) && !self.may_have_signaled(key, stamps, version)
+                        let may_be_left_out = match looks_late {
+                            true => self.may_have_signaled_by_return(key, stamps),
+                            false => self.may_have_signaled(key, stamps, version),
+                        };
+                        !shown.contains(&key) && !may_be_left_out
                     })
                     .map(|&key| Objection::Pending(key))
             }
@@ -207,6 +215,12 @@ impl<'r> History<'r> {
         let ended = self.transactions.get(version as usize);
         number <= stamps.begun_signals[writer]
             && ended.is_none_or(|next| number <= next.signals[writer])
+    }
+
+    /// Whether the fence may have signalled before the reader returned.
+    fn may_have_signaled_by_return(&self, key: Key, stamps: Stamps<'_>) -> bool {
+        let signal = self.signals.get(&(key.timeline, key.seqno));
+        signal.is_some_and(|&(writer, number)| number <= stamps.begun_signals[writer])
     }
 
     /// Whether the fence had surely signalled before the call.

@@ -8,7 +8,7 @@
 //!
 //! | promise | what is judged |
 //! |---|---|
-//! | B1, B4 | a snapshot or a visit shows exactly one published state, all transactions whole, less what had signalled while that state was the published one |
+//! | B1, B4 | a snapshot shows exactly one published state, all transactions whole, less what had signalled while that state was the published one; so does a visit, less what had signalled before it returned |
 //! | B2 | "idle" was true in one of the states: every matching fence of it had signalled before the next state was published and before the reader returned |
 //! | "busy" | in one of the states a matching fence had not surely signalled before the call |
 //! | B9 | whatever is pending and not superseded by a later transaction is in the states, so a loss is a state that never was |
