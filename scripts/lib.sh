@@ -15,9 +15,12 @@ need() {
     fi
 }
 
+# What `scripts/test` tests. One list, so that a later step finds the same features built.
+tested=(--locked --workspace --exclude resv-benches)
+
 # as_tested PROGRAM ARGUMENT...: runs a program as `scripts/test` has built it, or builds it like that.
 as_tested() {
-    cargo test --locked --quiet --workspace --no-run
+    cargo test --quiet "${tested[@]}" --no-run
     "${CARGO_TARGET_DIR:-target}/debug/$1" "${@:2}"
 }
 
