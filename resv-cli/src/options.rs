@@ -22,6 +22,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs a scenario and prints an answer for each query
+    #[command(after_long_help = resv_conformance::scenario::grammar())]
     Script(ScriptOptions),
     /// Plays a recording of GPU work through reservation objects and reports who waits for whom
     Replay(ReplayOptions),

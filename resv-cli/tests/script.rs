@@ -1,4 +1,4 @@
-//! `resv script`, `diff` and `explain` as a user runs them.
+//! `resv script`, `diff`, `explain` and `compare` as a user runs them.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -102,4 +102,102 @@ fn explain_prints_the_tables_of_each_semantics() {
     }
     let one = resv(&["explain", "--semantics", "usage-levels"], "");
     assert!(text.contains(one.trim()));
+}
+
+#[test]
+fn the_help_has_the_grammar() {
+    let help = resv(&["script", "--help"], "");
+    for form in [
+        "ask RESV OWNER device N|- MODE",
+        "point NAME TIMELINE SEQNO",
+        "kernel, write, read or bookkeep",
+    ] {
+        assert!(help.contains(form), "{form} is not in:\n{help}");
+    }
+}
+
+#[test]
+fn a_graph_has_a_node_for_each_fence_and_an_edge_for_each_wait() {
+    let graph = resv(&["script", "--dot", "-"], E2);
+    assert!(graph.starts_with("digraph"), "{graph}");
+    assert!(graph.trim_end().ends_with('}'), "{graph}");
+    assert!(graph.contains("a:1") && graph.contains("b:1"), "{graph}");
+    assert!(graph.contains("->"), "{graph}");
+}
+
+fn compare(arguments: &[&str]) -> serde_json::Value {
+    let text = resv(&[&["compare", "--json"], arguments].concat(), "");
+    serde_json::from_str(&text).expect("one document")
+}
+
+#[test]
+fn a_meaning_may_take_its_own_place() {
+    let answer = compare(&["usage-levels", "usage-levels", "--timelines", "2"]);
+    assert_eq!(answer["complete"], true);
+    for access in ["explicit", "read", "write", "move"] {
+        assert_eq!(answer["accesses"][access]["class"], "exact", "{access}");
+    }
+}
+
+/// The scenario that is printed shows what it says, on both sides, when it is run.
+#[test]
+fn what_separates_two_meanings_is_a_scenario_that_runs() {
+    let sides = ["usage-levels", "exclusive-shared"];
+    let answer = compare(&[sides[0], sides[1], "--timelines", "2"]);
+    assert_eq!(
+        (&answer["expected"], &answer["actual"]),
+        (&sides[0].into(), &sides[1].into())
+    );
+    assert_eq!(answer["timelines"], 2);
+    for access in ["explicit", "read", "write", "move"] {
+        assert_eq!(answer["accesses"][access]["class"], "unsound", "{access}");
+        let scenario = answer["accesses"][access]["scenario"]
+            .as_str()
+            .expect("text");
+        for (role, semantics) in ["expected", "actual"].into_iter().zip(sides) {
+            let told = scenario
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("# {role}, --semantics {semantics}: ")))
+                .expect("each side's answer is told");
+            let ran = resv(&["script", "-", "--semantics", semantics], scenario);
+            assert!(
+                ran.trim_end().ends_with(&format!(" {access}: {told}")),
+                "{scenario}\n{ran}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_impossible_comparison_is_one_error() {
+    for arguments in [
+        &["compare", "usage-levels", "usage-lvels"][..],
+        &[
+            "compare",
+            "usage-levels",
+            "usage-levels",
+            "--timelines",
+            "0",
+        ],
+        &[
+            "compare",
+            "usage-levels",
+            "usage-levels",
+            "--ops",
+            "add,sing",
+        ],
+        &["compare", "usage-levels", "policy:p6b", "--duty", "p6b"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_resv"))
+            .args(arguments)
+            .output()
+            .expect("the program starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(
+            error.starts_with("error: ") && output.stdout.is_empty(),
+            "{error}"
+        );
+        assert!(!error.contains("panicked"), "{error}");
+    }
 }

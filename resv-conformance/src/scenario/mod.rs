@@ -74,5 +74,5 @@ mod tests;
 pub use answer::{Answer, FenceLabel, Listed, Value, status_word};
 pub use ast::{InvalidName, Name, Scenario, Statement};
 pub use error::ScenarioError;
-pub use parse::parse_line;
+pub use parse::{grammar, parse_line};
 pub use run::Runner;

@@ -219,6 +219,24 @@ fn parse_device(text: &str) -> Result<u32, String> {
     })
 }
 
+/// The forms of all statements and the words that stand in them, one to a line: what a command line shows
+/// as help.
+pub fn grammar() -> String {
+    let mut text = String::from("A line of a scenario is one of:\n");
+    for (_, form) in FORMS {
+        text.push_str("  ");
+        text.push_str(form);
+        text.push('\n');
+    }
+    text.push_str(
+        "USAGE is kernel, write, read or bookkeep; ACCESS is explicit, read, write or move. OWNER is undefined, \
+         page-tables, compute or client:N; ERA is p0 to p7, with p6a and p6b; MODE is always, not-equal, equal \
+         or explicit; PRODUCER is submission, page-tables, compute, move, vacate, gang-member, user-queue or \
+         user-queue-eviction. A # starts a comment.",
+    );
+    text
+}
+
 fn wrong_form(keyword: &str, count: usize) -> String {
     match FORMS.iter().find(|(word, _)| *word == keyword) {
         Some((_, form)) => format!(
