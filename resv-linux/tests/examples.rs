@@ -4,7 +4,9 @@
 
 mod common;
 
+#[cfg(feature = "calloop")]
 use common::needs;
+#[cfg(feature = "calloop")]
 use resv_linux::sources;
 
 #[allow(dead_code, unreachable_pub)]
