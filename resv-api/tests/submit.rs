@@ -3,8 +3,16 @@
 use resv_api::lock::{Algorithm, Class, lock_stats};
 use resv_api::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+/// Waiters are counted in the whole process, so of the tests that make waiters and the one that counts
+/// them only one runs at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn timelines<const N: usize>(names: [&str; N]) -> [Timeline; N] {
     names.map(Timeline::new)
@@ -182,6 +190,7 @@ fn a_transaction_that_is_locked_submits_likewise() {
 
 #[test]
 fn a_submit_gives_up_in_time_with_everything_as_it_was() {
+    let _alone = alone();
     let (a, b) = (Resv::new(), Resv::new());
     let job = Timeline::new("gfx").issue().unwrap();
     let uses = [(&b, Usage::Write), (&a, Usage::Write)];
@@ -204,6 +213,7 @@ fn a_submit_gives_up_in_time_with_everything_as_it_was() {
 /// all come through, and no two jobs that conflict run unordered.
 #[test]
 fn submits_and_transactions_come_through_beside_each_other() {
+    let _alone = alone();
     const OBJECTS: usize = 6;
     const JOBS: usize = 400;
     static SUBMITS: Class = Class::new(Algorithm::WaitDie);
@@ -265,6 +275,7 @@ fn submits_and_transactions_come_through_beside_each_other() {
 /// their objects.
 #[test]
 fn submits_and_batches_never_back_off_from_each_other() {
+    let _alone = alone();
     static CLASS: Class = Class::new(Algorithm::WaitDie);
     let objects: Vec<Resv> = (0..4).map(|_| Resv::new()).collect();
     thread::scope(|scope| {
