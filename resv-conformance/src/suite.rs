@@ -238,7 +238,7 @@ impl Property {
 /// use resv_core::{Locked, UsageLevels};
 ///
 /// let property = PROPERTIES[0];
-/// assert_eq!(property.name, "fences::f_01_a_signal_is_seen_in_every_object");
+/// assert_eq!(property.name, "tables::a_class_is_its_own_class");
 /// property.check(Subject::of::<UsageLevels, Locked>()); // panics if it does not hold
 /// ```
 pub static PROPERTIES: &[Property] = __with_properties!(__list!());
