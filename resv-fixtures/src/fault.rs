@@ -70,7 +70,7 @@ pub trait Fault: Send + Sync {
         false
     }
 
-    /// [`Backend::fold`].
+    /// [`Backend::visit`].
     fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
         object.visit(usages, (), |(), key| show(key));
     }

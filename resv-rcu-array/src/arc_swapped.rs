@@ -160,7 +160,7 @@ pub struct ArcSwappedObject {
     retries: AtomicU64,
 }
 
-/// The flavour in safe code, on `arc-swap`. See the [module of its object](self).
+/// The flavour in safe code, on `arc-swap`. Its protocol and orderings are told at the head of its file.
 ///
 /// ```
 /// use resv_core::Backend;

@@ -1,7 +1,7 @@
 //! The one way in which this project plants a defect in its own code.
 //!
 //! A model or a test that has never rejected anything shows little. So each step of a protocol that can be
-//! left out has a *known-bad variant*, and a test that must reject it. [`known_bad!`](crate::known_bad)
+//! left out has a *known-bad variant*, and a test that must reject it. [`known_bad!`](crate::known_bad!)
 //! makes the list of the variants of one protocol, and a *seam* for it: a field of the object that runs the
 //! protocol, which says what that object does wrong.
 //!
@@ -38,7 +38,7 @@
 //! ```
 
 /// Makes the list of known-bad variants of a protocol, and the seam through which a test plants one. See
-/// the [module](crate::known_bad).
+/// the [module](crate::known_bad!).
 #[macro_export]
 macro_rules! known_bad {
     (

@@ -8,7 +8,7 @@
 //!
 //! | subject | what it is |
 //! |---|---|
-//! | this project's back ends | [`submit`] |
+//! | this project's back ends | [`submit`](resv_api::submit()) |
 //! | `mutex-vec` | a lock for each object, taken in the order of addresses that the caller knows, the waits in a vector: the reference |
 //! | `mutex-map` | of `queue_jobs`: `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`, what everybody writes first: the reference |
 

@@ -14,7 +14,7 @@ use crate::prover::Class;
 use crate::store::{FenceRef, Store};
 use resv_core::{Access, SemanticsKind, Usage};
 
-/// See the [module](self).
+/// Its table is at the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Nvidia;
 

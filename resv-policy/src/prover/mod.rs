@@ -28,7 +28,7 @@
 //!
 //! * adds of older fences, which nothing supersedes: a timeline with two fences gets no older one;
 //! * slot rules, which keep dominated fences behind signalled slots. Without replacements and
-//!   with signals in order there is an [induction](induction) over arrays of any length instead, and
+//!   with signals in order there is an [induction] over arrays of any length instead, and
 //!   the answer is complete. With them, an object with [`Options::slots`] slots gets no more;
 //! * the number of states, at [`Options::states`].
 //!

@@ -34,7 +34,7 @@ mod tsan;
 pub mod sync {
     pub use super::mutex::{Condvar, Mutex, MutexGuard};
 
-    /// `std::sync::atomic`, as far as the project uses it, and [`OwnerAccess`].
+    /// `std::sync::atomic`, as far as the project uses it, and `OwnerAccess`.
     pub mod atomic {
         pub use crate::facade::imp::atomic::{
             AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
