@@ -161,6 +161,11 @@ pub use transaction::{Guard, Slots};
 pub use wait::{Waitable, WaitedAny, wait_all, wait_any};
 pub use waits::Waits;
 
+#[allow(
+    unused_imports,
+    unreachable_pub,
+    reason = "no back end need be compiled in"
+)]
 pub use kind::crates::*;
 pub use resv_core::semantics::*;
 pub use resv_core::{
