@@ -227,7 +227,7 @@ fn lists_are_in_order<S: Semantics + Default, B: Backend + Default>() {
     let (old, new) = (Timeline::new("old"), Timeline::new("new"));
     let resv = Resv::<S, B>::default();
     let jobs = [job(&new), job(&old), job(&Timeline::new("newest"))];
-    let done = job(&old);
+    let done = job(&Timeline::new("done"));
     add(&resv, &done, Usage::Bookkeep);
     for job in &jobs {
         add(&resv, job, Usage::Read);
