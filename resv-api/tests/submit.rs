@@ -3,7 +3,7 @@
 use resv_api::lock::{Algorithm, Class, lock_stats};
 use resv_api::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -194,13 +194,24 @@ fn a_submit_gives_up_in_time_with_everything_as_it_was() {
     let (a, b) = (Resv::new(), Resv::new());
     let job = Timeline::new("gfx").issue().unwrap();
     let uses = [(&b, Usage::Write), (&a, Usage::Write)];
-    for time in [Duration::ZERO, Duration::from_millis(2)] {
-        let held = b.lock();
-        let submitted = Transaction::new().until(time).submit(job.fence(), &uses);
-        assert_eq!(submitted.err(), Some(SubmitError::TimedOut(TimedOut)));
-        assert!(a.try_lock().is_some() && a.is_idle(Access::Move) && b.is_idle(Access::Move));
-        drop(held);
-    }
+    // Another thread has one of the locks.
+    thread::scope(|scope| {
+        let (says_locked, is_locked) = mpsc::channel();
+        let (release, until_released) = mpsc::channel::<()>();
+        let b = &b;
+        scope.spawn(move || {
+            let _held = b.lock();
+            says_locked.send(()).expect("the test waits for it");
+            let _ = until_released.recv();
+        });
+        is_locked.recv().expect("the lock is free");
+        for time in [Duration::ZERO, Duration::from_millis(2)] {
+            let submitted = Transaction::new().until(time).submit(job.fence(), &uses);
+            assert_eq!(submitted.err(), Some(SubmitError::TimedOut(TimedOut)));
+            assert!(a.try_lock().is_some() && a.is_idle(Access::Move) && b.is_idle(Access::Move));
+        }
+        drop(release);
+    });
     let submitted = Transaction::new()
         .until(Duration::ZERO)
         .submit(job.fence(), &uses);
