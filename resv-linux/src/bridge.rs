@@ -161,12 +161,7 @@ impl Bridge {
         buffer: &DmaBuf,
         resv: &Resv<UsageLevels, B>,
     ) -> Result<Pulled, PullError> {
-        let mut lines = buffer.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines = lines.get();
-        // In this order.
-        let all = buffer.export(Access::Write).map_err(PullError::Kernel)?;
-        let writers = buffer.export(Access::Read).map_err(PullError::Kernel)?;
-        self.add_pulled(lines, all, writers, resv)
+        self.pull_with(buffer, resv, || {})
     }
 
     /// The known-bad variant of `pull`: asks for the writers first. `between` runs between the two.
@@ -195,6 +190,7 @@ impl Bridge {
     ) -> Result<Pulled, PullError> {
         let mut lines = buffer.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = lines.get();
+        // In this order.
         let all = buffer.export(Access::Write).map_err(PullError::Kernel)?;
         between();
         let writers = buffer.export(Access::Read).map_err(PullError::Kernel)?;
