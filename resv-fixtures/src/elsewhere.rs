@@ -129,7 +129,7 @@ pub const ELSEWHERE: &[Elsewhere] = &[
     loom(
         "F-02",
         "derived",
-        "who takes a callback back frees what the signaller looks at",
+        "a thread that takes a callback back frees what the signaller looks at",
         CALLBACKS,
         "f_02_known_bad_keeping_a_node_that_the_closer_looks_at",
     ),
