@@ -115,7 +115,7 @@
 //! | operation | cost |
 //! |---|---|
 //! | `is_idle`, all signalled | one load, once a reader has set the idle bits |
-//! | `is_idle`, something is pending | nine loads, if it is where the last test found it; else up to `2 n` |
+//! | `is_idle`, something is pending | seven loads, if it is where the last test found it; else up to `2 n` |
 //! | `snapshot`, and dropping it | one increment and three loads; one decrement; whatever `n` is |
 //! | `visit` | as a snapshot, and `4 n` loads |
 //! | an add | `4 n` loads, as the rule is asked about each entry; two stores |

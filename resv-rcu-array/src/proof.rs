@@ -59,6 +59,9 @@
 //!   the head, or after the life was made odd; the count of fences and the stores of the new fence order
 //!   this before what step 3 read. Step 4 or 5 sees it.
 //!
+//! (A test that looks at one slot only asks for the very word of step 1 in step 4. That says more than C and
+//! L, and whatever it rejects goes the long way.)
+//!
 //! So at step 4 the object had the entries that step 3 read. Fences that were found signalled still are, so
 //! "idle" is true at step 4 (B2), and "not idle" is about a fence of that set. Looking at the head alone
 //! would not do: the cell may have gone and come back, with the same length (H-09, H-29). Looking at the

@@ -45,7 +45,12 @@ impl Versioned {
     fn second_look(&self, seen: Published, life: Life) -> bool {
         // The one at the head comes before the one at the life: see the proof.
         (self.raw.has(Defect::NoSecondLook) || self.raw.head().is_same_publication(seen.head()))
-            && (self.raw.has(Defect::NoLife) || seen.cell().still_lives(life))
+            && self.still_lives(seen, life)
+    }
+
+    #[inline]
+    fn still_lives(&self, seen: Published, life: Life) -> bool {
+        self.raw.has(Defect::NoLife) || seen.cell().still_lives(life)
     }
 
     /// A reference to what is published; `None` for an object in which nothing is pending.
@@ -55,34 +60,39 @@ impl Versioned {
         if head.says_idle(UsageSet::ALL) {
             return None;
         }
-        let acquired = self.raw.acquire(self.raw.published(head)?);
-        acquired.or_else(|| self.acquire_again())
+        match self.raw.acquire(self.raw.published(head)?) {
+            Ok(cell) => Some(cell),
+            Err(stale) => self.acquire_again(stale),
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn acquire_again(&self) -> Option<CellRef> {
+    fn acquire_again(&self, mut stale: CellRef) -> Option<CellRef> {
         loop {
+            drop(stale);
             self.count_retry();
             let head = self.raw.head();
             if head.says_idle(UsageSet::ALL) {
                 return None;
             }
-            let acquired = self.raw.acquire(self.raw.published(head)?);
-            if acquired.is_some() {
-                return acquired;
+            match self.raw.acquire(self.raw.published(head)?) {
+                Ok(cell) => return Some(cell),
+                Err(again) => stale = again,
             }
         }
     }
 
     /// [`is_idle`](Backend::is_idle) where the idle bits do not say it: looks first at the entry that the
     /// last test found pending.
-    #[inline(never)]
+    #[inline]
     fn is_idle_unmarked(&self, head: Head, usages: UsageSet) -> bool {
         if let Some(seen) = self.raw.published(head)
             && let Some(life) = seen.cell().note()
             && seen.is_pending_at(seen.cell().look(), usages)
-            && self.second_look(seen, life)
+            // The second look, at the whole word: new idle bits are as rare as a new publication.
+            && (self.raw.has(Defect::NoSecondLook) || self.raw.head() == head)
+            && self.still_lives(seen, life)
         {
             return false;
         }
@@ -129,29 +139,80 @@ impl Versioned {
         }
     }
 
-    /// [`visit`](Backend::visit) where the idle bits do not say that there is nothing to show.
+    /// [`visit`](Backend::visit) where the idle bits of `head` do not say that there is nothing to show.
     #[inline(never)]
-    fn visit_unmarked<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+    fn visit_unmarked<A>(
+        &self,
+        head: Head,
+        usages: UsageSet,
+        init: A,
+        mut f: impl FnMut(A, Key) -> A,
+    ) -> A {
+        let Some(seen) = self.raw.published(head) else {
+            return init;
+        };
+        let cell = match self.raw.acquire(seen) {
+            Ok(cell) => cell,
+            Err(stale) => return self.visit_again(stale, usages, init, f),
+        };
+        let (acc, shown) = walk(&cell, usages, init, &mut f);
+        if shown || self.is_published(&cell) {
+            return cell.give_up(acc);
+        }
+        self.visit_again(cell, usages, acc, f)
+    }
+
+    /// The visits after the first, which has shown nothing; `stale` is what it has counted.
+    #[cold]
+    #[inline(never)]
+    fn visit_again<A>(
+        &self,
+        stale: CellRef,
+        usages: UsageSet,
+        init: A,
+        mut f: impl FnMut(A, Key) -> A,
+    ) -> A {
+        self.count_retry();
+        drop(stale);
         let mut acc = init;
-        loop {
-            let Some(cell) = self.acquire() else {
-                return acc;
-            };
-            let mut shown = false;
-            for (fence, usage) in cell.entries() {
-                if usages.contains(usage) && fence.is_pending() {
-                    shown = true;
-                    acc = f(acc, key(fence, usage));
-                }
-            }
-            // Nothing was pending, which is true of this instant if the set is published still (B2).
-            let head = cell.published().head();
-            if shown || self.raw.head().is_same_publication(head) {
-                return acc;
+        while let Some(cell) = self.acquire() {
+            let shown;
+            (acc, shown) = walk(&cell, usages, acc, &mut f);
+            if shown || self.is_published(&cell) {
+                break;
             }
             self.count_retry();
         }
+        acc
     }
+
+    /// Whether what the reference is to is published still.
+    #[inline]
+    fn is_published(&self, cell: &CellRef) -> bool {
+        let head = cell.published().head();
+        self.raw.head().is_same_publication(head)
+    }
+}
+
+/// Shows `f` the keys of what is pending of a publication, and says whether there was anything. If there was
+/// nothing, that is true of the instant of the walk if the set is published still after it (B2).
+#[inline(always)]
+fn walk<A>(
+    cell: &CellRef,
+    usages: UsageSet,
+    init: A,
+    f: &mut impl FnMut(A, Key) -> A,
+) -> (A, bool) {
+    let mut pending = cell.published().pending(cell.from(), usages);
+    // The first by itself: there is no note to take of the others.
+    let Some((fence, usage)) = pending.next() else {
+        return (init, false);
+    };
+    let mut acc = f(init, key(fence, usage));
+    for (fence, usage) in pending {
+        acc = f(acc, key(fence, usage));
+    }
+    (acc, true)
 }
 
 /// The entries that were visible at one length of one cell.
@@ -235,10 +296,11 @@ impl Backend for Versioned {
 
     #[inline]
     fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        if self.raw.head().says_idle(usages) {
+        let head = self.raw.head();
+        if head.says_idle(usages) {
             return init;
         }
-        self.visit_unmarked(usages, init, f)
+        self.visit_unmarked(head, usages, init, f)
     }
 
     #[inline]

@@ -28,7 +28,7 @@
 //! long as the object owns a reference, or the cell itself (a spare); after that by the thread that
 //! drops the last reference. Readers only set `look`.
 
-use super::word::{CELL_ALIGN, Head, Slot, fits};
+use super::word::{Asked, CELL_ALIGN, Head, Slot, fits};
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Usage, UsageSet};
 use resv_sync::cell::UnsafeCell;
@@ -330,11 +330,20 @@ impl Cell {
     /// Drops a reference; `true`: it was the last one, and the cell is the caller's.
     #[inline]
     pub(super) fn release(self) -> bool {
-        // Release: this owner's uses happen before the fences are dropped ...
-        if self.header().refs.fetch_sub(1, Ordering::Release) != 1 {
-            return false;
-        }
-        // ... Acquire: by the thread that succeeds here; its read is of a value that ends the release sequences
+        self.uncount() && self.is_taken()
+    }
+
+    /// The first half of [`release`](Self::release); `true`: then comes the second half.
+    #[inline]
+    pub(super) fn uncount(self) -> bool {
+        // Release: this owner's uses happen before the fences are dropped.
+        self.header().refs.fetch_sub(1, Ordering::Release) == 1
+    }
+
+    /// The second half of [`release`](Self::release); `true`: the cell is the caller's.
+    #[inline]
+    pub(super) fn is_taken(self) -> bool {
+        // Acquire: by the thread that succeeds here; its read is of a value that ends the release sequences
         // of all decrements.
         self.header()
             .refs
@@ -390,14 +399,19 @@ impl Published {
         self.head
     }
 
-    /// The slots of the length, whatever is in them.
+    /// The slots of the length from `from` on, whatever is in them.
     #[inline]
-    fn slots(self) -> &'static [AtomicU64] {
+    fn slots(self, from: u32) -> Slots {
         // SAFETY: (5) as in `Cell::slots`; a head is made with a length that is not more than the capacity
         // of the cell that it names, which never changes.
-        unsafe {
-            let first = self.cell.0.byte_add(SLOTS).cast().as_ptr();
-            std::slice::from_raw_parts(first, self.head.len() as usize)
+        let (first, end) = unsafe {
+            let first = self.cell.0.byte_add(SLOTS).cast::<AtomicU64>().as_ptr();
+            (first, first.add(self.head.len() as usize))
+        };
+        Slots {
+            // Nothing is read there if that is behind the end.
+            at: first.wrapping_add(from as usize),
+            end,
         }
     }
 
@@ -408,22 +422,42 @@ impl Published {
         from: u32,
     ) -> impl Iterator<Item = (u32, &'static FenceCell, Usage)> + use<> {
         let bound = self.head.bound();
-        let slots = self.slots().get(from as usize..).unwrap_or(&[]).iter();
-        (from..).zip(slots).filter_map(move |(at, slot)| {
-            let (fence, usage) = bound.visible(Slot::load(slot))?;
+        let slots = (from..).zip(self.slots(from));
+        slots.filter_map(move |(at, slot)| {
+            let (fence, usage) = bound.visible(slot)?;
             Some((at, fence, usage))
         })
+    }
+
+    /// The entries that are visible, pending, and asked for, from slot `from` on.
+    #[inline(always)]
+    pub(crate) fn pending(
+        self,
+        from: u32,
+        usages: UsageSet,
+    ) -> impl Iterator<Item = (&'static FenceCell, Usage)> + use<> {
+        let (bound, asked) = (self.head.bound(), Asked::new(usages));
+        self.slots(from).filter_map(
+            #[inline(always)]
+            move |slot| {
+                // The word says all but whether the fence is pending, which is in another line.
+                let visible = bound.visible(slot).filter(|_| asked.asks_for(slot));
+                visible.filter(|(fence, _)| fence.is_pending())
+            },
+        )
     }
 
     /// Whether the entry in slot `at` is visible, pending, and asked for.
     #[inline]
     pub(crate) fn is_pending_at(self, at: u32, usages: UsageSet) -> bool {
-        let Some(slot) = self.slots().get(at as usize) else {
+        if at >= self.head.len() {
             // It may be staged: it is no entry of this publication.
             return false;
-        };
-        let visible = self.head.bound().visible(Slot::load(slot));
-        visible.is_some_and(|(fence, usage)| usages.contains(usage) && fence.is_pending())
+        }
+        // SAFETY: (5) as in `slots`; the slot is one of the length.
+        let slot = unsafe { &*self.slots(at).at };
+        self.head
+            .shows_pending(Slot::load(slot), Asked::new(usages))
     }
 
     /// Where, from slot `from` on, the first entry is that is visible, pending, and asked for.
@@ -433,5 +467,27 @@ impl Published {
         entries
             .find(|&(_, fence, usage)| usages.contains(usage) && fence.is_pending())
             .map(|(at, ..)| at)
+    }
+}
+
+/// Slots of a publication, loaded one by one.
+struct Slots {
+    at: *const AtomicU64,
+    end: *const AtomicU64,
+}
+
+impl Iterator for Slots {
+    type Item = Slot;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Slot> {
+        if self.at >= self.end {
+            return None;
+        }
+        // SAFETY: (5) `end` is that of slots of a cell, which live for ever and are only used as atomics;
+        // `at` was one of these before it, or is.
+        let slot = unsafe { &*self.at };
+        self.at = self.at.wrapping_add(1);
+        Some(Slot::load(slot))
     }
 }

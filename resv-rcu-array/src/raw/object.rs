@@ -66,15 +66,15 @@ impl Object {
             .map(|cell| unsafe { Published::new(cell, head) })
     }
 
-    /// A reference to what is published, for a reader that has `seen` it; `None` if it is in another cell by
-    /// now.
+    /// A reference to what is published, for a reader that has `seen` it; `Err` if it is in another cell by
+    /// now: what was counted, which is to be dropped.
     #[inline(always)]
-    pub(crate) fn acquire(&self, seen: Published) -> Option<CellRef> {
+    pub(crate) fn acquire(&self, seen: Published) -> Result<CellRef, CellRef> {
         CellRef::acquire(seen, || {
             if self.has(Defect::NoSecondLook) {
-                return Some(seen);
+                return seen.head();
             }
-            self.published(self.head())
+            self.head()
         })
     }
 

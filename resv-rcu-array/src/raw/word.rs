@@ -86,6 +86,16 @@ impl Head {
         (self.0 ^ other.0) & !BUSY == 0
     }
 
+    /// Whether an entry with this word is visible at this length, pending, and asked for: what
+    /// [`bound`](Head::bound) is for many slots, for one.
+    #[inline]
+    pub(super) fn shows_pending(self, slot: Slot, asked: Asked) -> bool {
+        // SAFETY: (1) as in `Bound::visible`.
+        slot.0 >> SHIFT > self.0 >> SHIFT
+            && asked.asks_for(slot)
+            && unsafe { &*slot.address() }.is_pending()
+    }
+
     /// What slots must be greater than to be visible.
     #[inline]
     pub(crate) fn bound(self) -> Bound {
@@ -121,6 +131,25 @@ impl Bound {
         // living entry, which has a fence.
         let fence = unsafe { &*slot.address() };
         Some((fence, slot.usage()))
+    }
+}
+
+/// The usages that a reader asks for, in the form that slots are tested with: bit `i` says whether the usage
+/// in the two low bits of `i` is asked for. So the low bits of a slot need not be cut out.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked(u32);
+
+impl Asked {
+    #[inline]
+    pub(crate) fn new(usages: UsageSet) -> Asked {
+        const _: () = assert!(BUSY == 0xF && USAGE == 0b11);
+        Asked(u32::from(usages.bits()) * 0x1111_1111)
+    }
+
+    /// Whether the usage of the entry is asked for.
+    #[inline]
+    pub(crate) fn asks_for(self, slot: Slot) -> bool {
+        self.0 >> (slot.0 as u32 % u32::BITS) & 1 != 0
     }
 }
 
