@@ -47,7 +47,7 @@
 //! |---|---|
 //! | a test, empty or known to have signalled | one load of the word, flat in the number of fences, in the object's own cache line |
 //! | a test otherwise | two loads of the word, two of the table, two for each slot; one compare-and-swap if that finds everything signalled |
-//! | a visit | the same and two loads for each pending fence; allocates only for more than 32 |
+//! | a visit | the same and two loads for each pending fence, and one store for each field of its key that the visitor looks at; allocates only for more than 64 |
 //! | a snapshot | one allocation, and a compare-and-swap for each pending fence |
 //! | an edit | a load for each slot, and three for each that is pending; no read-modify-write |
 //! | a publish | two uncontended lock operations, two stores to the word, and a store for each slot that changes |

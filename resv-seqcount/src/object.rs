@@ -3,13 +3,13 @@
 use crate::counter::{ATTEMPTS, Counter, Defect, UsageMask, Word};
 use crate::garbage;
 use crate::raw::{NewTable, OnceBox, Tables, WriterCell, try_with_capacity};
-use crate::slot::{Content, Slot};
+use crate::slot::{Asked, Content, Slot};
 use crate::writer::{OneChange, Writer};
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock,
     ReserveError, UsageSet,
 };
-use resv_sync::keys::Keys;
+use resv_sync::keys::{Keys, columns};
 use resv_sync::sync::Mutex;
 use std::alloc::{Layout, handle_alloc_error};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -178,19 +178,59 @@ impl Seqcount {
         first: Word,
         usages: UsageSet,
         init: A,
-        f: impl FnMut(A, Key) -> A,
+        mut f: impl FnMut(A, Key) -> A,
     ) -> A {
+        if !self.counter.may_read(first) {
+            return self.visit_again(usages, init, f);
+        }
+        // The first attempt of `read`, by itself: what it collects is seen by nobody but `f`, so that what
+        // `f` does not look at is not even collected.
+        let asked = Asked::new(usages);
+        let pick = |slot: &Slot| {
+            slot.if_asked(asked, |(cell, usage)| {
+                let (timeline, seqno) = cell.is_pending().then(|| cell.key_parts())?;
+                Some((timeline, seqno, usage))
+            })
+        };
+        let mut init = Some(init);
+        let done = columns::<KEYS, _, _, _, _, _>(self.tables.used(), pick, |picked| {
+            let init = self.counter.is_current(first).then(|| init.take())??;
+            let keys = picked.rows().map(|(timeline, seqno, usage)| Key {
+                timeline,
+                seqno,
+                usage,
+            });
+            Some(keys.fold(init, &mut f))
+        });
+        match (done, init) {
+            (Some(Some(acc)), _) => acc,
+            (Some(None), Some(init)) => self.visit_again(usages, init, f),
+            (_, init) => self.visit_many(usages, init.expect("not shown yet"), f),
+        }
+    }
+
+    /// The attempts after the first.
+    #[cold]
+    #[inline(never)]
+    fn visit_again<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         let mut keys = Keys::<Key, KEYS>::new();
         // What was collected by an attempt that was overtaken is written over.
-        let (fits, _) = self.read(
-            first,
+        let (fits, _) = self.read_again(
             &mut keys,
-            |keys, slots| slots.len() <= KEYS && keys.fill(pending_keys(slots, usages)),
-            |_| (),
+            &mut |keys: &mut Keys<_, KEYS>, slots: &[Slot]| {
+                slots.len() <= KEYS && keys.fill(pending_keys(slots, usages))
+            },
+            &|_| (),
         );
-        if fits {
-            return keys.as_slice().iter().copied().fold(init, f);
+        match fits {
+            true => keys.as_slice().iter().copied().fold(init, f),
+            false => self.visit_many(usages, init, f),
         }
+    }
+
+    /// A visit of more entries than have their place on the stack.
+    #[inline(never)]
+    fn visit_many<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
         match self.collect(self.word(), |content| pending_key(content, usages)) {
             Ok(keys) => keys.into_iter().fold(init, f),
             Err(error) => match Layout::array::<Key>(error.entries()) {
@@ -306,8 +346,10 @@ impl Seqcount {
 /// Whether an entry with one of the usages is pending.
 #[inline]
 fn has_pending(slots: &[Slot], usages: UsageSet) -> bool {
-    let mut contents = slots.iter().filter_map(Slot::load);
-    contents.any(|(cell, usage)| usages.contains(usage) && cell.is_pending())
+    let asked = Asked::new(usages);
+    let is_pending =
+        |slot: &Slot| slot.if_asked(asked, |(cell, _)| cell.is_pending().then_some(()));
+    slots.iter().any(|slot| is_pending(slot).is_some())
 }
 
 /// The key of an entry that is pending and has one of the usages.

@@ -1,7 +1,7 @@
 //! One slot: a fence and its usage in one word, so that they can only change together (D-7).
 
-use resv_core::Usage;
 use resv_core::fence::cell::FenceCell;
+use resv_core::{Usage, UsageSet};
 use resv_sync::slot::TaggedSlot;
 use resv_sync::sync::atomic::Ordering;
 
@@ -11,11 +11,27 @@ pub(crate) type Content = (&'static FenceCell, Usage);
 /// A fence cell and a usage, or nothing. A slot in use owns one reference of the fence; loading it
 /// takes none.
 #[derive(Debug)]
-pub(crate) struct Slot(TaggedSlot<FenceCell, 2>);
+pub(crate) struct Slot(TaggedSlot<FenceCell, 3>);
+
+/// Added to the usage in a tag, so that no slot in use has the tag of an empty one.
+const IN_USE: usize = 4;
+
+/// The usages that a reader asks for, in the form that slots are tested with.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked(u32);
+
+impl Asked {
+    /// For these usages.
+    #[inline]
+    pub(crate) fn new(usages: UsageSet) -> Asked {
+        Asked(u32::from(usages.bits()) << IN_USE)
+    }
+}
 
 #[inline]
-fn content((cell, usage): (&'static FenceCell, usize)) -> Content {
-    (cell, Usage::from_bits(usage as u8))
+fn content((cell, tag): (&'static FenceCell, usize)) -> Content {
+    // Of the tag only the usage counts there.
+    (cell, Usage::from_bits(tag as u8))
 }
 
 impl Slot {
@@ -32,6 +48,18 @@ impl Slot {
         self.0.load().map(content)
     }
 
+    /// Calls `f` with the same, if the usage is asked for.
+    #[inline(always)]
+    pub(crate) fn if_asked<R>(
+        &self,
+        asked: Asked,
+        f: impl FnOnce(Content) -> Option<R>,
+    ) -> Option<R> {
+        // Acquire, in there: as in `load`.
+        self.0
+            .if_tagged(asked.0, |cell, tag| f(content((cell, tag))))
+    }
+
     /// What the holder of the object's lock has in the slot; it stays the same fence.
     #[inline]
     pub(crate) fn load_held(&self) -> Option<Content> {
@@ -42,7 +70,7 @@ impl Slot {
     /// with the Acquire load in `load`.
     #[inline]
     pub(crate) fn store(&self, content: Option<Content>, order: Ordering) {
-        let content = content.map(|(cell, usage)| (cell, usage as usize));
+        let content = content.map(|(cell, usage)| (cell, usage as usize | IN_USE));
         self.0.store(content, order);
     }
 }
