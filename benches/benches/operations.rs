@@ -3,10 +3,8 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
-use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
-use resv_api::seqcount::Seqcount;
 use resv_benches::Fixture;
-use resv_core::{Access, Backend, Locked};
+use resv_core::{Access, Backend};
 use std::hint::black_box;
 
 const SIZES: [usize; 5] = [0, 1, 4, 16, 64];
@@ -18,13 +16,18 @@ macro_rules! for_each_backend {
     ($criterion:expr, $name:literal, $bench:ident) => {{
         let mut group = $criterion.benchmark_group($name);
         for n in SIZES {
-            $bench::<Seqcount>(&mut group, n);
-            $bench::<RcuArray<Stable>>(&mut group, n);
-            $bench::<RcuArray<ArcSwapped>>(&mut group, n);
-            $bench::<Locked>(&mut group, n);
+            resv_api::for_each_backend!(each!($bench(&mut group, n)));
         }
         group.finish();
     }};
+}
+
+macro_rules! each {
+    (($bench:ident $args:tt) $(
+        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+    )*) => {
+        $($bench::<$type> $args;)*
+    };
 }
 
 fn test_idle<B: Backend + Default>(group: &mut Group<'_>, n: usize) {

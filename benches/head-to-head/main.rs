@@ -1,7 +1,7 @@
 //! The paired head-to-head: what this project's back ends are worth against what people use today,
 //! and against the floor of the machine.
 //!
-//! `cargo run --release --bin head-to-head -- --quick --json FILE`
+//! `cargo run --profile bench --bin head-to-head -- --quick --json FILE`
 //!
 //! # Modules
 //!
@@ -22,6 +22,10 @@
 
 #![deny(unsafe_code)] // `raw` alone allows it
 
+// First: the others use its macros.
+#[macro_use]
+mod subjects;
+
 mod cases;
 mod crowd;
 mod failure;
@@ -31,7 +35,6 @@ mod machine;
 mod options;
 mod raw;
 mod report;
-mod subjects;
 
 use clap::Parser;
 use failure::Failure;

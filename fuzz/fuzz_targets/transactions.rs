@@ -8,9 +8,8 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use resv_api::lock::inject_backoffs;
 use resv_api::{
-    Backend, EntryRef, ExclusiveShared, ExecError, Fence, Locked, Resv, Semantics, SemanticsKind,
-    Signaler, Timeline, Usage, UsageLevels, WritersReadersOthers, exec, lock_all, rcu_array,
-    seqcount,
+    Backend, EntryRef, ExclusiveShared, ExecError, Fence, Resv, Semantics, SemanticsKind, Signaler,
+    Timeline, Usage, UsageLevels, WritersReadersOthers, exec, lock_all,
 };
 use resv_conformance::model::{At, Item, Model, Rules};
 use std::collections::BTreeSet;
@@ -134,7 +133,13 @@ impl<S: Semantics + Default, B: Backend + Default> World for Objects<S, B> {
                 .iter()
                 .map(|entry| item(timelines, entry))
                 .collect();
-            assert_eq!(list, models[kind].list(index), "{} on {}", S::default().name(), B::default().name());
+            assert_eq!(
+                list,
+                models[kind].list(index),
+                "{} on {}",
+                S::default().name(),
+                B::default().name()
+            );
             assert!(object.try_lock().is_some(), "still locked");
         }
     }
@@ -151,12 +156,14 @@ fn item(timelines: &[Timeline], entry: EntryRef<'_>) -> Item {
 }
 
 fn of_semantics<S: Semantics + Default>() -> Vec<Box<dyn World>> {
-    vec![
-        Objects::<S, Locked>::boxed(),
-        Objects::<S, seqcount::Seqcount>::boxed(),
-        Objects::<S, rcu_array::RcuArray>::boxed(),
-        Objects::<S, rcu_array::RcuArray<rcu_array::ArcSwapped>>::boxed(),
-    ]
+    macro_rules! each {
+        (() $(
+            $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+        )*) => {
+            vec![$(Objects::<S, $type>::boxed()),*]
+        };
+    }
+    resv_api::for_each_backend!(each!())
 }
 
 fuzz_target!(|input: (u64, Vec<Step>)| {

@@ -4,7 +4,7 @@
 //! What an author of a GPU layer does with this library, and what it answers for:
 //!
 //! * a job names the buffers that it uses, and how; one call, [`submit`], says what it must wait for;
-//! * the queues run jobs as their waits signal. Here each buffer notes who uses it at that moment, so
+//! * the queues run jobs as their waits signal. Here each buffer notes its users at that moment, so
 //!   two jobs that conflict and overlap would be seen;
 //! * a queue whose device is lost fails all of its jobs, and every waiter of one is told.
 //!
@@ -28,7 +28,7 @@ const JOBS: usize = 5_000;
 /// The jobs that a submitter may be ahead of a queue.
 const AHEAD: usize = 32;
 
-/// A buffer, and who uses it now.
+/// A buffer, and its users now.
 struct Buffer {
     resv: Resv,
     /// How many jobs read it; -1: one writes it.

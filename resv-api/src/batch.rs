@@ -61,7 +61,7 @@ pub(crate) fn lock_all_with<'a, S: Semantics, B: Backend>(
 /// The guards, if every lock can be had at once; otherwise nothing is held. A slice that names an object
 /// twice is left to [`wait_for_each`].
 ///
-/// Who only tries waits for nobody, so it needs no context to keep out of a deadlock, and no lock
+/// A caller that only tries waits for nobody, so it needs no context to keep out of a deadlock, and no lock
 /// has to be taken away from a context afterwards.
 #[inline(always)]
 fn try_each<'a, S: Semantics, B: Backend>(resvs: &[&'a Resv<S, B>]) -> Option<Guards<'a, S, B>> {

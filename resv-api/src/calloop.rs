@@ -16,7 +16,7 @@ use std::io;
 /// [a deadline](FenceSource::until) that has passed first, [`Waited::TimedOut`]. Removing it from the
 /// loop, or dropping the loop, takes its callbacks back.
 ///
-/// For those who know Smithay: a [`FenceSource`] does for an object what its `DmabufSource` does for
+/// Beside Smithay: a [`FenceSource`] does for an object what its `DmabufSource` does for
 /// a dma-buf. It fires once and removes itself; fences added later need a new one; and what would
 /// there be the error "already ready" is [`Readiness::Already`](crate::Readiness::Already) here, with
 /// no descriptor and no source made. Reading waits for the writers, writing for all implicit users.

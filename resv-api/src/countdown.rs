@@ -3,7 +3,7 @@
 //! A [`Countdown`] is about groups of fences, and completes a group when all of its fences have
 //! signalled. A wait for all is one group. Each group starts with one share of its own, gets one for
 //! each of its fences, and gives its own up when all of them are registered. Each callback gives up the
-//! shares of its fence. Who gives up the last share of a group completes it, so that happens once, and
+//! shares of its fence. The thread that gives up the last share of a group completes it, so that happens once, and
 //! not before every fence of the group has been registered.
 //!
 //! A fence is registered with once, however many groups name it: `n` mentions of fences cost

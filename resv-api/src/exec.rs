@@ -237,7 +237,7 @@ impl<'env> Tx<'env> {
     }
 
     /// Takes the locks of all of `resvs`, with any repetitions; the receipts are in the order of the
-    /// slice. The locks are taken in the order of their addresses, so that two who lock so seldom back
+    /// slice. The locks are taken in the order of their addresses, so that two calls seldom back
     /// off from each other.
     ///
     /// # Errors

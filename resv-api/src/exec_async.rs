@@ -9,7 +9,7 @@
 //! own, it takes no part in a deadlock, and dropping the future at any time leaves every object as
 //! it was. So is a future that is kept and not polled any more: a release wakes all tasks that watch the
 //! object, so none waits for another to be polled. What that costs: a task that wants many busy objects
-//! may have to try often, as it keeps no place among those who [sleep](crate::exec()) for a lock. (Why a task must not hold a lock
+//! may have to try often, as it keeps no place among the threads that [sleep](crate::exec()) for a lock. (Why a task must not hold a lock
 //! while it is suspended: [`lock`](crate::lock), Tasks.)
 //!
 //! ```

@@ -157,7 +157,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// [`Instant`](std::time::Instant).
     ///
     /// Covers the fences of one instant at its start, not those added later; for them there is
-    /// [`wait_until_idle`](Resv::wait_until_idle). Holds no lock, delays nobody who edits the object,
+    /// [`wait_until_idle`](Resv::wait_until_idle). Holds no lock, delays no editor of the object,
     /// registers and sleeps once. A zero timeout is a pure poll and answers like
     /// [`is_idle`](Resv::is_idle) (H-14); an idle object costs no allocation. Fences that have
     /// signalled before the call, with an error or without, are not part of it; of those waited for,
@@ -182,7 +182,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// the return (B2); the error is the first among the fences that were slept for. While others
     /// keep adding fences that may be never, so give it a time. A zero timeout is a pure poll.
     ///
-    /// To use a buffer, [`wait`](Resv::wait) is enough: who adds a fence later waits for the user, not
+    /// To use a buffer, [`wait`](Resv::wait) is enough: a job that is added later waits for the user, not
     /// the other way round. This is for a caller that has stopped new users and wants the old ones out,
     /// before memory is moved or freed.
     #[cfg_attr(feature = "checks", track_caller)]
@@ -248,7 +248,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         self.semantics
     }
 
-    /// The back end, for those who test or measure one.
+    /// The back end, for tests and measurements of one.
     pub fn backend(&self) -> &B {
         &self.backend
     }

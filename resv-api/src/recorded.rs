@@ -1,4 +1,4 @@
-//! What an object tells the trace of: who asked, what was added. Nothing without feature `tracing`.
+//! What an object tells the trace of: what was asked, what was added. Nothing without feature `tracing`.
 //!
 //! The events and what they are for are described in the module `trace`.
 

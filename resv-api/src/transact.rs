@@ -68,7 +68,7 @@ impl Transaction {
         Transaction { class }
     }
 
-    /// In the class that all have who name this algorithm and no class.
+    /// In the class of all transactions that name this algorithm and no class.
     pub fn algorithm(self, algorithm: Algorithm) -> Transaction {
         self.class(Class::shared(algorithm))
     }

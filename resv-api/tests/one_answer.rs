@@ -21,27 +21,20 @@ const ENODEV: FenceError = match FenceError::from_errno(19) {
 /// Runs a generic function on every back end, with every semantics.
 macro_rules! on_each {
     ($test:ident) => {
-        $test::<UsageLevels, Locked>();
-        $test::<WritersReadersOthers, Locked>();
-        $test::<ExclusiveShared, Locked>();
-        #[cfg(feature = "seqcount")]
+        resv_api::for_each_backend!(with_each_semantics! $test)
+    };
+}
+
+macro_rules! with_each_semantics {
+    ($test:ident $(
+        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+    )*) => {
+        $($(#[cfg(feature = $feature)])?
         {
-            $test::<UsageLevels, seqcount::Seqcount>();
-            $test::<WritersReadersOthers, seqcount::Seqcount>();
-            $test::<ExclusiveShared, seqcount::Seqcount>();
-        }
-        #[cfg(feature = "rcu-array")]
-        {
-            $test::<UsageLevels, rcu_array::RcuArray>();
-            $test::<WritersReadersOthers, rcu_array::RcuArray>();
-            $test::<ExclusiveShared, rcu_array::RcuArray>();
-        }
-        #[cfg(feature = "arc-swap")]
-        {
-            $test::<UsageLevels, rcu_array::RcuArray<rcu_array::ArcSwapped>>();
-            $test::<WritersReadersOthers, rcu_array::RcuArray<rcu_array::ArcSwapped>>();
-            $test::<ExclusiveShared, rcu_array::RcuArray<rcu_array::ArcSwapped>>();
-        }
+            $test::<UsageLevels, $type>();
+            $test::<WritersReadersOthers, $type>();
+            $test::<ExclusiveShared, $type>();
+        })*
     };
 }
 

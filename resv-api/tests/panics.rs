@@ -359,31 +359,27 @@ fn nothing_is_kept(before: usize) {
 }
 
 macro_rules! on_each_backend {
-    ($($test:ident)*) => {
-        #[cfg(feature = "seqcount")]
-        mod seqcount {
-            $(#[test] fn $test() { super::$test::<resv_api::seqcount::Seqcount>(); })*
-        }
-        #[cfg(feature = "rcu-array")]
-        mod stable {
-            $(#[test] fn $test() { super::$test::<resv_api::rcu_array::RcuArray>(); })*
-        }
-        #[cfg(feature = "arc-swap")]
-        mod arc_swap {
-            use resv_api::rcu_array::{ArcSwapped, RcuArray};
-            $(#[test] fn $test() { super::$test::<RcuArray<ArcSwapped>>(); })*
-        }
-        mod locked {
-            $(#[test] fn $test() { super::$test::<resv_api::Locked>(); })*
-        }
+    ($tests:tt $(
+        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+    )*) => {
+        $($(#[cfg(feature = $feature)])?
+        mod $module {
+            tests!($type, $tests);
+        })*
     };
 }
 
-on_each_backend! {
+macro_rules! tests {
+    ($type:ty, ($($test:ident)*)) => {
+        $(#[test] fn $test() { super::$test::<$type>(); })*
+    };
+}
+
+resv_api::for_each_backend!(on_each_backend! (
     a_callback_that_panics_keeps_nobody_waiting
     a_waker_that_panics_at_a_signal_harms_no_other_task
     a_waker_that_panics_at_a_release_harms_no_holder
     a_holder_that_dies_hands_the_lock_on
     transactions_that_die_let_the_others_finish
     a_visit_that_panics_holds_up_nobody
-}
+));

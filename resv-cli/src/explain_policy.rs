@@ -38,7 +38,7 @@ pub fn tables() -> String {
 }
 
 fn write_tables(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "## Who waits for whose fence\n")?;
+    writeln!(out, "## Which asker waits for whose fence\n")?;
     writeln!(
         out,
         "W: the asker waits; -: it does not. Before p2 there are no modes, only whether the buffer is \

@@ -61,8 +61,8 @@ pub struct ScriptOptions {
     /// implies, unless given. Also any other member of `resv compare`, which has no back end
     #[arg(long, value_name = "NAME")]
     pub semantics: Option<Member>,
-    /// seqcount, rcu-array, rcu-array/arc-swap or locked
-    #[arg(long, default_value_t = BackendKind::RcuArray, value_name = "NAME")]
+    /// The back end that the objects are on.
+    #[arg(long, default_value_t = BackendKind::RcuArray, value_name = "NAME", help = one_of(&BackendKind::ALL))]
     pub backend: BackendKind,
     /// Print a graph of who waits for whom, in the language of Graphviz, instead of answers
     #[arg(long, conflicts_with = "json")]
@@ -80,8 +80,8 @@ pub struct ReplayOptions {
     /// Semantics, separated by commas, or all
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
     pub semantics: Choice<SemanticsKind>,
-    /// Back ends, separated by commas, or all (seqcount, rcu-array, locked)
-    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_backends)]
+    /// The back ends to play on.
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_backends, help = some_of(&implementations()))]
     pub backend: Choice<BackendKind>,
     /// Which buffers a job touches: handoff, private, single, recorded, or a sidecar file. Without it,
     /// the recording's name with the ending .buffers if there is such a file; else recorded, where the
@@ -214,8 +214,8 @@ pub struct CheckOptions {
     /// Semantics, separated by commas, or all
     #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_semantics)]
     pub semantics: Choice<SemanticsKind>,
-    /// Back ends, separated by commas, or all (seqcount, rcu-array, rcu-array/arc-swap, locked)
-    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_every_backend)]
+    /// The back ends to check.
+    #[arg(long, default_value = "all", value_name = "NAMES", value_parser = parse_every_backend, help = some_of(&BackendKind::ALL))]
     pub backend: Choice<BackendKind>,
     /// How long to go on, shared out among all pairs of semantics and back end; the properties are run
     /// through in any case
@@ -245,19 +245,35 @@ pub struct CheckOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice<T>(pub Vec<T>);
 
-/// The back ends that `all` stands for: one of each implementation.
-pub const ALL_BACKENDS: [BackendKind; 3] = [
-    BackendKind::Seqcount,
-    BackendKind::RcuArray,
-    BackendKind::Locked,
-];
+/// The back ends that `all` stands for in a replay: one of each implementation. What is another flavour of
+/// one has a name with a slash.
+pub fn implementations() -> Vec<BackendKind> {
+    let kinds = BackendKind::ALL.into_iter();
+    kinds.filter(|kind| !kind.name().contains('/')).collect()
+}
+
+/// The help of an option that takes one of these.
+fn one_of(kinds: &[BackendKind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    let (last, others) = names.split_last().expect("there is a reference back end");
+    format!("{} or {last}", others.join(", "))
+}
+
+/// The help of an option that takes some of these.
+fn some_of(kinds: &[BackendKind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    format!(
+        "Back ends, separated by commas, or all ({})",
+        names.join(", ")
+    )
+}
 
 fn parse_semantics(words: &str) -> Result<Choice<SemanticsKind>, String> {
     parse_choice(words, &SemanticsKind::ALL)
 }
 
 fn parse_backends(words: &str) -> Result<Choice<BackendKind>, String> {
-    parse_choice(words, &ALL_BACKENDS)
+    parse_choice(words, &implementations())
 }
 
 fn parse_every_backend(words: &str) -> Result<Choice<BackendKind>, String> {

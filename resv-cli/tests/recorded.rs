@@ -5,7 +5,7 @@ use resv_api::{
     Access, BackendKind, Edit, Fence, Reservation, SemanticsKind, Signaler, Timeline, Usage,
     new_reservation,
 };
-use resv_cli::options::ALL_BACKENDS;
+use resv_cli::options::implementations;
 use resv_cli::recording;
 use resv_cli::replay::{BufferRule, JobId, Recorded, Report, Workload, load, play};
 use std::collections::{BTreeSet, VecDeque};
@@ -29,7 +29,7 @@ type Point = (u64, u64);
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Truth {
     jobs: BTreeSet<Point>,
-    /// Who was told to wait for whom, where the timelines differ.
+    /// Which job was told to wait for which, where the timelines differ.
     edges: BTreeSet<(Point, Point)>,
     uses: u64,
     signals: u64,
@@ -209,7 +209,7 @@ fn name(recorded: &Recorded, job: JobId) -> Point {
 fn a_replay_finds_the_jobs_uses_waits_and_edges_that_really_were() {
     let mut edges_by_semantics = Vec::new();
     for semantics in SemanticsKind::ALL {
-        for backend in ALL_BACKENDS {
+        for backend in implementations() {
             let what = format!("{semantics} on {backend}");
             let (text, truth) = record(semantics, backend);
             let recorded = read(&text);
@@ -234,7 +234,7 @@ fn a_replay_finds_the_jobs_uses_waits_and_edges_that_really_were() {
             assert_eq!(workload.buffers().len(), OBJECTS, "{what}");
             assert_eq!(workload.account().touches, truth.uses, "{what}");
             let mut edges = BTreeSet::new();
-            for player in ALL_BACKENDS {
+            for player in implementations() {
                 let run = play(&workload, semantics, player).unwrap();
                 let name = |job| name(workload.recorded(), job);
                 edges = run
@@ -358,7 +358,7 @@ fn the_program_takes_the_buffers_from_the_recording_unless_told_otherwise() {
     assert_eq!(private["rule"], "private");
 
     let workload = Workload::new(read(&text), &BufferRule::Recorded);
-    let report = Report::new(&workload, &SemanticsKind::ALL, &ALL_BACKENDS).unwrap();
+    let report = Report::new(&workload, &SemanticsKind::ALL, &implementations()).unwrap();
     assert!(report.is_identical());
 }
 
@@ -394,7 +394,7 @@ fn a_program_that_polls_shows_what_it_skipped_and_its_waits_are_played() {
     assert_eq!(recorded.waits().len(), 1);
     assert_eq!(recorded.waits()[0].ended.name(), "timed-out");
     let workload = Workload::new(recorded, &BufferRule::Recorded);
-    for backend in ALL_BACKENDS {
+    for backend in implementations() {
         let run = play(&workload, SemanticsKind::UsageLevels, backend).unwrap();
         assert_eq!(run.counts.task_asks, 3);
         // Two looks of five milliseconds or more, and the wait for what was left then.

@@ -88,7 +88,7 @@ struct Move {
     begun: u64,
 }
 
-/// A process, its buffers, and those who use them.
+/// A process, its buffers, and their users.
 pub struct World {
     flaw: Option<Flaw>,
     buffers: Vec<Box<dyn Reservation>>,

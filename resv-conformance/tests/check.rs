@@ -1,30 +1,11 @@
 //! `check` for a back end from elsewhere that has a defect.
 
-use fixtures::{Flaw, Flawed};
+use crate::fixtures::{Flaw, Flawed};
+use crate::silence_properties;
 use resv_conformance::Subject;
 use resv_conformance::check::{Options, check};
 use resv_conformance::scenario::{Runner, Scenario};
 use resv_core::{Locked, UsageLevels};
-use std::panic::{set_hook, take_hook};
-use std::sync::Once;
-
-mod fixtures;
-
-/// Panics of properties are what these tests are after: only a test's own are printed.
-fn silence_properties() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let print = take_hook();
-        set_hook(Box::new(move |info| {
-            let here = info
-                .location()
-                .is_some_and(|at| at.file().ends_with("check.rs"));
-            if here {
-                print(info);
-            }
-        }));
-    });
-}
 
 /// `check` shrinks a defect to a script that shows it on that back end, and names the seed that has it
 /// come first.

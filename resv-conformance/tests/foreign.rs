@@ -1,12 +1,12 @@
 //! The suite on semantics from elsewhere: it holds for legal ones, whatever their answers are. Unsafe ones
 //! are fixtures (`resv-fixtures/src/semantics.rs`); here is one with a name of its own.
 
+use crate::silence_properties;
 use resv_conformance::{PROPERTIES, Property, Subject};
 use resv_core::{
     Access, ExclusiveShared, Key, Locked, Semantics, Usage, UsageLevels, UsageSet, Visibility,
 };
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::Once;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// `$name` is `$base` under a name of its own, but for what is said.
 macro_rules! foreign {
@@ -121,19 +121,6 @@ foreign! {
 foreign! {
     /// A bookkeep that removes its own timeline's pending write: a reader is left with nothing to wait for.
     BookkeepHidesWrite is UsageLevels, supersedes |new: Key, old: Key| is_covered(new, old)
-}
-/// Panics of properties are what is looked for: only a test's own are printed.
-fn silence_properties() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let print = take_hook();
-        set_hook(Box::new(move |info| {
-            let file = info.location().map_or("", |at| at.file());
-            if file.ends_with("foreign.rs") {
-                print(info);
-            }
-        }));
-    });
 }
 
 /// The properties that do not hold, with what they say.

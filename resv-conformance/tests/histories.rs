@@ -1,6 +1,6 @@
 //! Concurrent histories: the back ends pass, and known-bad ones do not.
 
-use fixtures::{Flaw, Flawed};
+use crate::fixtures::{Flaw, Flawed};
 use resv_api::BackendKind;
 use resv_conformance::Subject;
 use resv_conformance::history::{Plan, Violation, run};
@@ -8,9 +8,6 @@ use resv_conformance::scenario::{Runner, Scenario};
 use resv_core::{
     Backend, ExclusiveShared, Semantics, SemanticsKind, UsageLevels, WritersReadersOthers,
 };
-
-#[allow(dead_code)]
-mod fixtures;
 
 /// More threads than there are processors, so that writers are stopped in the midst of an update.
 fn plan(seed: u64) -> Plan {

@@ -176,7 +176,7 @@ fn the_next_generation_takes_the_place_of_the_last() {
     assert_eq!(told(&format!("{LAZY}{before}\nlist fb\n")), "e:2=bookkeep");
 }
 
-/// A replacement strands those who wait for a generation that is pending: they wait for a fence that no
+/// A replacement strands the waiters for a generation that is pending: they wait for a fence that no
 /// object shows any more.
 #[test]
 fn a_pending_generation_that_is_replaced_is_in_no_object() {

@@ -29,7 +29,6 @@
 //! beside every model.
 #![cfg(shuttle)]
 
-use resv_api::rcu_array::{ArcSwapped, RcuArray, Stable};
 use resv_api::seqcount::Seqcount;
 use resv_api::{
     Access, Backend, ExclusiveShared, Locked, ReserveError, Resv, Semantics, Signaler, Timeline,
@@ -302,22 +301,29 @@ fn waits_end<B: Backend + Default>() {
 }
 
 macro_rules! on_each_back_end {
-    ($($model:ident)*) => {
-        mod seqcount { $(#[test] fn $model() { super::$model::<super::Seqcount>(); })* }
-        mod rcu_array { $(#[test] fn $model() { super::$model::<super::RcuArray<super::Stable>>(); })* }
-        mod arc_swap { $(#[test] fn $model() { super::$model::<super::RcuArray<super::ArcSwapped>>(); })* }
-        mod locked { $(#[test] fn $model() { super::$model::<super::Locked>(); })* }
+    ($models:tt $(
+        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+    )*) => {
+        $(mod $module {
+            models!($type, $models);
+        })*
     };
 }
 
-on_each_back_end! {
+macro_rules! models {
+    ($type:ty, ($($model:ident)*)) => {
+        $(#[test] fn $model() { super::$model::<$type>(); })*
+    };
+}
+
+resv_api::for_each_backend!(on_each_back_end! (
     h_02_h_25_idle_was_true
     h_25_known_bad_is_found
     b4_a_transaction_is_seen_whole
     exec_in_a_circle
     exec_async_in_a_circle
     waits_end
-}
+));
 
 /// The real protocol with parts left out.
 mod known_bad {

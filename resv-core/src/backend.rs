@@ -158,7 +158,7 @@ pub trait Backend: Send + Sync + 'static {
     fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>);
 
     /// Adds these entries and removes none, as part of the last [`edit`](Backend::edit), which is not
-    /// published yet: for who sets the whole content. Each needs room as an edit that adds does. A back
+    /// published yet: for a caller that sets the whole content. Each needs room as an edit that adds does. A back
     /// end should do it without a look at what is there, as `n` edits would cost `n` looks at `n` entries.
     ///
     /// # Panics

@@ -1,5 +1,7 @@
 //! The suite rejects every fixture, by the properties that are about it, and holds for what is sound.
 
+mod printed_script;
+
 use resv_conformance::{PROPERTIES, Subject};
 use resv_core::{ExclusiveShared, UsageLevels, WritersReadersOthers};
 use resv_fixtures::{ELSEWHERE, Faulty, Fixture, Shown, fixtures, report};

@@ -1,4 +1,4 @@
-//! Fences and buffers without a GPU: for tests, and for those who try things out.
+//! Fences and buffers without a GPU: for tests, and for trying things out.
 //!
 //! None of it is for production: `sw_sync` is of debugfs and lets a program hold up the kernel, vgem is a
 //! driver without hardware.

@@ -1,10 +1,6 @@
 //! Pull, push and follow on a real kernel.
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
-use common::{LONG, SHORT, buffer, node, pending, sw_sync, timeline};
+use crate::common::{LONG, SHORT, buffer, node, pending, sw_sync, timeline};
 use resv_api::{Access, FenceStatus, Resv, Timeline, Usage, UsageLevels, Waited};
 use resv_linux::{Bridge, Followed, Importer, Left, Syncobj, Waiting};
 
@@ -27,7 +23,7 @@ fn a_pulled_buffer_waits_as_the_kernel_would() {
     assert!(resv.is_idle(Access::Read));
     assert!(!resv.is_idle(Access::Write));
 
-    let Some(other) = common::timeline() else {
+    let Some(other) = crate::common::timeline() else {
         return;
     };
     buffer.import(&other.fence(1), Usage::Write).unwrap();
@@ -70,7 +66,7 @@ fn a_writer_that_comes_during_a_pull_never_looks_like_a_reader() {
     );
 
     let wrong = Resv::new();
-    let Some(other) = common::timeline() else {
+    let Some(other) = crate::common::timeline() else {
         return;
     };
     timeline.advance(1);

@@ -14,11 +14,7 @@
 //!
 //! `RESV_KERNEL_COMPARISONS` says how many (20,000).
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
-use common::{LONG, needs};
+use crate::common::{LONG, needs};
 use resv_api::{
     Access, Fence, FenceError, FenceStatus, Locked, Resv, Semantics, SemanticsKind, Signaler,
     Timeline, Usage, UsageLevels, UsageSet, Visibility, fence,

@@ -1,11 +1,7 @@
 //! The examples do what they say.
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
 #[cfg(feature = "calloop")]
-use common::needs;
+use crate::common::needs;
 #[cfg(feature = "calloop")]
 use resv_linux::sources;
 
@@ -47,7 +43,9 @@ fn a_compositor_takes_dma_bufs() {
 
 #[test]
 fn explicit_sync_by_points_of_timelines() {
-    let Some(_) = common::node() else { return };
+    let Some(_) = crate::common::node() else {
+        return;
+    };
     assert_eq!(
         explicit_sync::run().unwrap(),
         [

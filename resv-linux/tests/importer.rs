@@ -1,10 +1,6 @@
 //! The importer on sync files of a real kernel. What needs none is in `src/importer/tests.rs`.
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
-use common::{LONG, SHORT, buffer, node, pending, sw_sync, timeline};
+use crate::common::{LONG, SHORT, buffer, node, pending, sw_sync, timeline};
 use resv_api::{Access, Fence, FenceError, FenceStatus, Resv, Timeline, Usage, Waited, wait_all};
 use resv_linux::{Importer, SyncFile, Syncobj};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -159,7 +155,7 @@ fn being_out_of_descriptors_is_an_error_and_changes_nothing() {
         let status = std::process::Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "being_out_of_descriptors_is_an_error_and_changes_nothing",
+                "importer::being_out_of_descriptors_is_an_error_and_changes_nothing",
             ])
             .env(CHILD, "1")
             .status()

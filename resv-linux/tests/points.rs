@@ -2,11 +2,7 @@
 //! fences of two rings or signalled by hand, the rings are moved on, and after each step both are asked for
 //! every point: whether it has signalled, whether it was submitted, and how far they have come.
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
-use common::{node, sw_sync};
+use crate::common::{node, sw_sync};
 use resv_api::{Fence, Signaler, Timeline};
 use resv_linux::sources::SwSync;
 use resv_linux::{SyncFile, Syncobj, Waiting};

@@ -1,11 +1,7 @@
 //! Sync files and dma-bufs on a real kernel: with sw_sync, which lets a test signal. Each pitfall of the
 //! kernel's interface that this crate works around has a test here, by its name.
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
-use common::{LONG, SHORT, buffer, pending, sw_sync, timeline, vgem};
+use crate::common::{LONG, SHORT, buffer, pending, sw_sync, timeline, vgem};
 use resv_api::{Access, FenceError, FenceStatus, Usage, Waited};
 use std::time::{Duration, Instant};
 
@@ -217,8 +213,8 @@ fn a_writer_concerns_everybody_and_a_reader_the_writers() {
 
 #[test]
 fn buffers_come_from_udmabuf_the_system_heap_and_vgem() {
-    let udmabuf = common::needs("udmabuf", resv_linux::sources::udmabuf());
-    let heap = common::needs("the system heap", resv_linux::sources::system_heap());
+    let udmabuf = crate::common::needs("udmabuf", resv_linux::sources::udmabuf());
+    let heap = crate::common::needs("the system heap", resv_linux::sources::system_heap());
     let vgem = vgem().map(|vgem| vgem.buffer().unwrap());
     for buffer in [udmabuf, heap, vgem].iter().flatten() {
         assert!(buffer.is_idle(Access::Write).unwrap());

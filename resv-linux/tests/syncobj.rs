@@ -1,10 +1,6 @@
 //! Sync objects on a real kernel.
 
-#![cfg(target_os = "linux")]
-
-mod common;
-
-use common::{LONG, SHORT, node, timeline};
+use crate::common::{LONG, SHORT, node, timeline};
 use resv_api::{FenceStatus, Waited};
 use resv_linux::{Point, Syncobj, WaitFor, Waiting};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -6,7 +6,7 @@
 //! A [semantics](resv_core::Semantics) says what an object means to everybody. Three things about
 //! fences are said elsewhere, and drivers depend on them as much:
 //!
-//! * a **policy**: who, of those that would wait under the semantics, really does. Linux' amdgpu
+//! * a **policy**: which of the jobs that would wait under the semantics really do. Linux' amdgpu
 //!   decides by the *owner* of a fence ([`decide`]), and adds its fences accordingly ([`file()`]). It has
 //!   done so in nine ways since 2017 ([`Era`]).
 //! * a **map**: how a driver that was written for one generation of objects runs on another

@@ -1,9 +1,9 @@
-//! The owner rule: who waits for whose fence. A pure function.
+//! The owner rule: which asker waits for whose fence. A pure function.
 //!
 //! # The concept
 //!
 //! Several jobs of one client share a buffer and order themselves; making each wait for the others
-//! through the buffer would undo the queues. So the driver looks at *who* added a fence, and not at
+//! through the buffer would undo the queues. So the driver looks at whose a fence is, and not at
 //! whether its job reads or writes. The rule is a filter on the reading side: of what memory
 //! management would wait for, it leaves out fences by the pair of owners, the device, and the mode of
 //! the asker. It never adds one, and nothing of it is stored in an object.

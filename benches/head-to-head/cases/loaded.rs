@@ -115,7 +115,6 @@ impl<S: Subject> Loaded<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subjects::each_subject;
 
     /// Every subject answers every question as it must, so that no figure is about something else.
     fn holds_what_it_was_given<S: Subject>() {

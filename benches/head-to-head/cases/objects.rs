@@ -15,7 +15,7 @@ use super::{Case, Kind};
 use crate::harness::{ARC_CLONE, Effort, LOAD, Series, per_op, timed};
 use crate::raw::counting::counted;
 use crate::report::Head;
-use crate::subjects::{MUTEX, MutexVec, Subject, each_subject};
+use crate::subjects::{MUTEX, MutexVec, Subject};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;

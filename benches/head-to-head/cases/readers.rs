@@ -14,7 +14,7 @@ use super::loaded::{ACCESS, Loaded, USAGE};
 use super::{Case, Kind};
 use crate::crowd::{Pace, Round, paired, round};
 use crate::report::Head;
-use crate::subjects::{MUTEX, Subject, each_subject};
+use crate::subjects::{MUTEX, Subject};
 use std::hint::black_box;
 use std::thread::sleep;
 use std::time::Duration;

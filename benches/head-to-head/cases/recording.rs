@@ -13,7 +13,7 @@ use super::{Case, Kind};
 use crate::failure::Failure;
 use crate::harness::{Effort, Series, per_op};
 use crate::report::Head;
-use crate::subjects::{MUTEX, Subject, each_subject};
+use crate::subjects::{MUTEX, Subject};
 use resv_cli::recording;
 use resv_cli::replay::{BufferRule, Workload, load};
 use resv_core::{Signaler, Timeline};

@@ -17,7 +17,7 @@
 use super::Case;
 use super::loaded::{ACCESS, Jobs, Loaded, USAGE};
 use crate::harness::{Bench, timed};
-use crate::subjects::{MUTEX, Subject, each_subject, each_that_grows};
+use crate::subjects::{MUTEX, Subject};
 use std::hint::black_box;
 use std::time::Duration;
 

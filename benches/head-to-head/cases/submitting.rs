@@ -18,7 +18,7 @@ use crate::harness::{Bench, Effort, ONE_THREAD, Series, timed};
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Product, Subject};
 use parking_lot::Mutex;
-use resv_api::{Resv, rcu_array, seqcount::Seqcount, submit};
+use resv_api::{Resv, submit};
 use resv_core::{Backend, Fence, Key, Semantics, Signaler, Timeline, Usage, UsageLevels};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Barrier;
@@ -34,22 +34,12 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for k in [1, 2, 4, 8, 32] {
         cases.push(Case::paired("submit", k, MUTEX, move || {
-            vec![
-                one_thread::<Product<Seqcount>>(k),
-                one_thread::<Product<rcu_array::RcuArray>>(k),
-                one_thread::<Product<rcu_array::RcuArray<rcu_array::ArcSwapped>>>(k),
-                one_thread::<Product<resv_core::Locked>>(k),
-                one_thread::<MutexVec>(k),
-            ]
+            each_that_grows!(one_thread(k))
         }));
     }
     for threads in [1, 2, 4] {
         cases.push(own("disjoint_submit", 4, threads, MUTEX, move |effort| {
-            vec![
-                disjoint::<Product<Seqcount>>(threads, effort),
-                disjoint::<Product<rcu_array::RcuArray>>(threads, effort),
-                disjoint::<MutexVec>(threads, effort),
-            ]
+            each_that_grows!(disjoint(threads, effort))
         }));
     }
     for threads in [1, 2, 4] {

@@ -12,8 +12,7 @@ use super::{Case, Kind};
 use crate::harness::{Effort, Series, per_op, timed};
 use crate::report::Head;
 use crate::subjects::{Product, Subject};
-use resv_api::{rcu_array, seqcount::Seqcount};
-use resv_core::{Backend, Locked, Timeline};
+use resv_core::{Backend, Timeline};
 use rustix::thread::futex;
 use std::future::Future;
 use std::pin::Pin;
@@ -171,12 +170,14 @@ fn wake_parked(times: usize) -> f64 {
 }
 
 fn adds(waiters: usize, effort: &Effort) -> Vec<Series> {
-    vec![
-        add::<Seqcount>(waiters, effort),
-        add::<rcu_array::RcuArray>(waiters, effort),
-        add::<rcu_array::RcuArray<rcu_array::ArcSwapped>>(waiters, effort),
-        add::<Locked>(waiters, effort),
-    ]
+    macro_rules! each {
+        ($args:tt $(
+            $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+        )*) => {
+            vec![$(add::<$type> $args),*]
+        };
+    }
+    resv_api::for_each_backend!(each!(waiters, effort))
 }
 
 /// Adds to an object with waiters, in turns with adds to one without.

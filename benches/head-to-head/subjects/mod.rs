@@ -30,6 +30,7 @@ pub(crate) use seqlock::SeqlockArray;
 pub(crate) use swap::{ArcSwapVec, copy_with_room};
 pub(crate) use vector::{Entries, count_pending, is_idle, matching, put, visit};
 
+use resv_api::BackendKind;
 use resv_core::{Access, Fence, Usage};
 
 /// The subject that `vs_mutex` is about, unless a case says otherwise.
@@ -71,62 +72,53 @@ pub(crate) trait Subject: Send + Sync + Sized + 'static {
     fn transaction(objects: &[&Self], fence: &Fence, usage: Usage);
 }
 
-/// Evaluates to `vec![$bench::<S>($args), ...]` for every subject; the `seqlock` crate's array has
-/// room for `$n` fences.
-macro_rules! each_subject {
-    ($n:expr, $bench:ident ( $($arg:expr),* )) => {{
-        use $crate::subjects as s;
-        use resv_api::{rcu_array as r, seqcount::Seqcount};
-        let mut all = vec![
-            $bench::<s::Product<Seqcount>>($($arg),*),
-            $bench::<s::Product<r::RcuArray>>($($arg),*),
-            $bench::<s::Product<r::RcuArray<r::ArcSwapped>>>($($arg),*),
-            $bench::<s::Product<resv_core::Locked>>($($arg),*),
-            $bench::<s::MutexVec>($($arg),*),
-            $bench::<s::RwLockVec>($($arg),*),
-            $bench::<s::StdRwLockVec>($($arg),*),
-            $bench::<s::ArcSwapVec>($($arg),*),
-            $bench::<$crate::raw::epoch_vec::EpochVec>($($arg),*),
-        ];
-        all.push(match $n {
-            0..=8 => $bench::<s::SeqlockArray<8>>($($arg),*),
-            9..=16 => $bench::<s::SeqlockArray<16>>($($arg),*),
-            17..=64 => $bench::<s::SeqlockArray<64>>($($arg),*),
-            _ => $bench::<s::SeqlockArray<256>>($($arg),*),
-        });
-        all
-    }};
+/// Evaluates to `vec![$bench::<Product<B>>($args), ...]` for every back end of the registry.
+macro_rules! each_of_ours {
+    ($bench:ident $args:tt) => {
+        resv_api::for_each_backend!(each_product! ($bench $args))
+    };
 }
-pub(crate) use each_subject;
+
+macro_rules! each_product {
+    (($bench:ident $args:tt) $(
+        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
+    )*) => {
+        vec![$($bench::<$crate::subjects::Product<$type>> $args),*]
+    };
+}
 
 /// The same for those that a large object can be made of one add at a time.
 macro_rules! each_that_grows {
-    ($bench:ident ( $($arg:expr),* )) => {{
-        use $crate::subjects as s;
-        use resv_api::{rcu_array as r, seqcount::Seqcount};
-        vec![
-            $bench::<s::Product<Seqcount>>($($arg),*),
-            $bench::<s::Product<r::RcuArray>>($($arg),*),
-            $bench::<s::Product<r::RcuArray<r::ArcSwapped>>>($($arg),*),
-            $bench::<s::Product<resv_core::Locked>>($($arg),*),
-            $bench::<s::MutexVec>($($arg),*),
-        ]
+    ($bench:ident $args:tt) => {{
+        let mut all = each_of_ours!($bench $args);
+        all.push($bench::<$crate::subjects::MutexVec> $args);
+        all
     }};
 }
-pub(crate) use each_that_grows;
 
-/// Whether this is one of this project's back ends.
+/// The same for every subject; the `seqlock` crate's array has room for `$n` fences.
+macro_rules! each_subject {
+    ($n:expr, $bench:ident $args:tt) => {{
+        use $crate::subjects as s;
+        let mut all = each_that_grows!($bench $args);
+        all.extend([
+            $bench::<s::RwLockVec> $args,
+            $bench::<s::StdRwLockVec> $args,
+            $bench::<s::ArcSwapVec> $args,
+            $bench::<$crate::raw::epoch_vec::EpochVec> $args,
+            match $n {
+                0..=8 => $bench::<s::SeqlockArray<8>> $args,
+                9..=16 => $bench::<s::SeqlockArray<16>> $args,
+                17..=64 => $bench::<s::SeqlockArray<64>> $args,
+                _ => $bench::<s::SeqlockArray<256>> $args,
+            },
+        ]);
+        all
+    }};
+}
+
+/// Whether this is one of this project's back ends, or what is done with several of them.
 pub(crate) fn is_ours(subject: &str) -> bool {
-    matches!(
-        subject,
-        "seqcount"
-            | "rcu-array"
-            | "rcu-array/arc-swap"
-            | "locked"
-            | "exec"
-            | "exec-wound-wait"
-            | "lock_all"
-            | "submit"
-            | "fence"
-    )
+    const OURS: [&str; 5] = ["exec", "exec-wound-wait", "lock_all", "submit", "fence"];
+    subject.parse::<BackendKind>().is_ok() || OURS.contains(&subject)
 }

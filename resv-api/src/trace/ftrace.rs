@@ -54,7 +54,7 @@ const HEADER: &str = "\
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// # What it costs those who use fences
+/// # What it costs the users of fences
 ///
 /// A line is made on the thread that it is about, in memory that the thread keeps; the system is asked for the thread's name now
 /// and then, so a thread that renames itself goes by its old name for up to 256 events. Lines are gathered in memory; a thread that finds 64 KiB of
@@ -386,7 +386,7 @@ impl Known {
     }
 }
 
-/// Who is running, and where.
+/// Which thread is running, and where.
 struct Task {
     comm: String,
     pid: i32,

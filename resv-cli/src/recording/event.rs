@@ -192,7 +192,7 @@ pub enum JobSource {
 /// A job that was queued or handed to the hardware.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobEvent {
-    /// Who tells.
+    /// The task that tells.
     pub source: JobSource,
     /// The job.
     pub key: JobKey,
@@ -251,7 +251,7 @@ pub enum Waiter {
 pub struct DependencyEvent {
     /// How it is known.
     pub kind: DependencyKind,
-    /// Who waits.
+    /// The waiter.
     pub waiter: Waiter,
     /// The fence's timeline.
     pub context: u64,

@@ -13,7 +13,7 @@
 //! | the tests of the DRM scheduler, Linux 7.3 | 4,563 of 4,563 | 15,894 of 15,894 | none |
 //! | vgem and virtio-gpu, Linux 7.3 | 6 of 6 | 6 of 6 | none |
 //!
-//! So a rule that guesses who shares is wrong on every real recording at hand. `private` gives no edge between timelines: it is
+//! So a rule that guesses which jobs share is wrong on every real recording at hand. `private` gives no edge between timelines: it is
 //! contradicted nowhere and says nothing.
 
 use resv_api::{BackendKind, SemanticsKind};

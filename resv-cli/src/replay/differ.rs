@@ -71,7 +71,7 @@ impl Reason {
 /// An edge as an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EdgeExample {
-    /// Who waits.
+    /// The waiter.
     pub job: String,
     /// For whom.
     pub dependency: String,

@@ -381,7 +381,7 @@ pub struct StallPart {
 /// A long stall.
 #[derive(Clone, Debug, Serialize)]
 pub struct WaitPart {
-    /// Who waits.
+    /// The waiter.
     pub job: String,
     /// For whom last.
     pub dependency: String,

@@ -1,4 +1,4 @@
-//! Edges: who depends on whom, and through what.
+//! Edges: which job depends on which, and through what.
 //!
 //! An edge is a pair of jobs of different timelines. It is *recorded* if the recording itself says that the one waits for the
 //! other; else it is *assumed*, as the objects gave it and they rest on the buffer rule. The objects may give it more than
@@ -15,7 +15,7 @@ use super::workload::Workload;
 /// An object said that a job must wait for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Via {
-    /// Who waits.
+    /// The job that waits.
     pub job: JobId,
     /// For whom.
     pub dependency: JobId,
@@ -30,7 +30,7 @@ pub struct Via {
 /// A job and one of another timeline that it depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Who waits.
+    /// The job that waits.
     pub job: JobId,
     /// For whom.
     pub dependency: JobId,

@@ -1,4 +1,4 @@
-//! Who follows whom: what is certain to be over when a job starts.
+//! Which job follows which: what is certain to be over when a job starts.
 //!
 //! A job follows the earlier jobs of its timeline, the jobs it depends on, and whatever those follow. As a timeline is in
 //! order, "follows" is one number for each timeline: the latest job of it (a vector clock). Jobs that are over need no entry,

@@ -1,6 +1,6 @@
-//! From events in time order to jobs: who is who, where each job begins and ends.
+//! From events in time order to jobs: which event is of which job, where each job begins and ends.
 //!
-//! # Who is who
+//! # Which event is of which job
 //!
 //! Kernels name a job in three ways, and a recording may use more than one of them for the same job:
 //!

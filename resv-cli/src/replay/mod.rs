@@ -33,7 +33,7 @@
 //! | `objects`, `polls` | which reservation objects a job used, and which tasks looked and went on, where the recording says so |
 //! | `rule`, `choice`, [`workload`] | which buffers a job touches, which rule says so where nobody did, and what is played |
 //! | `play`, `edges`, `answers` | the play itself, its edges, and the log of all answers |
-//! | `follow`, `truth` | who follows whom, and what is really in use: what no object knows |
+//! | `follow`, `truth` | which job follows which, and what is really in use: what no object knows |
 //! | `timing` | stalls, in the time of the recording |
 //! | `differ` | why two semantics differ; that two back ends do not |
 //! | `stage`, `measure`, `stress` | what every play needs; speed, alone and with several threads |

@@ -1,7 +1,7 @@
 //! From the events of reservation objects to the uses of buffers: what a library that records itself says, and Linux does not.
 //!
 //! An add says object and usage. The access is what the task that adds was told last about that object, and holds for all adds
-//! of one transaction: its end uses the question up, if anything was added in it. Who did not ask is taken to be in
+//! of one transaction: its end uses the question up, if anything was added in it. A job that did not ask is taken to be in
 //! explicit sync.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub(super) struct Objects {
     /// Jobs by the order in which they were seen.
     uses: Vec<(usize, Use)>,
     index: HashMap<(usize, u64), usize>,
-    /// Who looked at which object and found it busy.
+    /// Which job looked at which object and found it busy.
     pub(super) looks: Vec<Look>,
     /// Every add: the job, the object, the usage, when.
     added: Vec<(usize, u64, Usage, At)>,

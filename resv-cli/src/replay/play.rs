@@ -2,7 +2,7 @@
 //!
 //! At its submission a job asks each buffer's object what its access must wait for, then leaves its fence there under its
 //! usage; at its end the fence signals. What the objects say is the only source of *assumed* edges. Around it the play keeps
-//! what no object knows: who follows whom ([`follow`](super::follow)), what is really in use ([`truth`](super::truth)), and
+//! what no object knows: which job follows which ([`follow`](super::follow)), what is really in use ([`truth`](super::truth)), and
 //! which pending fences an add has dropped.
 //!
 //! # Superseded and lost
@@ -127,7 +127,7 @@ pub(super) struct Trail {
     pub(super) edges: Vec<Edge>,
     pub(super) superseded: Vec<Superseded>,
     pub(super) lost: Vec<Lost>,
-    /// Who follows whom through objects and timelines; without what only the recording says.
+    /// Which job follows which through objects and timelines; without what only the recording says.
     pub(super) follow: Follow,
     pub(super) answers: Answers,
 }
@@ -203,7 +203,7 @@ struct Player<'a> {
     timelines: Vec<Timeline>,
     signalers: HashMap<JobId, Signaler>,
     is_over: Vec<bool>,
-    /// Who follows whom through objects and timelines.
+    /// Which job follows which through objects and timelines.
     follow: Follow,
     /// The same, with what the recording adds; `None` if it adds nothing.
     follow_recorded: Option<Follow>,

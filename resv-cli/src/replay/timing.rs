@@ -7,7 +7,7 @@
 //! An edge is *contradicted* where the recording shows that the waiter ran before the dependency had ended. Such an edge counts
 //! for nothing here: neither in a stall nor in a list of waits. It is counted apart, with how much too early the waiter ran.
 //!
-//! Where the recording lacks the end of a job, nothing is guessed: who depends on it is ready when the others have ended, *at
+//! Where the recording lacks the end of a job, nothing is guessed: a job that depends on it is ready when the others have ended, *at
 //! the earliest*, and is counted as not wholly known, unless a later signal of that timeline shows that it did not matter. A
 //! job whose submission is not recorded has no stall, and is counted likewise. So all sums are lower bounds.
 
@@ -45,7 +45,7 @@ pub struct Timing {
 pub struct LongWait {
     /// How long.
     pub stall_ns: u64,
-    /// Who waits, and for whom last.
+    /// The job that waits, and for which one last.
     pub edge: Edge,
 }
 

@@ -87,7 +87,7 @@ fn fences_are_compared_modulo_2_to_the_32() {
     assert_eq!(recorded.counts().cut, 0);
     // A 32 bit seqno that wraps goes on counting.
     let text = [queue(0, "5:4294967295", 1), queue(10, "5:0", 1)].concat();
-    let recorded = crate::recorded(&text);
+    let recorded = super::recorded(&text);
     let seqnos: Vec<u64> = recorded.jobs().iter().map(|job| job.seqno).collect();
     assert_eq!(seqnos, [4_294_967_295, 0]);
 }

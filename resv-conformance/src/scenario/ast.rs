@@ -202,7 +202,7 @@ pub enum Statement {
     Ask {
         /// The object.
         resv: Name,
-        /// The one who asks.
+        /// The timeline that asks.
         asker: Asker,
         /// How it asks.
         mode: Mode,

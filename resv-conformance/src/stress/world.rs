@@ -45,7 +45,7 @@ pub(super) struct World {
 }
 
 /// The stay of a thread in an object: from taking its lock to just before it is released.
-#[must_use = "who comes in has to leave"]
+#[must_use = "a thread that comes in has to leave"]
 pub(super) struct Stay {
     pub(super) at: usize,
     count: u64,

@@ -21,7 +21,7 @@
 //! | `Relock` | the lock was taken | it is asked for again | a thread waits for itself |
 //! | `ContextDropped` | the context was made | the lock was taken | a proof was leaked, so the lock stays locked for ever |
 //! | `OutOfOrder` | the earlier fence was issued | the later one was signalled | later fences stand for earlier ones, so waits end early |
-//! | `NoSignaler` | the fence was issued, or the point asked for | it was added | everybody who uses the object waits for ever |
+//! | `NoSignaler` | the fence was issued, or the point asked for | it was added | every user of the object waits for ever |
 //!
 //! # What is decidable, and what is not
 //!

@@ -430,7 +430,7 @@ fn stress_signal_against_fail_all() {
     assert_eq!(runs.load(Ordering::Relaxed), 300 * 20);
 }
 
-/// Attaching against the fences' signals and against those who ask: no place is lost.
+/// Attaching against the fences' signals and against threads that ask: no place is lost.
 #[test]
 fn stress_attach_against_signal() {
     for _ in 0..300 {

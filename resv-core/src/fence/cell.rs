@@ -27,7 +27,7 @@
 //!   [`try_acquire`](super::Fence::try_acquire) increments with Acquire and so sees them; when it
 //!   finds zero, also with Acquire, it sees what the last owner did before. Counting up
 //!   from a reference that is owned is Relaxed, as with `Arc`. Counting down is Release, and the
-//!   one who reaches zero issues an Acquire fence, so that all uses of the old fence happen before
+//!   thread that reaches zero issues an Acquire fence, so that all uses of the old fence happen before
 //!   the cell is written for the new one.
 //! * `timeline`, `seqno`, and `outcome` of a new fence: stored with Release, loaded with Acquire. A
 //!   cell is reused after its last reference was dropped, so after it was removed from every object.
@@ -308,7 +308,7 @@ impl FenceCell {
         if self.refs.fetch_sub(1, Ordering::Release) != 1 {
             return false;
         }
-        // ... Acquire: by the one who reached zero; pairs with the decrements of all others.
+        // ... Acquire: by the thread that reached zero; pairs with the decrements of all others.
         fence(Ordering::Acquire);
         true
     }

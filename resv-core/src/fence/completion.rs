@@ -4,7 +4,7 @@
 //!    turn, and the points that the timelines have reached: a list, not a recursion, so a chain of
 //!    compositions may be of any length. No foreign code runs, and one fence's lock is held at a
 //!    time: that of a fence with something more than callbacks. A plain fence that nobody waits for
-//!    costs the change of its outcome, the raise of its timeline's reach, and a look at who waits for
+//!    costs the change of its outcome, the raise of its timeline's reach, and a look at what waits for
 //!    that.
 //! 2. Their callbacks run, those of the first fence first, with no lock held: now, or, inside a
 //!    callback, when the thread [comes to it](super::run_queue). So a callback sees everything signalled

@@ -62,7 +62,7 @@ pub fn undisturbed(emit: impl FnOnce()) {
     if !wanted || IN_SUBSCRIBER.replace(true) {
         return;
     }
-    // The panic hook has told of it; there is nobody here who could do more.
+    // The panic hook has told of it; nothing more can be done here.
     if let Err(panic) = catch_unwind(AssertUnwindSafe(emit)) {
         super::run_queue::discard(panic);
     }

@@ -3,7 +3,7 @@
 //! A plain fence has none of it and pays the test of one bit, of a word that it has at hand, when it is
 //! registered on and when it signals.
 //!
-//! # Who owns whom
+//! # What owns what
 //!
 //! A composed fence owns its children until it signals. A child knows its parents only by
 //! [`Watcher`]: the address of a cell, and the timeline that the fence in it must have. So a parent

@@ -49,7 +49,7 @@
 //!
 //! A binary one is a timeline with a count of its resets: with n resets, signalling it is
 //! `signal_up_to(n + 1)` or `attach(n + 1, fence)`, waiting for it is `point(n + 1)`, and resetting it is to
-//! add one to n. Those who wait for what came before a reset are not disturbed, as on Linux.
+//! add one to n. Waiters for what came before a reset are not disturbed, as on Linux.
 //!
 //! ```
 //! use resv_core::{FenceError, FenceStatus, Timeline};

@@ -34,7 +34,7 @@ impl Timeline {
     /// Asking again for a place gives the same fence. The timeline holds it until it is reached.
     ///
     /// A [deadline](Fence::set_deadline) of a point, and the request for the work of lazy fences, reach what
-    /// the place and earlier ones are attached to. Who will signal an issued fence is not known.
+    /// the place and earlier ones are attached to. The signaller of an issued fence is not known.
     ///
     /// ```
     /// let ring = resv_core::Timeline::new("gfx");

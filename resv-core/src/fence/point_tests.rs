@@ -201,7 +201,7 @@ fn points_compose_and_are_signalled_by_callbacks() {
     assert!(both.is_signaled());
 }
 
-/// No point is lost between a signaller and one who asks: each round ends only if it is found.
+/// No point is lost between a signaller and a thread that asks: each round ends only if it is found.
 #[test]
 fn stress_point_against_signal() {
     let ring = Timeline::new("ring");

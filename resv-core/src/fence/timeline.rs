@@ -44,7 +44,7 @@ const CLOSED: u64 = u64::MAX;
 /// What few timelines have.
 #[derive(Default)]
 pub(super) struct Book {
-    /// The timeline of which place n is reached when seqno n has been issued: for those who wait for that.
+    /// The timeline of which place n is reached when seqno n has been issued: for waiters for that.
     pub(super) issues: Option<Arc<Line>>,
     /// The greatest seqno issued before it was closed, and with what error it was.
     pub(super) closed: Option<(u64, FenceError)>,
@@ -191,7 +191,7 @@ impl Timeline {
         })
     }
 
-    /// Seqno `seqno` has been issued, attached or counted: tells those who wait for that.
+    /// Seqno `seqno` has been issued, attached or counted: tells the waiters for that.
     #[inline]
     pub(super) fn announce(&self, seqno: u64) {
         #[cfg(loom)]

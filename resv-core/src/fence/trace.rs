@@ -56,7 +56,7 @@ pub use super::events::DRIVER;
 #[doc(hidden)]
 pub use super::events::undisturbed;
 
-/// A wait for `fence` begins: for those who build a wait on [`Fence::on_signal`]. One
+/// A wait for `fence` begins: for code that builds a wait on [`Fence::on_signal`]. One
 /// [`wait_end`] is owed.
 #[inline(always)]
 pub fn wait_start(fence: &Fence) {

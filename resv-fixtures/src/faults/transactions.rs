@@ -31,7 +31,7 @@ pub const FIXTURES: &[Fixture] = &[
         "neighbours_share_a_lock",
         "L-02, B3",
         "mutant: locks striped over objects, as mutexes of hash tables are",
-        "two objects have one lock, so who has locked the one holds the other",
+        "two objects have one lock, so the holder of the one holds the other",
         &[
             "transactions::l_02_an_object_locked_again_is_the_same_member",
             "transactions::a_slice_is_locked_in_any_order_with_repetitions",

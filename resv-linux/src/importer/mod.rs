@@ -1,6 +1,6 @@
 //! Fences of this process that signal when the kernel's do.
 //!
-//! # Who owns what
+//! # What owns what
 //!
 //! A promise of the kernel that is pending belongs to the *table*: the descriptor, and the
 //! [`Signaler`](resv_api::Signaler) of the fence that was made for it. The table is owned by the

@@ -310,7 +310,7 @@ impl Core {
         Ok(signaled)
     }
 
-    /// Whether there is nothing left to do, and nobody who could bring more.
+    /// Whether there is nothing left to do, and no importer that could bring more.
     fn is_over(&self) -> bool {
         let table = self.table();
         table.closing && table.pending() == 0

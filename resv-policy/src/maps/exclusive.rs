@@ -39,7 +39,7 @@ pub(super) fn link<F: FenceRef>(store: &mut Store<F>, fence: F, usage: Usage) {
     });
 }
 
-/// `add_shared`; the usage is kept beside it for those who look.
+/// `add_shared`; the usage is kept beside it, to be looked at.
 pub(super) fn add_shared<F: FenceRef>(store: &mut Store<F>, fence: F, usage: Usage) {
     let same = |old: &Slot<F>| old.fence.timeline() == fence.timeline();
     store.slots.retain(|old| is_exclusive(old) || !same(old));

@@ -22,7 +22,7 @@
 //! its other owners gone. The owner that drops the count to zero exchanges zero for `DEAD`; if that
 //! succeeds, the cell is its.
 //!
-//! # Who writes
+//! # Which thread writes
 //!
 //! Slots, `below` and `owned` are written by one thread at a time: by the holder of the object's lock as
 //! long as the object owns a reference, or the cell itself (a spare); after that by the thread that
@@ -320,7 +320,7 @@ impl Cell {
     /// Takes the cell out of circulation if the caller has the only reference; it is the caller's then.
     #[inline]
     pub(super) fn claim(self) -> bool {
-        // Acquire: pairs with the Release decrements of all who had references.
+        // Acquire: pairs with the Release decrements of all holders of references.
         self.header()
             .refs
             .compare_exchange(1, DEAD, Ordering::Acquire, Ordering::Relaxed)

@@ -1,0 +1,14 @@
+//! The tests that count nothing for the whole process, as one program: linking is most of what another one
+//! would cost.
+
+mod calloop;
+mod composed;
+mod compositor;
+mod copy_steps;
+mod describe;
+mod exec;
+mod exec_async;
+mod exec_injected;
+mod exec_until;
+mod future;
+mod wait;
