@@ -3,7 +3,7 @@
 //!
 //! * importing and completing 10,000 promises: microseconds and bytes each;
 //! * from a signal to a waiter. A thread that waits: by poll and by asking for the status, through the
-//!   importer's thread. An event loop: with the descriptor in its own
+//!   importer's thread, and by `Importer::wait`. An event loop: with the descriptor in its own
 //!   epoll set, and with the dispatch of an importer in it. By turns, so that all meet the same machine.
 //!
 //! `--quick`: a tenth of it, to see that it runs.
@@ -135,6 +135,7 @@ fn wake_ups(sync_files: bool, rounds: usize) -> Result<(), Box<dyn Error>> {
     let mut waits = [
         "a thread that polls",
         "a thread, by the importer's",
+        "a thread, by Importer::wait",
         "an event loop by hand",
         "an event loop with the dispatch",
     ]
@@ -176,6 +177,12 @@ fn wake_ups(sync_files: bool, rounds: usize) -> Result<(), Box<dyn Error>> {
                     Instant::now()
                 }
                 2 => {
+                    let fence = importer.import(promise)?;
+                    go.send(keeper)?;
+                    assert!(importer.wait(&fence, None).is_signaled());
+                    Instant::now()
+                }
+                3 => {
                     epoll::add(&hand, &promise, EventData::new_u64(0), EventFlags::IN)?;
                     go.send(keeper)?;
                     events.clear();
@@ -207,7 +214,7 @@ fn wake_ups(sync_files: bool, rounds: usize) -> Result<(), Box<dyn Error>> {
         wait.micros.sort_by(f64::total_cmp);
         let middle = wait.micros[wait.micros.len() / 2];
         let most = wait.micros[wait.micros.len() * 9 / 10];
-        if how % 2 == 0 {
+        if how == 0 || how == 3 {
             base = middle;
         }
         let (name, times) = (wait.name, middle / base);

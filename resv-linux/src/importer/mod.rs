@@ -5,7 +5,7 @@
 //! A promise of the kernel that is pending belongs to the *table*: the descriptor, and the
 //! [`Signaler`](resv_api::Signaler) of the fence that was made for it. The table is owned by the
 //! [`Dispatch`], the one place where fences are signalled, which runs on a thread of its own or in an event
-//! loop of the user's. So an importer that is dropped takes nothing with it: the thread goes on until all
+//! loop of the user's. (A thread in [`Importer::wait`] does so in its place: one of them at a time.) So an importer that is dropped takes nothing with it: the thread goes on until all
 //! that was imported has signalled, and then ends.
 //!
 //! # In what order
@@ -39,7 +39,7 @@ use crate::promise::Promise;
 use crate::sync_file::SyncFile;
 use crate::syncobj::Syncobj;
 use reactor::Core;
-use resv_api::{Fence, FenceError, FenceStatus, Timeline};
+use resv_api::{Fence, FenceError, FenceStatus, Timeline, Until, Waited};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -178,6 +178,15 @@ impl Importer {
     ) -> io::Result<Fence> {
         let promise = Promise::eventfd(syncobj.eventfd(point, false)?);
         Ok(self.import_at(timeline, point, promise)?)
+    }
+
+    /// Waits for a fence that was imported here, as [`Fence::wait`] does, and wakes up sooner: with an importer
+    /// that has a thread, the caller watches the descriptor itself and then signals in that thread's place,
+    /// so that the kernel wakes one thread, and not two in turn. Any other fence is waited for as usual.
+    ///
+    /// Callbacks of the fence may run on this thread: hold no lock that one of them takes.
+    pub fn wait(&self, fence: &Fence, until: impl Into<Until>) -> Waited {
+        self.core().wait(fence, until.into())
     }
 
     /// Waits no more: the fence, and what is pending before it on its timeline, signals with `error`, soon

@@ -7,17 +7,18 @@ use crate::clock;
 use crate::error::GivenBack;
 use crate::promise::Promise;
 use crate::sync_file::{KernelSeqno, SyncFile};
-use resv_api::{Fence, FenceError, FenceStatus, Timeline, TimelineId};
+use resv_api::{Fence, FenceError, FenceStatus, Timeline, TimelineId, Until, Waited};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 /// The token of the eventfd that wakes the dispatch. No place of the table is that far.
@@ -33,6 +34,11 @@ pub(super) struct Core {
     table: Mutex<Table>,
     /// Deadlines that the dispatch is to pass on. Locked by what sets one, which may hold the table.
     deadlines: Mutex<Vec<(TimelineId, u64, Instant)>>,
+    /// Held from taking fences out of the table until they have signalled, so that this is the order in
+    /// which they signal. Locked before the table.
+    turn: Mutex<()>,
+    /// The dispatch is a thread: others may signal in its place.
+    threaded: AtomicBool,
 }
 
 impl Core {
@@ -45,6 +51,8 @@ impl Core {
             wake,
             table: Mutex::default(),
             deadlines: Mutex::default(),
+            turn: Mutex::default(),
+            threaded: AtomicBool::new(false),
         })
     }
 
@@ -283,6 +291,7 @@ impl Core {
         }
         let mut signaled = 0;
         let mut ended = Ended::new();
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for batch in events.chunks(BATCH) {
             let mut table = self.table();
             for event in batch {
@@ -310,6 +319,85 @@ impl Core {
         Ok(signaled)
     }
 
+    /// Waits for a fence. Where the dispatch is a thread, the caller watches the descriptor itself, and
+    /// signals in that thread's place: the kernel wakes one thread, and not two in turn.
+    pub(super) fn wait(&self, fence: &Fence, until: Until) -> Waited {
+        let until = until.fixed();
+        // Relaxed: an importer is made before it is used; without the flag the wait is the usual one.
+        if self.threaded.load(Ordering::Relaxed) && !fence.is_signaled() && !until.is_poll() {
+            // Whatever keeps this thread from watching, the dispatch does it then.
+            let _ = self.watch_here(fence, until.deadline());
+        }
+        fence.wait(until)
+    }
+
+    /// Watches the descriptor of a fence until it is reported, or the fence signals in another way, or the
+    /// time is over.
+    fn watch_here(&self, fence: &Fence, deadline: Option<Instant>) -> io::Result<()> {
+        let Some(lent) = self.lend(fence)? else {
+            return Ok(());
+        };
+        // It may signal with another one of its timeline, or be given up.
+        let bell = bell()?;
+        let ring = Arc::clone(&bell);
+        let rung = fence.on_signal(move |_| {
+            let _ = rustix::io::write(&*ring, &1u64.to_ne_bytes());
+        });
+        let Ok(rung) = rung else {
+            return Ok(());
+        };
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        // What is too long for the kernel is for ever.
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut watched = [
+            PollFd::new(&lent.fd, PollFlags::IN),
+            PollFd::new(&*bell, PollFlags::IN),
+        ];
+        let polled = poll(&mut watched, left.as_ref());
+        let reported = !watched[0].revents().is_empty();
+        fence.cancel(rung);
+        if polled.is_ok() && reported {
+            self.settle_here(lent.token);
+        }
+        Ok(())
+    }
+
+    fn lend(&self, fence: &Fence) -> io::Result<Option<Lent<'_>>> {
+        let mut table = self.table();
+        let Some((token, promise)) = table.lend(fence.timeline_id(), fence.seqno()) else {
+            return Ok(None);
+        };
+        let fd = promise.as_fd().try_clone_to_owned().inspect(|_| {
+            // Without events: it keeps its place in the set.
+            let token = EventData::new_u64(token.to_raw());
+            let _ = epoll::modify(&self.epoll, promise, token, EventFlags::empty());
+        });
+        match fd {
+            Ok(fd) => Ok(Some(Lent {
+                core: self,
+                token,
+                fd,
+            })),
+            Err(error) => {
+                table.take_back(token);
+                Err(error)
+            }
+        }
+    }
+
+    /// Settles what this thread has watched, unless the dispatch is at it: it will get to this one, too.
+    fn settle_here(&self, token: Token) {
+        let _turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let mut ended = Ended::new();
+        // What is pending all the same is watched by the dispatch again.
+        let _ = self.table().settle(token, &mut ended);
+        signal(&mut ended);
+    }
+
     /// Whether there is nothing left to do, and no importer that could bring more.
     fn is_over(&self) -> bool {
         let table = self.table();
@@ -317,7 +405,38 @@ impl Core {
     }
 }
 
-/// Signals fences, in order and with no lock held.
+/// The eventfd by which this thread is told that a fence which it watches has signalled. It keeps it: opening
+/// and closing one costs as much as a third of a wake-up. A late ring of an earlier wait, of which a callback
+/// was under way when it ended, ends the watching of the next one early, and that is all.
+fn bell() -> io::Result<Arc<OwnedFd>> {
+    thread_local!(static BELL: OnceCell<Arc<OwnedFd>> = const { OnceCell::new() });
+    BELL.with(|kept| {
+        if let Some(bell) = kept.get() {
+            let _ = rustix::io::read(&**bell, &mut [0; 8]);
+            return Ok(Arc::clone(bell));
+        }
+        let new = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Arc::clone(kept.get_or_init(|| Arc::new(new))))
+    })
+}
+
+/// A descriptor that a waiting thread watches. Dropped, it is the dispatch's again.
+struct Lent<'c> {
+    core: &'c Core,
+    token: Token,
+    /// A second one of the promise, which may be closed meanwhile.
+    fd: OwnedFd,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut table = self.core.table();
+        table.take_back(self.token);
+        self.core.watch_again(&table, self.token);
+    }
+}
+
+/// Signals fences, in order and with the table not locked.
 fn signal(ended: &mut Ended) {
     for (signaler, status, promise) in ended.drain(..) {
         // A callback that panics is the user's; the hook has told of it, and the others have to signal.
@@ -392,6 +511,8 @@ impl Dispatch {
 
     fn hand_over(&mut self) -> io::Result<()> {
         let core = Arc::clone(&self.core);
+        // Relaxed: what it allows is ordered by the locks.
+        core.threaded.store(true, Ordering::Relaxed);
         let run = move || {
             let mut events = Vec::with_capacity(256);
             while !core.is_over() {

@@ -38,6 +38,8 @@ struct Pending {
     signaler: Signaler,
     /// How it ended, if that is known and it is held back.
     known: Option<FenceStatus>,
+    /// A thread that waits watches the descriptor, and the dispatch does not.
+    lent: bool,
 }
 
 impl Pending {
@@ -112,6 +114,7 @@ impl Table {
             promise: Some(promise),
             signaler,
             known: None,
+            lent: false,
         });
         token
     }
@@ -177,6 +180,11 @@ impl Table {
     }
 
     fn find(&self, timeline: TimelineId, seqno: u64) -> Option<&Pending> {
+        let place = self.token_at(timeline, seqno)?.place;
+        self.slots[place as usize].pending.as_ref()
+    }
+
+    fn token_at(&self, timeline: TimelineId, seqno: u64) -> Option<Token> {
         let token = match self.timelines.get(&timeline)? {
             Of::One(token) => *token,
             Of::Line(line) => {
@@ -185,7 +193,27 @@ impl Table {
             }
         };
         let pending = self.slots[token.place as usize].pending.as_ref()?;
-        (pending.signaler.fence().seqno() == seqno).then_some(pending)
+        (pending.signaler.fence().seqno() == seqno).then_some(token)
+    }
+
+    /// Lends the descriptor of a place to a thread that watches it by itself. `None` if there is none, or it
+    /// is lent already.
+    pub(super) fn lend(&mut self, timeline: TimelineId, seqno: u64) -> Option<(Token, &Promise)> {
+        let token = self.token_at(timeline, seqno)?;
+        let pending = self.get(token)?;
+        if pending.lent || pending.known.is_some() {
+            return None;
+        }
+        let promise = pending.promise.as_ref()?;
+        pending.lent = true;
+        Some((token, promise))
+    }
+
+    /// The thread watches it no more.
+    pub(super) fn take_back(&mut self, token: Token) {
+        if let Some(pending) = self.get(token) {
+            pending.lent = false;
+        }
     }
 
     fn get(&mut self, token: Token) -> Option<&mut Pending> {

@@ -344,3 +344,78 @@ fn deadlines_and_sync_files_are_of_sync_files_only() {
     fence.set_deadline(Instant::now());
     importer.give_up(&fence, FenceError::IO);
 }
+
+/// A thread in `Importer::wait` watches the descriptor itself. Whatever ends the fence wakes it: the promise,
+/// an earlier one of its timeline that was held up, being given up, the time.
+#[test]
+fn a_thread_that_waits_by_itself_wakes_up_whatever_ends_the_fence() {
+    let long = Duration::from_secs(20);
+    let importer = Importer::new().unwrap();
+    let (job, keeper) = promise();
+    let fence = importer.import(job).unwrap();
+    let short = Duration::from_millis(10);
+    assert_eq!(importer.wait(&fence, short), Waited::TimedOut);
+    std::thread::scope(|scope| {
+        // Two of them: one watches, the other one waits for it.
+        let waiters: [_; 2] = std::array::from_fn(|_| scope.spawn(|| importer.wait(&fence, long)));
+        std::thread::sleep(short);
+        keep_with(&keeper, 5);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Waited::Failed(FenceError::IO));
+        }
+    });
+
+    // Given up from elsewhere.
+    let (job, _keeper) = promise();
+    let fence = importer.import(job).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| importer.wait(&fence, long));
+        std::thread::sleep(short);
+        assert!(importer.give_up(&fence, FenceError::CANCELED));
+        let waited = waiter.join().unwrap();
+        assert_eq!(waited, Waited::Failed(FenceError::CANCELED));
+    });
+
+    // Signalled with a later one, by the importer's thread, which takes what the eventfd says.
+    let timeline = Timeline::new("ring");
+    let ((first, first_keeper), (second, second_keeper)) = (promise(), promise());
+    let first = importer.import_at(&timeline, 1, first).unwrap();
+    let second = importer.import_at(&timeline, 2, second).unwrap();
+    std::thread::scope(|scope| {
+        let waiters = [&second, &first].map(|fence| scope.spawn(|| importer.wait(fence, long)));
+        std::thread::sleep(short);
+        // The later one first: it is held back.
+        keep(&second_keeper);
+        std::thread::sleep(short);
+        assert!(!second.is_signaled(), "out of order");
+        keep(&first_keeper);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Waited::Signaled);
+        }
+    });
+    assert_eq!(importer.pending(), 0);
+}
+
+/// Nothing is lost however waits by oneself, the importer's thread and the promises meet.
+#[test]
+fn threads_that_wait_by_themselves_race_with_the_importers() {
+    let importer = Importer::new().unwrap();
+    let timeline = Timeline::new("ring");
+    for round in 0..200u64 {
+        let (promises, keepers): (Vec<_>, Vec<_>) = (0..3).map(|_| promise()).unzip();
+        let fences: Vec<Fence> = (3 * round + 1..)
+            .zip(promises)
+            .map(|(seqno, promise)| importer.import_at(&timeline, seqno, promise).unwrap())
+            .collect();
+        std::thread::scope(|scope| {
+            for fence in &fences {
+                scope.spawn(|| {
+                    let waited = importer.wait(fence, Duration::from_secs(20));
+                    assert_eq!(waited, Waited::Signaled);
+                });
+            }
+            scope.spawn(|| keepers.iter().rev().for_each(keep));
+        });
+        assert_eq!(importer.pending(), 0);
+    }
+}
