@@ -87,16 +87,23 @@ impl Fence {
             .push(OnSignal(callback))
             .map_err(|OnSignal(callback)| AlreadySignaled(callback))?;
         if stored.takes_slow_path {
-            let start = {
-                let mut cold = self.cell().cold().lock();
-                let extra = cold.extra.as_mut();
-                extra.is_some_and(|extra| extra.on_registered(self))
-            };
-            if start {
-                task::run(Task::Start(self.clone()));
-            }
+            self.registered();
         }
         Ok(CallbackId(stored.name))
+    }
+
+    /// What is there to be done for a callback besides storing it: a lazy fence is asked for its work.
+    #[cold]
+    #[inline(never)]
+    fn registered(&self) {
+        let start = {
+            let mut cold = self.cell().cold().lock();
+            let extra = cold.extra.as_mut();
+            extra.is_some_and(|extra| extra.on_registered(self))
+        };
+        if start {
+            task::run(Task::Start(self.clone()));
+        }
     }
 
     /// Takes a callback back. `true`: it has not run and never will. `false`: it has run, is running

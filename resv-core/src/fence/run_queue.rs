@@ -66,7 +66,7 @@ impl<T: Task> RunQueue<T> {
         if self.begin() {
             let mut panics = Panics::default();
             task.run(&mut panics);
-            self.end(panics);
+            self.end(&mut panics);
         } else {
             self.push(task);
         }
@@ -81,9 +81,9 @@ impl<T: Task> RunQueue<T> {
 
     /// The task has run: runs what it has brought up.
     #[inline]
-    pub(super) fn end(&self, mut panics: Panics) {
+    pub(super) fn end(&self, panics: &mut Panics) {
         if self.queued.get() > 0 {
-            self.run_queued(&mut panics);
+            self.run_queued(panics);
         }
         self.is_running.set(false);
         panics.resume();
@@ -99,6 +99,7 @@ impl<T: Task> RunQueue<T> {
     }
 
     #[cold]
+    #[inline(never)]
     pub(super) fn push(&self, task: T) {
         match self.queued.replace(self.queued.get() + 1) {
             0 => self.first.set(Some(task)),
@@ -106,6 +107,8 @@ impl<T: Task> RunQueue<T> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn run_queued(&self, panics: &mut Panics) {
         while let Some(task) = self.pop() {
             task.run(panics);
@@ -143,8 +146,8 @@ impl Panics {
 
     /// Goes on with the panic, if there was one and this thread is not panicking already.
     #[inline]
-    pub(super) fn resume(self) {
-        if let Some(panic) = self.0 {
+    pub(super) fn resume(&mut self) {
+        if let Some(panic) = self.0.take() {
             go_on(panic);
         }
     }

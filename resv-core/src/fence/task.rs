@@ -46,13 +46,13 @@ pub(super) fn run(task: Task) {
 }
 
 /// Runs the callbacks of a fence that has nothing else, as [`run`] does.
-#[inline]
+#[inline(never)]
 pub(super) fn run_callbacks_of(fence: Fence, mut callbacks: Closed<'static>) {
     QUEUE.with(|queue| {
         if queue.begin() {
             let mut panics = Panics::default();
             run_callbacks(&mut callbacks, &mut panics);
-            queue.end(panics);
+            queue.end(&mut panics);
         } else {
             queue.push(Task::Callbacks(callbacks, fence));
         }
@@ -91,12 +91,12 @@ impl run_queue::Task for Task {
 /// Runs callbacks, all of them.
 #[inline]
 fn run_callbacks(callbacks: &mut Closed<'_>, panics: &mut Panics) {
-    while callbacks.has_callbacks() {
+    if !callbacks.has_callbacks() {
+        return;
+    }
+    let mut due = callbacks.due();
+    while !due.is_empty() {
         // Again after a panic: what has been begun is not there any more.
-        panics.catch(|| {
-            while let Some(callback) = callbacks.next_callback() {
-                callback.run();
-            }
-        });
+        panics.catch(|| due.run());
     }
 }

@@ -2,22 +2,31 @@
 
 use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
-use super::{CLOSED, Callbacks, RACED, SLOW_PATH, WALKED, closed, free_all, has, newest};
+use super::{CLOSED, Callbacks, RACED, SLOW_PATH, WALKED, Word, closed, free_all, has, newest};
 use crate::sync::atomic::Ordering;
 use std::marker::PhantomData;
 use std::ptr::{NonNull, null_mut};
 
-/// The pending completion: what a thread that has closed is left to do. It runs the callbacks, and takes the
-/// slow path if the flag for that was set.
+/// What a thread that has closed is left to do: the callbacks, which it [runs](Closed::due), and the slow path,
+/// if the flag for that was set.
 ///
-/// Dropping it drops the callbacks that have not been run.
+/// Two words, which say what was there and nothing that is made of it: most fences have no callbacks, and
+/// this is handed on in registers. Dropping it drops the callbacks.
 #[must_use = "the callbacks are to be run"]
 #[derive(Debug)]
 pub struct Closed<'a> {
     list: &'a Callbacks,
+    /// The word that was closed, or a closed one if that had no effect. `WALKED` stands for a race.
+    word: Word,
+}
+
+/// The callbacks that are due, in the order in which they were stored.
+///
+/// Dropping it drops those that have not been run.
+#[derive(Debug)]
+pub struct Due<'a> {
+    list: &'a Callbacks,
     outcome: u32,
-    took_effect: bool,
-    slow_path: bool,
     /// The next callback to run.
     first: *mut Header,
     /// All nodes; from the oldest to the newest, or after a race the newest and nothing.
@@ -33,11 +42,11 @@ pub struct Closed<'a> {
 pub struct Callback<'a> {
     node: NonNull<Header>,
     outcome: u32,
-    _closed: PhantomData<&'a Closed<'a>>,
+    _due: PhantomData<&'a Due<'a>>,
 }
 
 impl Callbacks {
-    /// Closes, and gets the callbacks. On a closed one nothing happens and there are none.
+    /// Closes, and takes the callbacks. On a closed one nothing happens and there are none.
     ///
     /// Without callbacks this is one load and one read-modify-write.
     ///
@@ -47,21 +56,13 @@ impl Callbacks {
     #[inline]
     pub fn close(&self, outcome: u32) -> Closed<'_> {
         assert!(outcome <= Self::MAX_OUTCOME, "an outcome has 28 bits");
-        let mut now = Closed {
-            list: self,
-            outcome,
-            took_effect: false,
-            slow_path: false,
-            first: null_mut(),
-            nodes: (null_mut(), null_mut()),
-            count: 0,
-            raced: false,
-        };
         // Relaxed, here and on failure: a guess. A word that is closed is none of ours.
         let mut word = self.word.load(Ordering::Relaxed);
         while !has(word, CLOSED) {
-            let raced = has(word, WALKED) && !self.seam.has(Defect::ClosesAlone);
-            let bits = if raced { WALKED | RACED } else { 0 };
+            if self.seam.has(Defect::ClosesAlone) {
+                word = word.map_addr(|addr| addr & !WALKED);
+            }
+            let bits = if has(word, WALKED) { WALKED | RACED } else { 0 };
             // Release: publishes what the closer did before. Acquire: pairs with the Release of each
             // push in the list, and with a walker's leaving.
             match self.word.compare_exchange_weak(
@@ -70,18 +71,11 @@ impl Callbacks {
                 Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => {
-                    now.took_effect = true;
-                    now.slow_path = has(word, SLOW_PATH);
-                    if word.addr() & !SLOW_PATH != 0 {
-                        now.take(newest(word), raced);
-                    }
-                    break;
-                }
+                Ok(_) => break,
                 Err(other) => word = other,
             }
         }
-        now
+        Closed { list: self, word }
     }
 }
 
@@ -89,94 +83,151 @@ impl<'a> Closed<'a> {
     /// Whether it was open: of several that close, one is told so.
     #[inline]
     pub fn took_effect(&self) -> bool {
-        self.took_effect
+        !has(self.word, CLOSED)
     }
 
     /// Whether the [slow-path flag](Callbacks::set_slow_path) was set.
+    #[inline]
     pub fn takes_slow_path(&self) -> bool {
-        self.slow_path
+        self.took_effect() && has(self.word, SLOW_PATH)
     }
 
-    /// Whether there are callbacks left.
+    /// Whether there may be callbacks to run.
     #[inline]
     pub fn has_callbacks(&self) -> bool {
-        !self.first.is_null()
+        self.took_effect() && self.word.addr() & !SLOW_PATH != 0
     }
 
-    /// The next callback, in the order in which they were stored.
+    /// Takes the callbacks out, to be run.
     #[inline]
-    pub fn next_callback(&mut self) -> Option<Callback<'_>> {
-        let node = NonNull::new(self.first)?;
-        // SAFETY: the node lives: nodes are freed when this is dropped.
-        let header = unsafe { node.as_ref() };
-        self.first = if self.raced {
-            header.later()
-        } else {
-            header.next.load(Ordering::Relaxed)
-        };
-        Some(Callback {
-            node,
-            outcome: self.outcome,
-            _closed: PhantomData,
-        })
-    }
-
-    /// Puts the nodes in order, oldest first.
-    #[cold]
-    fn take(&mut self, newest: Option<NonNull<Header>>, raced: bool) {
-        self.raced = raced;
+    pub fn due(&mut self) -> Due<'a> {
+        let raced = self.took_effect() && has(self.word, WALKED);
+        let newest = newest(self.word).filter(|_| self.took_effect());
         let newest_or_null = newest.map_or(null_mut(), NonNull::as_ptr);
-        let mut at = newest;
-        while let Some(node) = at {
-            // SAFETY: the node lives: without a race it is ours, and after one nobody frees it
-            // before `RACED` is cleared.
-            let header = unsafe { node.as_ref() };
-            header.look();
-            at = NonNull::new(header.next.load(Ordering::Relaxed));
-            if !raced {
-                self.count += 1;
-                header.next.store(self.first, Ordering::Relaxed);
-            } else if !header.claim(self.first) && !self.list.seam.has(Defect::ClaimsAnyway) {
-                continue;
-            }
-            self.first = node.as_ptr();
-        }
-        self.nodes = if raced {
-            (newest_or_null, null_mut())
+        let (first, nodes, count) = if raced {
+            let first = claim_all(self.list, newest);
+            (first, (newest_or_null, null_mut()), 0)
         } else {
-            (self.first, newest_or_null)
+            let (first, count) = turn_round(newest);
+            (first, (first, newest_or_null), count)
         };
+        if self.took_effect() {
+            self.word = self.word.map_addr(|addr| addr & SLOW_PATH);
+        }
+        Due {
+            list: self.list,
+            first,
+            nodes,
+            count,
+            // It is closed, and stays so.
+            outcome: self.list.outcome().unwrap_or(0),
+            raced,
+        }
     }
+}
+
+/// Puts the nodes of a list, which are the caller's, in order, oldest first. Returns that, and how many they
+/// are.
+#[inline]
+fn turn_round(newest: Option<NonNull<Header>>) -> (*mut Header, usize) {
+    let (mut first, mut count, mut at) = (null_mut(), 0, newest);
+    while let Some(node) = at {
+        // SAFETY: the node lives: it is the caller's.
+        let header = unsafe { node.as_ref() };
+        header.look();
+        at = NonNull::new(header.next.load(Ordering::Relaxed));
+        header.next.store(first, Ordering::Relaxed);
+        first = node.as_ptr();
+        count += 1;
+    }
+    (first, count)
+}
+
+/// Claims the closures of a list after a race, where it keeps its form. Returns the node of the oldest that
+/// the closer has.
+#[cold]
+#[inline(never)]
+fn claim_all(list: &Callbacks, newest: Option<NonNull<Header>>) -> *mut Header {
+    let (mut first, mut at) = (null_mut(), newest);
+    while let Some(node) = at {
+        // SAFETY: the node lives: nobody frees it before `RACED` is cleared.
+        let header = unsafe { node.as_ref() };
+        header.look();
+        at = NonNull::new(header.next.load(Ordering::Relaxed));
+        if header.claim(first) || list.seam.has(Defect::ClaimsAnyway) {
+            first = node.as_ptr();
+        }
+    }
+    first
 }
 
 impl Drop for Closed<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        // Most fences have no callbacks.
-        if self.raced || !self.nodes.0.is_null() {
-            self.finish();
+        // Most fences have no callbacks, and those of the others have been run.
+        if self.has_callbacks() {
+            self.drop_callbacks();
         }
     }
 }
 
 impl Closed<'_> {
-    /// Drops the callbacks that have not been run, and gives up the nodes.
+    #[cold]
+    #[inline(never)]
+    fn drop_callbacks(&mut self) {
+        drop(self.due());
+    }
+}
+
+impl Due<'_> {
+    /// Whether there are callbacks left.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Runs those that are left. If one panics, those behind it are left.
+    #[inline]
+    pub fn run(&mut self) {
+        let (raced, outcome) = (self.raced, self.outcome);
+        // By itself: a callback may do anything, so what is in memory would be loaded again after each, and
+        // one could not begin before that has come.
+        let mut at = self.first;
+        while let Some(node) = NonNull::new(at) {
+            // SAFETY: the node lives: nodes are freed when this is dropped.
+            at = unsafe { after(node, raced) };
+            self.first = at;
+            // SAFETY: as above, and the closer owns the closure.
+            unsafe { apply(node, Act::Run(outcome)) };
+        }
+    }
+
+    /// The next callback.
+    #[inline]
+    pub fn next_callback(&mut self) -> Option<Callback<'_>> {
+        let node = NonNull::new(self.first)?;
+        // SAFETY: the node lives: nodes are freed when this is dropped.
+        self.first = unsafe { after(node, self.raced) };
+        Some(Callback {
+            node,
+            outcome: self.outcome,
+            _due: PhantomData,
+        })
+    }
+
+    /// Drops the callbacks that have not been run, and leaves after a race.
+    #[cold]
     #[inline(never)]
     fn finish(&mut self) {
         while let Some(callback) = self.next_callback() {
             drop(callback);
         }
-        let (first, last) = self.nodes;
         if self.raced {
-            self.part(first);
-        } else if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
-            // SAFETY: the nodes are the closer's, in this order, and every closure was taken out.
-            unsafe { free(first, last, self.count) };
+            self.part(self.nodes.0);
         }
     }
 
     /// Leaves after a race: the last one out frees the nodes.
-    #[cold]
     fn part(&self, nodes: *mut Header) {
         // Relaxed: published with the word, to the walker that finds `RACED` cleared.
         self.list.left.store(nodes, Ordering::Relaxed);
@@ -187,6 +238,37 @@ impl Closed<'_> {
             // SAFETY: the walker has left, none can enter, and the closures have been taken out: the
             // closer's before this, the walker's before it left.
             unsafe { free_all(nodes) };
+        }
+    }
+}
+
+/// The node that is to be run after this one.
+///
+/// # Safety
+///
+/// The node lives, and was put in order.
+#[inline]
+unsafe fn after(node: NonNull<Header>, raced: bool) -> *mut Header {
+    // SAFETY: the caller's contract.
+    let header = unsafe { node.as_ref() };
+    if raced {
+        header.later()
+    } else {
+        header.next.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Due<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.raced || !self.is_empty() {
+            self.finish();
+        }
+        let (first, last) = self.nodes;
+        if let (Some(first), Some(last)) = (NonNull::new(first), NonNull::new(last)) {
+            // SAFETY: there was no race, so the nodes are the closer's, in this order, and every closure
+            // was taken out.
+            unsafe { free(first, last, self.count) };
         }
     }
 }

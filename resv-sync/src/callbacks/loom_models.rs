@@ -49,7 +49,7 @@ fn store(list: &Callbacks, id: u64) -> (&'static Seen, bool) {
 
 fn close(list: &Callbacks) {
     // Not dropped if loom finds something: it would find it again, in the unwinding.
-    let mut closed = ManuallyDrop::new(list.close(5));
+    let mut closed = ManuallyDrop::new(list.close(5).due());
     while let Some(callback) = closed.next_callback() {
         callback.run();
     }

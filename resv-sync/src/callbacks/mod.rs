@@ -28,8 +28,8 @@
 //! });
 //! drop(fence.cancel(names[1]).expect("it has not run"));
 //!
-//! let mut closed = fence.close(7);
-//! while let Some(callback) = closed.next_callback() {
+//! let mut due = fence.close(7).due();
+//! while let Some(callback) = due.next_callback() {
 //!     callback.run();
 //! }
 //! assert_eq!(*log.lock().unwrap(), [(0, 7), (2, 7)]);
@@ -99,7 +99,7 @@ mod walker;
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicPtr, Ordering};
-pub use closer::{Callback, Closed};
+pub use closer::{Callback, Closed, Due};
 use defect::{Defect, Seam};
 use node::{Act, Header, apply, free};
 use std::fmt;

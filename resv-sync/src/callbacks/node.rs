@@ -129,14 +129,29 @@ unsafe fn take_out<F>(node: NonNull<Header>) -> F {
 ///
 /// As [`take_out`].
 unsafe fn act<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>> {
+    let Act::Run(outcome) = act else {
+        // SAFETY: the contract is the same.
+        return unsafe { act_otherwise::<F>(node, act) };
+    };
+    // SAFETY: the contract is the same.
+    unsafe { take_out::<F>(node) }.notify(outcome);
+    None
+}
+
+/// What is not running it: by itself, so that running saves no registers for it.
+///
+/// # Safety
+///
+/// As [`take_out`].
+#[cold]
+#[inline(never)]
+unsafe fn act_otherwise<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>> {
     // SAFETY: the contract is the same.
     let closure = unsafe { take_out::<F>(node) };
     match act {
         Act::Run(outcome) => closure.notify(outcome),
         Act::Discard => drop(closure),
-        Act::MoveOut => {
-            return Some(make_fitting(closure).0);
-        }
+        Act::MoveOut => return Some(make_fitting(closure).0),
     }
     None
 }

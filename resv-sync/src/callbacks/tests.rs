@@ -27,8 +27,8 @@ fn three() -> (Box<Callbacks>, [Arc<(AtomicUsize, AtomicUsize)>; 3]) {
     (list, seen)
 }
 
-fn run(closed: &mut Closed<'_>) {
-    while let Some(callback) = closed.next_callback() {
+fn run(due: &mut Due<'_>) {
+    while let Some(callback) = due.next_callback() {
         callback.run();
     }
 }
@@ -52,7 +52,7 @@ fn race(which: u64, when: When, stays: bool) {
     let closed = RefCell::new(None);
     let come = |at: When| {
         if at == when {
-            let mut now = list.close(7);
+            let mut now = list.close(7).due();
             run(&mut now);
             if stays {
                 *closed.borrow_mut() = Some(now);
@@ -99,7 +99,7 @@ fn a_closer_that_races_with_a_walker_that_looks() {
             let mut looks = 0;
             list.visit(|_| {
                 if looks == at {
-                    let mut now = list.close(7);
+                    let mut now = list.close(7).due();
                     run(&mut now);
                     closed = Some(now).filter(|_| stays);
                 }
@@ -120,7 +120,7 @@ fn a_closer_that_races_with_a_walker_that_looks() {
 fn the_next_walker_leaves_the_last_race_alone() {
     let (list, _) = three();
     let name = list.name_of(1).expect("stored");
-    drop(list.cancel_and(name, || (), || (), || run(&mut list.close(7))));
+    drop(list.cancel_and(name, || (), || (), || run(&mut list.close(7).due())));
     list.reopen(false);
     assert_eq!(list.count(), 0);
     let runs = Arc::new(AtomicUsize::new(0));
@@ -132,7 +132,7 @@ fn the_next_walker_leaves_the_last_race_alone() {
         assert!(stored.is_ok());
     }
     assert_eq!(list.count(), 64);
-    run(&mut list.close(7));
+    run(&mut list.close(7).due());
     assert_eq!(runs.load(Ordering::Relaxed), 64);
 }
 
@@ -186,7 +186,7 @@ fn f_02_any_order_of_taking_back_leaves_the_others_in_order() {
             }
             assert_eq!(list.count(), left.len());
         }
-        run(&mut list.close(7));
+        run(&mut list.close(7).due());
         assert_eq!(*log.lock().expect("no panic"), left);
     }
 }
@@ -203,7 +203,7 @@ fn a_name_of_another_list_or_of_an_earlier_callback_takes_nothing_back() {
     let again = push(&a);
     assert_ne!(of_a, again);
     assert!(a.cancel(of_a).is_none(), "taken back before");
-    run(&mut a.close(7));
+    run(&mut a.close(7).due());
     a.reopen(false);
     let next = push(&a);
     assert!(a.cancel(again).is_none(), "run before");
