@@ -7,7 +7,7 @@ use super::compose::without_children;
 use super::extra::{Child, Mode, Watcher};
 use super::line::Line;
 use super::point::new_point;
-use super::reach::Reach;
+use super::reach::{Defect, Reach};
 use super::*;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -238,20 +238,22 @@ fn dropping_a_composition_against_its_child() {
     });
 }
 
-/// Asking for a point races with reaching it: it is found reached, or it is signalled. Once with
-/// the real order of steps, once looking before announcing.
-fn a_point_is_not_lost(sound: bool) {
+/// A timeline that may do something wrong.
+fn timeline_with(defect: Option<Defect>) -> Timeline {
+    let timeline = Timeline::new("t");
+    if let Some(defect) = defect {
+        timeline.reach().plant(defect);
+    }
+    timeline
+}
+
+/// Asking for a point races with reaching it: it is found reached, or it is signalled.
+fn a_point_is_not_lost(defect: Option<Defect>) {
     loom::model(move || {
-        let ring = Timeline::new("t");
+        let ring = timeline_with(defect);
         let job = issue(&ring);
         let signaller = thread::spawn(move || job.signal());
-        let point = if sound {
-            ring.point(1)
-        } else {
-            let point = new_point(ring.line(), 1);
-            let place = ring.reach().insert_without_looking_again(1, point);
-            super::point::place(ring.line(), 1, place)
-        };
+        let point = ring.point(1);
         signaller.join().expect("the signaller ends");
         assert_eq!(point.status(), FenceStatus::Signaled, "lost");
     });
@@ -259,29 +261,24 @@ fn a_point_is_not_lost(sound: bool) {
 
 #[test]
 fn points_are_not_lost() {
-    a_point_is_not_lost(true);
+    a_point_is_not_lost(None);
 }
 
 #[test]
 #[should_panic(expected = "lost")]
 fn points_known_bad_without_looking_again() {
-    a_point_is_not_lost(false);
+    a_point_is_not_lost(Some(Defect::LooksTooEarly));
 }
 
 /// The last handle goes while the last fence signals: its own place is reached, later ones are
-/// cancelled, whichever is first. Once with the real end, once with one that forgets the other waiters.
-fn a_timeline_ends(sound: bool) {
+/// cancelled, whichever is first.
+fn a_timeline_ends(defect: Option<Defect>) {
     loom::model(move || {
-        let ring = Timeline::new("t");
+        let ring = timeline_with(defect);
         let job = issue(&ring);
         let (near, far) = (ring.point(1), ring.point(2));
         let signaller = thread::spawn(move || job.signal());
-        if sound {
-            drop(ring);
-        } else {
-            let never = ring.reach().end_and_forget(1, FenceError::CANCELED);
-            spread_points(never);
-        }
+        drop(ring);
         assert_eq!(far.status(), FenceStatus::Error(FenceError::CANCELED));
         signaller.join().expect("the signaller ends");
         assert_eq!(near.status(), FenceStatus::Signaled, "lost");
@@ -290,13 +287,13 @@ fn a_timeline_ends(sound: bool) {
 
 #[test]
 fn the_end_of_a_timeline_cancels_what_nobody_reaches() {
-    a_timeline_ends(true);
+    a_timeline_ends(None);
 }
 
 #[test]
 #[should_panic(expected = "lost")]
 fn the_end_known_bad_forgetting_who_waits() {
-    a_timeline_ends(false);
+    a_timeline_ends(Some(Defect::EndForgets));
 }
 
 /// Attaching a place races with the signal of the fence, and with a thread that asks for the place. Once with

@@ -101,8 +101,19 @@ pub(super) struct NewHold {
     pub(super) deadline: Option<Instant>,
 }
 
+resv_sync::known_bad! {
+    /// A step that is left out.
+    pub(super) enum Defect, seam Seam {
+        /// A thread that asks for a point looks before it says so, and not again.
+        LooksTooEarly,
+        /// The end of a timeline forgets that earlier points still wait.
+        EndForgets,
+    }
+}
+
 #[derive(Default)]
 struct Places {
+    seam: Seam,
     /// Those that somebody has asked for.
     points: BTreeMap<u64, Point>,
     /// What few timelines have.
@@ -253,13 +264,16 @@ impl Reach {
     }
 
     fn insert_into(&self, places: &mut Places, seqno: u64, point: Fence) -> Place {
+        let early = places.seam.has(Defect::LooksTooEarly);
+        let early = early.then(|| self.completed());
         // SeqCst: step 3 of the protocol.
         self.waiting
             .store(places.points.len() + 1, Ordering::SeqCst);
         #[cfg(loom)]
         fence(Ordering::SeqCst);
         // SeqCst: step 4; as an Acquire it pairs as in `completed`.
-        let place = if self.completed.load(Ordering::SeqCst) >= seqno {
+        let completed = early.unwrap_or_else(|| self.completed.load(Ordering::SeqCst));
+        let place = if completed >= seqno {
             Place::Reached
         } else if let Some(known) = places.points.get(&seqno) {
             Place::Ahead(known.fence.clone())
@@ -275,20 +289,6 @@ impl Reach {
         // Relaxed: a signaller that finds the old number finds less to do under the lock.
         self.waiting.store(places.points.len(), Ordering::Relaxed);
         place
-    }
-
-    /// The known-bad variant of `insert`: announces without looking again.
-    #[cfg(all(test, loom))]
-    pub(super) fn insert_without_looking_again(&self, seqno: u64, point: Fence) -> Place {
-        if self.completed() >= seqno {
-            return Place::Reached;
-        }
-        let mut places = self.places.lock();
-        self.waiting
-            .store(places.points.len() + 1, Ordering::Relaxed);
-        let fence = point.clone();
-        places.points.insert(seqno, Point { fence, error: None });
-        Place::Ahead(point)
     }
 
     /// Takes out the points that have been reached, in order; the caller signals them.
@@ -413,19 +413,21 @@ impl Reach {
         }
         // The greatest seqno is 2^64 - 2, so there is a next one.
         never.extend(places.points.split_off(&(last + 1)).into_values());
-        self.waiting.store(places.points.len(), Ordering::Relaxed);
+        let left = match places.seam.has(Defect::EndForgets) {
+            true => 0,
+            false => places.points.len(),
+        };
+        self.waiting.store(left, Ordering::Relaxed);
         for point in &mut never {
             point.error.get_or_insert(error);
         }
         never
     }
 
-    /// The known-bad variant of `end`: forgets that earlier points still wait.
+    /// Makes it do something wrong, until it is given back.
     #[cfg(all(test, loom))]
-    pub(super) fn end_and_forget(&self, last: u64, error: FenceError) -> Vec<Point> {
-        let never = self.end(last, true, error);
-        self.waiting.store(0, Ordering::Relaxed);
-        never
+    pub(super) fn plant(&self, defect: Defect) {
+        self.places.lock().seam = Seam::planted(defect);
     }
 
     /// Takes away what places up to `last` are held by.
