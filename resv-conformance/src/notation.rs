@@ -17,14 +17,47 @@
 //! `read: A1; write: A1 B1`, a dash where there is nothing to wait for, and ` / ` between the
 //! answers at one `?` and the next.
 //!
-//! The guide of `resv-api` and [`properties::examples`](crate::properties::examples) use it, so that
-//! a table can be read by people and checked against the code.
+//! The table of the guide ([`resv_api::guide`]) is written in it; [`properties::examples`](crate::properties::examples)
+//! plays its rows. It is not the [scenario language](crate::scenario), because there a statement is a whole
+//! transaction: nothing could be asked within one, as E11 must.
 
 use crate::{Object, Subject};
 use resv_api::{
     Access, AnyBackend, AnySemantics, Fence, Signaler, Slots, Snapshot, Timeline, Usage,
 };
 use std::collections::HashMap;
+
+/// A row of the table of examples in the guide.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// E1 to E17, with a letter where an example has several rows.
+    pub name: &'static str,
+    /// What is done.
+    pub sequence: &'static str,
+    /// What is told then, in the order of [`Generation::ALL`](crate::model::Generation::ALL).
+    pub answers: [&'static str; 3],
+}
+
+/// The rows of the table in the guide.
+pub fn examples() -> impl Iterator<Item = Example> {
+    let rows = resv_api::guide::TEXT
+        .lines()
+        .filter(|line| line.starts_with("| E"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        let [_, name, sequence, a, b, c, _lesson, _] = cells[..] else {
+            panic!("a row of the examples has six cells: {row}");
+        };
+        Example {
+            name,
+            sequence,
+            answers: [a, b, c],
+        }
+    })
+}
 
 /// Plays `sequence` on a new object and compares what it says with `expected`.
 ///
