@@ -21,20 +21,16 @@ const ENODEV: FenceError = match FenceError::from_errno(19) {
 /// Runs a generic function on every back end, with every semantics.
 macro_rules! on_each {
     ($test:ident) => {
-        resv_api::for_each_backend!(with_each_semantics! $test)
+        resv_api::for_each_backend!(under_each_semantics! $test)
     };
 }
 
-macro_rules! with_each_semantics {
+macro_rules! under_each_semantics {
     ($test:ident $(
         $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
     )*) => {
         $($(#[cfg(feature = $feature)])?
-        {
-            $test::<UsageLevels, $type>();
-            $test::<WritersReadersOthers, $type>();
-            $test::<ExclusiveShared, $type>();
-        })*
+        SemanticsKind::ALL.into_iter().for_each($test::<$type>);)*
     };
 }
 
@@ -42,15 +38,15 @@ fn job(timeline: &Timeline) -> Signaler {
     timeline.issue().unwrap()
 }
 
-fn add<S: Semantics + Default, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
+fn add<S: Semantics, B: Backend>(resv: &Resv<S, B>, job: &Signaler, usage: Usage) {
     let mut guard = resv.lock();
     guard.reserve(1).unwrap().add(job.fence(), usage);
 }
 
 /// How a wait that nothing is left for ends, asked in every way that never sleeps.
-fn all_ways<S: Semantics + Default, B: Backend>(
-    resv: &Resv<S, B>,
-    snapshot: &Snapshot<S, B>,
+fn all_ways<B: Backend>(
+    resv: &Resv<SemanticsKind, B>,
+    snapshot: &Snapshot<SemanticsKind, B>,
     access: Access,
 ) -> Vec<Waited> {
     let narrowed = snapshot.clone().narrow(access);
@@ -96,10 +92,10 @@ fn all_ways<S: Semantics + Default, B: Backend>(
 
 /// The breach: a fence failed, then a wait began. Back ends that still stored the entry reported the
 /// error, the others did not, and a look or an unrelated add changed the answer.
-fn what_signalled_before_is_not_part_of_a_wait<S: Semantics + Default, B: Backend + Default>() {
+fn what_signalled_before_is_not_part_of_a_wait<B: Backend + Default>(semantics: SemanticsKind) {
     for (looked, edited) in [(false, false), (true, false), (false, true), (true, true)] {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
-        let resv = Resv::<S, B>::default();
+        let resv = Resv::with(semantics, B::default());
         let failing = job(&gfx);
         add(&resv, &failing, Usage::Write);
         let before = resv.snapshot();
@@ -152,11 +148,11 @@ fn the_errors_of_fences_that_the_caller_names_are_reported() {
 
 /// Fences that fail during the wait are part of it; of two errors the order of the description
 /// decides, and not the order of storage.
-fn the_first_error_is_the_same<S: Semantics + Default, B: Backend + Default>() {
+fn the_first_error_is_the_same<B: Backend + Default>(semantics: SemanticsKind) {
     let timelines = ["old", "mid", "new"].map(Timeline::new);
     // Added in this order; signalled entries lie in between.
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-        let resv = Resv::<S, B>::default();
+        let resv = Resv::with(semantics, B::default());
         let mut jobs: Vec<Option<Signaler>> = timelines.iter().map(|t| Some(job(t))).collect();
         for at in order {
             let done = job(&Timeline::new("done"));
@@ -216,9 +212,9 @@ fn of_several_errors_every_back_end_reports_the_same() {
 }
 
 /// Lists have one order, whatever the order of storage.
-fn lists_are_in_order<S: Semantics + Default, B: Backend + Default>() {
+fn lists_are_in_order<B: Backend + Default>(semantics: SemanticsKind) {
     let (old, new) = (Timeline::new("old"), Timeline::new("new"));
-    let resv = Resv::<S, B>::default();
+    let resv = Resv::with(semantics, B::default());
     let jobs = [job(&new), job(&old), job(&Timeline::new("newest"))];
     let done = job(&Timeline::new("done"));
     add(&resv, &done, Usage::Bookkeep);
