@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 /// the checks are told when a lock is waited for, and the points at which back-offs are injected.
 pub(crate) const TRIES_FIRST: bool = !cfg!(any(feature = "checks", feature = "inject-backoff"));
 
-/// Places of a slice, in the order of addresses.
-pub(crate) type Order = SmallVec<[usize; 16]>;
+/// Places of a slice, in the order of addresses, which stand before them.
+pub(crate) type Order = SmallVec<[(usize, usize); 16]>;
 
 /// In which order the places of a slice are to be locked; `None` if that is their own order and each
 /// names another object.
@@ -26,8 +26,8 @@ pub(crate) fn ascending<'l>(len: usize, lock: impl Fn(usize) -> &'l ObjectLock) 
     if (1..len).all(|at| address(at - 1) < address(at)) {
         return None;
     }
-    let mut order: Order = (0..len).collect();
-    order.sort_unstable_by_key(|&at| (address(at), at));
+    let mut order: Order = (0..len).map(|at| (address(at), at)).collect();
+    order.sort_unstable();
     Some(order)
 }
 

@@ -90,11 +90,11 @@ fn wait_for_each<'a, S: Semantics, B: Backend>(
 ) -> Result<Guards<'a, S, B>, TimedOut> {
     let lock = |at: usize| resvs[at].backend().object_lock();
     let order = ascending(resvs.len(), lock);
-    let order = order.unwrap_or_else(|| (0..resvs.len()).collect());
+    let order = order.unwrap_or_else(|| (0..resvs.len()).map(|at| (0, at)).collect());
     // Each object once, and at which of them each place of the slice is.
     let mut objects: Vec<&'a Resv<S, B>> = Vec::with_capacity(resvs.len());
     let mut places = vec![0; resvs.len()];
-    for at in order {
+    for (_, at) in order {
         let is_new = objects
             .last()
             .is_none_or(|last| !std::ptr::eq(*last, resvs[at]));

@@ -263,7 +263,7 @@ impl<'env> Tx<'env> {
         };
         let mut receipts: Vec<Option<Receipt<'t, 'env, S, B>>> = vec![None; resvs.len()];
         let mut last: Option<Receipt<'t, 'env, S, B>> = None;
-        for at in order {
+        for (_, at) in order {
             let again = last.filter(|last| std::ptr::eq(last.resv(), resvs[at]));
             let receipt = match again {
                 Some(receipt) => receipt,

@@ -41,10 +41,14 @@ use crate::patience::{Patience, TimedOut};
 use crate::transact::Transaction;
 use crate::transaction::{Editor, Promised, finish, note_waits, slots_for};
 use crate::waits::Waits;
+use resv_core::fence::Clones;
 use resv_core::lock::{Class, Rings};
-use resv_core::{Backend, Fence, LockProof, ObjectLock, ReserveError, Semantics, Usage, checks};
+use resv_core::{
+    Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, Usage, checks,
+};
 use smallvec::SmallVec;
 use std::fmt;
+use std::mem::ManuallyDrop;
 
 /// The fences of one job: one, or several, all of which are added to each object.
 pub trait Fences {
@@ -83,6 +87,28 @@ pub trait Submittable: sealed::Sealed + Sync {
     #[doc(hidden)]
     fn object_lock(&self) -> &ObjectLock;
 
+    /// For a job with one fence, which is not taken apart, that names the object once: what it must wait
+    /// for goes to `waits`, and the memory is got.
+    #[doc(hidden)]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        fence: &Fence,
+        usage: Usage,
+        waits: &mut Waits,
+    ) -> Result<Plan, ReserveError>;
+
+    /// Adds the fence that was prepared for, publishes and gives up the rest; a fence that was removed.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        spare: Fence,
+        usage: Usage,
+    ) -> Option<Fence>;
+
     /// What a job that uses the object so must wait for goes to `waits`.
     #[doc(hidden)]
     fn note_waits(
@@ -119,6 +145,51 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     #[inline]
     fn object_lock(&self) -> &ObjectLock {
         self.backend().object_lock()
+    }
+
+    // Not inline, as is `commit`: the loop over what is pending gets the registers.
+    #[inline(always)]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        fence: &Fence,
+        usage: Usage,
+        waits: &mut Waits,
+    ) -> Result<Plan, ReserveError> {
+        self.id().asked(usage.access());
+        let semantics = self.semantics();
+        let new = Key::new(fence, semantics.class(usage));
+        self.backend().prepare(
+            held,
+            semantics.waits_for(usage.access()),
+            // Not inline: the loop that finds them gets the registers.
+            |pending, key| waits.note_but(fence, pending, key),
+            |old| semantics.supersedes(new, old),
+        )
+    }
+
+    #[inline(always)]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        spare: Fence,
+        usage: Usage,
+    ) -> Option<Fence> {
+        checks::added(&spare);
+        self.id().adding(&spare, usage, None);
+        // What is added is never taken back, so a holder of several locks must have them all.
+        held.done();
+        let semantics = self.semantics();
+        let add = Entry {
+            fence: spare,
+            usage: semantics.class(usage),
+        };
+        let new = add.key();
+        let removes = |old| semantics.supersedes(new, old);
+        let removed = self.backend().commit(held, plan, removes, add);
+        self.id().unlocked();
+        removed
     }
 
     #[inline]
@@ -227,81 +298,160 @@ pub(crate) fn submit_with<T: Submittable + ?Sized>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
 ) -> Result<Waits, SubmitError> {
-    let job = Job {
-        fences,
-        uses,
-        order: ascending(uses.len(), |at| uses[at].0.object_lock()),
-    };
-    if TRIES_FIRST {
-        let mut members = Members::new();
-        let mut waits = Waits::default();
-        if job.try_prepare(&mut members, &mut waits)? {
-            return Ok(job.add(&mut members, waits));
+    match ascending(uses.len(), |at| uses[at].0.object_lock()) {
+        None => submit_in_order(class, patience, fences, uses, true),
+        Some(order) => submit_unsorted(class, patience, fences, uses, &order),
+    }
+}
+
+/// The same for uses that are not in the order of addresses, or name an object twice.
+#[inline(never)]
+#[cfg_attr(feature = "checks", track_caller)]
+fn submit_unsorted<T: Submittable + ?Sized>(
+    class: &'static Class,
+    patience: Patience,
+    fences: &[Fence],
+    uses: &[(&T, Usage)],
+    order: &Order,
+) -> Result<Waits, SubmitError> {
+    let uses: SmallVec<[_; 16]> = order.iter().map(|&(_, at)| uses[at]).collect();
+    let distinct = order.windows(2).all(|two| two[0].0 < two[1].0);
+    submit_in_order(class, patience, fences, &uses, distinct)
+}
+
+/// The same for uses in the order of addresses; `distinct` if each names another object.
+#[inline]
+#[cfg_attr(feature = "checks", track_caller)]
+fn submit_in_order<T: Submittable + ?Sized>(
+    class: &'static Class,
+    patience: Patience,
+    fences: &[Fence],
+    uses: &[(&T, Usage)],
+    distinct: bool,
+) -> Result<Waits, SubmitError> {
+    if let [fence] = fences
+        && distinct
+        && !fence.is_composed()
+    {
+        return InTwoSteps { fence, uses }.submit(class, patience);
+    }
+    InSingleSteps { fences, uses }.submit(class, patience)
+}
+
+/// Objects that are locked, by place of the uses. Dropping it publishes what is not published, and
+/// unlocks.
+struct Members<'u, 'a, T: Submittable + ?Sized> {
+    uses: &'u [(&'a T, Usage)],
+    all: SmallVec<[Member<'a>; 8]>,
+    /// Whether all are released.
+    are_released: bool,
+}
+
+/// One object that is locked.
+struct Member<'a> {
+    /// `None` when it is released, and at a place that names the object of the place before. Only
+    /// [`Members`] drops it.
+    held: ManuallyDrop<Option<LockProof<'a>>>,
+    /// What the first of two steps has noted, until the second.
+    plan: Plan,
+}
+
+impl<'u, 'a, T: Submittable + ?Sized> Members<'u, 'a, T> {
+    #[inline]
+    fn of(uses: &'u [(&'a T, Usage)]) -> Self {
+        let all = SmallVec::with_capacity(uses.len());
+        Members {
+            uses,
+            all,
+            are_released: false,
         }
     }
-    job.wait_and_prepare(class, patience)
-}
 
-/// Objects that are locked, in the order of their addresses.
-type Members<'a, T> = SmallVec<[Member<'a, T>; 8]>;
-
-/// One object that is locked for a submit. Dropping it publishes, and unlocks.
-struct Member<'a, T: Submittable + ?Sized> {
-    object: &'a T,
-    held: Option<LockProof<'a>>,
-    /// Which places of the order name it.
-    from: usize,
-    to: usize,
-}
-
-impl<T: Submittable + ?Sized> Member<'_, T> {
-    /// Publishes and unlocks; the tasks that are to be woken for that, when all locks are released.
     #[inline]
-    fn release(&mut self) -> Rings {
-        let Some(mut held) = self.held.take() else {
-            return Rings::default();
-        };
-        self.object.finish(&mut held);
-        held.release()
-    }
-}
-
-impl<T: Submittable + ?Sized> Drop for Member<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        drop(self.release());
-    }
-}
-
-/// What is to be done.
-struct Job<'j, 'a, T: ?Sized> {
-    fences: &'j [Fence],
-    uses: &'j [(&'a T, Usage)],
-    order: Option<Order>,
-}
-
-impl<'a, T: Submittable + ?Sized> Job<'_, 'a, T> {
-    #[inline]
-    fn at(&self, place: usize) -> (&'a T, Usage) {
-        match &self.order {
-            None => self.uses[place],
-            Some(order) => self.uses[order[place]],
-        }
+    fn push(&mut self, held: Option<LockProof<'a>>, plan: Plan) {
+        let held = ManuallyDrop::new(held);
+        self.all.push(Member { held, plan });
     }
 
-    /// The object at a place of the order, and the place behind the last that names it.
-    #[inline]
-    fn object(&self, from: usize) -> (&'a T, usize) {
-        let (object, _) = self.at(from);
-        let mut to = from + 1;
-        // In an order of its own the slice names each object once.
-        if self.order.is_some() {
-            let lock = object.object_lock();
-            while to < self.uses.len() && std::ptr::eq(self.at(to).0.object_lock(), lock) {
-                to += 1;
+    /// Publishes what is not published, and unlocks those that are not released.
+    #[inline(never)]
+    fn finish(&mut self, rings: &mut Rings) {
+        for (member, (object, _)) in self.all.iter_mut().zip(self.uses) {
+            if let Some(held) = &mut *member.held {
+                object.finish(held);
+                rings.append(release(member));
             }
         }
-        (object, to)
+    }
+}
+
+/// Fences that were removed from objects, to be dropped when all locks are released: in one step for each
+/// fence that was in several objects, one after the other.
+#[derive(Default)]
+struct Removed {
+    last: Option<Clones>,
+    others: SmallVec<[Clones; 4]>,
+}
+
+impl Removed {
+    #[inline]
+    fn put(&mut self, fence: Fence) {
+        let other = match &mut self.last {
+            Some(last) => last.put_in(fence),
+            None => Some(fence),
+        };
+        if let Some(other) = other {
+            self.put_other(other);
+        }
+    }
+
+    #[inline(never)]
+    fn put_other(&mut self, fence: Fence) {
+        if let Some(last) = self.last.replace(fence.into())
+            && self.others.len() < self.others.inline_size()
+        {
+            // Beyond, they are dropped at once: an add does not allocate.
+            self.others.push(last);
+        }
+    }
+}
+
+/// Unlocks; the tasks that are to be woken for that, when all locks are released.
+#[inline]
+fn release(member: &mut Member<'_>) -> Rings {
+    let held = member.held.take();
+    held.map_or_else(Rings::default, LockProof::release)
+}
+
+impl<T: Submittable + ?Sized> Drop for Members<'_, '_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        // The ordinary end is that all are committed and released.
+        if !self.are_released {
+            self.finish(&mut Rings::default());
+        }
+    }
+}
+
+/// A job with one fence, which is added as it is, to objects that are named once each.
+struct InTwoSteps<'u, 'a, T: ?Sized> {
+    fence: &'u Fence,
+    uses: &'u [(&'a T, Usage)],
+}
+
+impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
+    #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn submit(&self, class: &'static Class, patience: Patience) -> Result<Waits, SubmitError> {
+        if TRIES_FIRST {
+            let mut members = Members::of(self.uses);
+            let mut waits = Waits::default();
+            if self.try_prepare(&mut members, &mut waits)? {
+                self.commit(&mut members);
+                return Ok(waits.in_order());
+            }
+        }
+        self.wait_and_submit(class, patience)
     }
 
     /// Locks and prepares each object if its lock can be had at once; otherwise `false`, and nothing is
@@ -309,17 +459,14 @@ impl<'a, T: Submittable + ?Sized> Job<'_, 'a, T> {
     #[inline]
     fn try_prepare(
         &self,
-        members: &mut Members<'a, T>,
+        members: &mut Members<'u, 'a, T>,
         waits: &mut Waits,
     ) -> Result<bool, ReserveError> {
-        let mut from = 0;
-        while from < self.uses.len() {
-            let (object, to) = self.object(from);
+        for &(object, usage) in self.uses {
             let Some(held) = object.object_lock().try_lock() else {
                 return Ok(false);
             };
-            self.prepare(members, waits, object, held, from..to)?;
-            from = to;
+            self.prepare(members, waits, object, usage, held)?;
         }
         Ok(true)
     }
@@ -327,75 +474,175 @@ impl<'a, T: Submittable + ?Sized> Job<'_, 'a, T> {
     #[cold]
     #[inline(never)]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn wait_and_prepare(
+    fn wait_and_submit(
         &self,
         class: &'static Class,
         patience: Patience,
     ) -> Result<Waits, SubmitError> {
-        let mut locks = Vec::with_capacity(self.uses.len());
-        let mut from = 0;
-        while from < self.uses.len() {
-            let (object, to) = self.object(from);
-            locks.push(object.object_lock());
-            from = to;
-        }
-        let mut members = Members::new();
+        let locks: Vec<_> = self
+            .uses
+            .iter()
+            .map(|(object, _)| object.object_lock())
+            .collect();
+        let mut members = Members::of(self.uses);
         let mut waits = Waits::default();
-        let mut from = 0;
-        for held in lock_ascending(class, &locks, patience)? {
-            let (object, to) = self.object(from);
-            self.prepare(&mut members, &mut waits, object, held, from..to)?;
-            from = to;
+        let all = lock_ascending(class, &locks, patience)?;
+        for (held, &(object, usage)) in all.into_iter().zip(self.uses) {
+            self.prepare(&mut members, &mut waits, object, usage, held)?;
         }
-        Ok(self.add(&mut members, waits))
+        self.commit(&mut members);
+        Ok(waits.in_order())
     }
 
-    /// Collects the waits of one object and gets its memory.
+    /// Collects the waits of one object and gets its memory. It becomes a member, whatever comes of that.
     #[inline]
     fn prepare(
         &self,
-        members: &mut Members<'a, T>,
+        members: &mut Members<'u, 'a, T>,
         waits: &mut Waits,
         object: &'a T,
-        held: LockProof<'a>,
-        places: std::ops::Range<usize>,
+        usage: Usage,
+        mut held: LockProof<'a>,
     ) -> Result<(), ReserveError> {
-        members.push(Member {
-            object,
-            held: Some(held),
-            from: places.start,
-            to: places.end,
-        });
-        let member = members.last_mut().expect("it was pushed");
-        let held = member.held.as_mut().expect("it is held");
-        let mut slots = 0;
-        for place in places {
-            let usage = self.at(place).1;
-            object.note_waits(held, self.fences, usage, waits)?;
-            slots += object.slots(self.fences, usage);
+        match object.prepare(&mut held, self.fence, usage, waits) {
+            Ok(plan) => {
+                members.push(Some(held), plan);
+                Ok(())
+            }
+            Err(error) => {
+                members.push(Some(held), Plan::default());
+                Err(error)
+            }
         }
-        object.reserve(held, slots)
     }
 
     /// Everything is there: adds, publishes, unlocks.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn add(&self, members: &mut Members<'a, T>, waits: Waits) -> Waits {
+    fn commit(&self, members: &mut Members<'u, 'a, T>) {
+        // Tasks that wait for one of these locks are woken when all are released.
+        let mut rings = Rings::default();
+        let mut removed = Removed::default();
+        let spares = self.fence.clones(self.uses.len());
+        let places = members.all.iter_mut().zip(self.uses);
+        for ((member, &(object, usage)), spare) in places.zip(spares) {
+            if let Some(held) = &mut *member.held {
+                let gone = object.commit(held, member.plan, spare, usage);
+                rings.append(release(member));
+                if let Some(fence) = gone {
+                    removed.put(fence);
+                }
+            }
+        }
+        members.are_released = true;
+    }
+}
+
+/// A job of which several entries may be added to an object.
+struct InSingleSteps<'u, 'a, T: ?Sized> {
+    fences: &'u [Fence],
+    uses: &'u [(&'a T, Usage)],
+}
+
+impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
+    #[inline(never)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn submit(&self, class: &'static Class, patience: Patience) -> Result<Waits, SubmitError> {
+        let mut members = Members::of(self.uses);
+        if !(TRIES_FIRST && self.try_lock(&mut members)) {
+            members = Members::of(self.uses);
+            self.lock(&mut members, class, patience)?;
+        }
+        let mut waits = Waits::default();
+        let mut from = 0;
+        while from < self.uses.len() {
+            let to = self.behind(from);
+            let (object, _) = self.uses[from];
+            let mut slots = 0;
+            if let Some(held) = &mut *members.all[from].held {
+                for &(_, usage) in &self.uses[from..to] {
+                    object.note_waits(held, self.fences, usage, &mut waits)?;
+                    slots += object.slots(self.fences, usage);
+                }
+                object.reserve(held, slots)?;
+            }
+            from = to;
+        }
+        self.add(&mut members);
+        Ok(waits.in_order())
+    }
+
+    /// The place behind the last that names the object of this one.
+    fn behind(&self, from: usize) -> usize {
+        let lock = self.uses[from].0.object_lock();
+        let same = self.uses[from..]
+            .iter()
+            .take_while(|(object, _)| std::ptr::eq(object.object_lock(), lock));
+        from + same.count()
+    }
+
+    /// Takes each lock if all can be had at once.
+    fn try_lock(&self, members: &mut Members<'u, 'a, T>) -> bool {
+        let mut from = 0;
+        while from < self.uses.len() {
+            let held = self.uses[from].0.object_lock().try_lock();
+            if held.is_none() {
+                return false;
+            }
+            members.push(held, Plan::default());
+            let to = self.behind(from);
+            (from + 1..to).for_each(|_| members.push(None, Plan::default()));
+            from = to;
+        }
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn lock(
+        &self,
+        members: &mut Members<'u, 'a, T>,
+        class: &'static Class,
+        patience: Patience,
+    ) -> Result<(), TimedOut> {
+        let mut locks = Vec::with_capacity(self.uses.len());
+        let mut from = 0;
+        while from < self.uses.len() {
+            locks.push(self.uses[from].0.object_lock());
+            from = self.behind(from);
+        }
+        let mut from = 0;
+        for held in lock_ascending(class, &locks, patience)? {
+            members.push(Some(held), Plan::default());
+            let to = self.behind(from);
+            (from + 1..to).for_each(|_| members.push(None, Plan::default()));
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Everything is there: adds, publishes, unlocks.
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn add(&self, members: &mut Members<'u, 'a, T>) {
         for fence in self.fences {
-            let mut spares = fence.clones(self.uses.len());
-            for member in members.iter_mut() {
-                let held = member.held.as_mut().expect("it is held");
-                for place in member.from..member.to {
-                    let spare = spares.next().expect("a handle for each place");
-                    member.object.add(held, spare, self.at(place).1);
+            let mut from = 0;
+            // One of the places that name an object holds its lock.
+            for (at, (&(object, usage), spare)) in self
+                .uses
+                .iter()
+                .zip(fence.clones(self.uses.len()))
+                .enumerate()
+            {
+                if members.all[at].held.is_some() {
+                    from = at;
+                }
+                if let Some(held) = &mut *members.all[from].held {
+                    object.add(held, spare, usage);
                 }
             }
         }
         // Tasks that wait for one of these locks are woken when all are released.
-        let mut rings = Rings::default();
-        for member in members.iter_mut() {
-            rings.append(member.release());
-        }
-        waits.in_order()
+        members.finish(&mut Rings::default());
     }
 }

@@ -224,7 +224,7 @@ pub(crate) fn note_waits<S: Semantics, B: Backend>(
     let usages = resv.semantics().waits_for(access);
     fold(resv, held, Ok(()), |noted, entry| {
         if usages.contains(entry.usage) && !but.contains(entry.fence) {
-            return noted.and_then(|()| waits.note(entry.fence));
+            return noted.and_then(|()| waits.note(entry.fence, entry.key()));
         }
         noted
     })
@@ -245,8 +245,7 @@ pub(crate) fn is_idle<S: Semantics, B: Backend>(
 /// Publishes what is not published yet and gives up what was reserved and not used, before the lock
 /// is released.
 pub(crate) fn finish<S: Semantics, B: Backend>(resv: &Resv<S, B>, held: &mut LockProof<'_>) {
-    resv.backend().publish(held);
-    resv.backend().unreserve(held);
+    resv.backend().finish(held);
     resv.id().unlocked();
 }
 

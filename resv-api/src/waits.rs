@@ -1,7 +1,7 @@
 //! What a job must wait for: one list of fences, each timeline once.
 
 use crate::wait::{Waitable, wait_all};
-use resv_core::{Fence, ReserveError, Until, Waited};
+use resv_core::{Fence, Key, ReserveError, Until, Waited};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::ops::Deref;
@@ -44,14 +44,37 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// A pending fence.
+    /// A pending fence, and its key, unless it is `but`.
+    #[inline(never)]
+    pub(crate) fn note_but(
+        &mut self,
+        but: &Fence,
+        fence: &Fence,
+        key: Key,
+    ) -> Result<(), ReserveError> {
+        if fence == but {
+            return Ok(());
+        }
+        self.note(fence, key)
+    }
+
+    /// A pending fence, and its key.
     #[inline]
-    pub(crate) fn note(&mut self, fence: &Fence) -> Result<(), ReserveError> {
+    pub(crate) fn note(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
+        // Objects that are used together hold the same fences.
+        if self.fences.len() <= FEW && self.fences.contains(fence) {
+            return Ok(());
+        }
+        self.note_new(fence, key)
+    }
+
+    /// A fence that was not found among few.
+    #[inline(never)]
+    fn note_new(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
         if self.fences.len() <= FEW {
-            let timeline = fence.timeline_id();
             let mut known = self.fences.iter_mut();
-            if let Some(known) = known.find(|known| known.timeline_id() == timeline) {
-                if known.seqno() < fence.seqno() {
+            if let Some(known) = known.find(|known| known.timeline_id() == key.timeline) {
+                if known.seqno() < key.seqno {
                     *known = fence.clone();
                 }
                 return Ok(());
@@ -124,7 +147,7 @@ impl Waitable for Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use resv_core::{Signaler, Timeline};
+    use resv_core::{Signaler, Timeline, Usage};
 
     /// More timelines than are looked through: the list has still each timeline once, with its latest.
     #[test]
@@ -138,7 +161,8 @@ mod tests {
                 // In another order each time.
                 let at = (at * 7 + round) % TIMELINES;
                 jobs.push(timelines[at].issue().unwrap());
-                waits.note(jobs[jobs.len() - 1].fence()).unwrap();
+                let fence = jobs[jobs.len() - 1].fence();
+                waits.note(fence, Key::new(fence, Usage::Read)).unwrap();
             }
         }
         let waits = waits.in_order();

@@ -16,8 +16,9 @@
 //! What it costs: one allocation for each object and for each snapshot, and an indirect call for each
 //! operation and for each step of a visit.
 
-use crate::backend::{Backend, Budget, Counters, EntrySet, Garbage, ReserveError};
+use crate::backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, ReserveError};
 use crate::entry::{Entry, EntryRef, Key};
+use crate::fence::Fence;
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
@@ -57,6 +58,28 @@ pub trait DynBackend: Send + Sync + 'static {
     );
     /// [`Backend::unreserve`].
     fn unreserve(&self, held: &mut LockProof<'_>);
+    /// [`Backend::finish`].
+    fn finish(&self, held: &mut LockProof<'_>);
+    /// [`Backend::prepare`].
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had, or what `see` failed with.
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        see: &mut dyn FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: &mut dyn FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError>;
+    /// [`Backend::commit`].
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence>;
     /// [`Backend::visit_held`].
     fn visit_held(&self, held: &LockProof<'_>, show: &mut dyn FnMut(EntryRef<'_>));
     /// [`Backend::snapshot`].
@@ -120,6 +143,30 @@ impl<B: Backend> DynBackend for B {
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
         Backend::unreserve(self, held);
+    }
+
+    fn finish(&self, held: &mut LockProof<'_>) {
+        Backend::finish(self, held);
+    }
+
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        see: &mut dyn FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: &mut dyn FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        Backend::prepare(self, held, usages, see, removes)
+    }
+
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        Backend::commit(self, held, plan, removes, add)
     }
 
     fn visit_held(&self, held: &LockProof<'_>, show: &mut dyn FnMut(EntryRef<'_>)) {
@@ -214,6 +261,30 @@ impl Backend for AnyBackend {
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
         self.0.unreserve(held);
+    }
+
+    fn finish(&self, held: &mut LockProof<'_>) {
+        self.0.finish(held);
+    }
+
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        mut removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        self.0.prepare(held, usages, &mut see, &mut removes)
+    }
+
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        self.0.commit(held, plan, &mut removes, add)
     }
 
     fn visit_held<A>(

@@ -54,12 +54,37 @@
 //! A was never pending without B. That costs no waiter anything: B has signalled. A caller that must
 //! know whether the object was idle asks [`is_idle`](Backend::is_idle) (B2).
 //!
+//! # In two steps
+//!
+//! A job that uses many buffers locks all of them, collects what it must wait for, and adds its fence to
+//! each. The single steps would look at each object five times: to collect, to reserve, to edit, to
+//! publish, to give up what is left. So there are two steps that do the same:
+//!
+//! * [`prepare`](Backend::prepare) looks once at what is pending and shows it, as
+//!   [`visit_held`](Backend::visit_held) does. It gets the memory (B3: it is the last step that can fail,
+//!   and changes nothing). It may decide in the same look what the add is going to remove, and note that
+//!   in a [`Plan`]: which fences are pending may change until the second step, but nobody else edits the
+//!   object. A fence that signals in between may be removed or left (B9).
+//! * [`commit`](Backend::commit) is the edit, the publish (B4: the entry and what it removes, at one
+//!   instant) and the giving up of the rest. Fences that it removes are dropped when the set is complete
+//!   and published (B5).
+//!
+//! A plan that is not committed is dropped; the lock's holder then calls
+//! [`unreserve`](Backend::unreserve) as after a reservation. `see` runs with nobody shut out and nothing
+//! half built (B5).
+//!
+//! A caller that adds several entries, or composes an edit of several, uses the single steps. Both may
+//! follow each other under one lock, but nothing may come between the two halves.
+//!
+//! A back end that fills in neither has both, made of the single steps.
+//!
 //! # Writing one
 //!
 //! Implement [`Backend`], then run the suite of `resv-conformance` on it. [`Locked`](crate::Locked)
 //! is the shortest example.
 
 use crate::entry::{Entry, EntryRef, Key};
+use crate::fence::Fence;
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
@@ -123,6 +148,11 @@ impl EntrySet for Vec<Entry> {
         self.len()
     }
 }
+
+/// What a back end has noted in [`Backend::prepare`] for [`Backend::commit`]: bits that mean something to
+/// that back end only. One that notes nothing uses the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plan(pub u64);
 
 /// An implementation of the storage of one reservation object. See the [module](self) for the
 /// contract.
@@ -192,9 +222,75 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Gives up what was reserved and not used. Called before the lock is released, after the last
-    /// [`publish`](Backend::publish), if [`reserve`](Backend::reserve) was called under this lock,
-    /// whether it got the memory or not; a lock that was taken to look only is released without.
+    /// [`publish`](Backend::publish), if [`reserve`](Backend::reserve) or [`prepare`](Backend::prepare)
+    /// was called under this lock, whether it got the memory or not; a lock that was taken to look only is
+    /// released without. After a [`commit`](Backend::commit) there is nothing left to give up.
     fn unreserve(&self, held: &mut LockProof<'_>);
+
+    /// [`publish`](Backend::publish), then [`unreserve`](Backend::unreserve): what is done last before the
+    /// lock is released. A back end may do it in fewer steps.
+    #[inline]
+    fn finish(&self, held: &mut LockProof<'_>) {
+        self.publish(held);
+        self.unreserve(held);
+    }
+
+    /// The first half of one add that is published by itself: one look at all that is pending. See
+    /// [In two steps](self#in-two-steps).
+    ///
+    /// Shows `see` the pending entries whose usage is in `usages`, each with its key, until it fails; and
+    /// gets the memory for the [`commit`](Backend::commit) of one entry. `removes` is the predicate that
+    /// `commit` gets; it may be asked here, there, or in both.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had, or what `see` failed with. Nothing has changed then.
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        let _ = removes;
+        self.visit_held(held, Ok(()), |so_far, entry| {
+            if usages.contains(entry.usage) {
+                return so_far.and_then(|()| see(entry.fence, entry.key()));
+            }
+            so_far
+        })?;
+        let one = Budget {
+            adds: 1,
+            publishes: 1,
+        };
+        self.reserve(held, one)?;
+        Ok(Plan::default())
+    }
+
+    /// The second half: removes every entry whose key `removes` names, adds `add`, publishes, and gives up
+    /// what was reserved. Neither allocates nor fails.
+    ///
+    /// May hand out the fence of one entry that it removed, instead of dropping it: a caller that edits
+    /// many objects drops those together, when all locks are released.
+    ///
+    /// Only after a [`prepare`](Backend::prepare) of this object that succeeded, with its `plan`, with the
+    /// same predicate, and with nothing done to the object in between.
+    ///
+    /// # Panics
+    ///
+    /// Perhaps, without such a `prepare`: when there is no room for `add`.
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        let _ = plan;
+        self.edit_and_publish(held, removes, Some(add));
+        self.unreserve(held);
+        None
+    }
 
     /// Shows `f` the pending entries as the holder sees them, unpublished edits included; `f` carries a
     /// value from one to the next, as in [`Iterator::fold`].

@@ -76,7 +76,7 @@ pub mod semantics;
 pub mod usage;
 
 pub use any::AnyBackend;
-pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, ReserveError};
+pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, ReserveError};
 pub use entry::{Entry, EntryRef, Key};
 pub use fence::{
     AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, Owner, SeqnoError, Signaler, Tag,

@@ -2,8 +2,8 @@
 
 use crate::versioned::Versioned;
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, Garbage, Key, LockProof, ObjectLock, ReserveError,
-    UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock, Plan,
+    ReserveError, UsageSet,
 };
 use std::fmt;
 
@@ -98,6 +98,10 @@ impl<F: Flavour> Backend for RcuArray<F> {
         self.object.edit_and_publish(held, removes, add);
     }
 
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        self.object.append(held, entries);
+    }
+
     #[inline]
     fn publish(&self, held: &mut LockProof<'_>) {
         self.object.publish(held);
@@ -106,6 +110,33 @@ impl<F: Flavour> Backend for RcuArray<F> {
     #[inline]
     fn unreserve(&self, held: &mut LockProof<'_>) {
         self.object.unreserve(held);
+    }
+
+    #[inline]
+    fn finish(&self, held: &mut LockProof<'_>) {
+        self.object.finish(held);
+    }
+
+    #[inline]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        self.object.prepare(held, usages, see, removes)
+    }
+
+    #[inline]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        self.object.commit(held, plan, removes, add)
     }
 
     #[inline]

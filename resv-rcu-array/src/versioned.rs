@@ -3,8 +3,8 @@
 
 use crate::raw::{CellRef, Defect, Head, Life, Object, Published, key};
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Key, LockProof, ObjectLock, ReserveError,
-    UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, Key, LockProof, ObjectLock, Plan,
+    ReserveError, UsageSet,
 };
 use resv_sync::hint::spin_loop;
 use std::fmt;
@@ -278,6 +278,33 @@ impl Backend for Versioned {
     #[inline]
     fn unreserve(&self, held: &mut LockProof<'_>) {
         self.raw.holder(held).unreserve();
+    }
+
+    #[inline]
+    fn finish(&self, held: &mut LockProof<'_>) {
+        self.raw.holder(held).finish();
+    }
+
+    #[inline]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        self.raw.holder(held).prepare(usages, see, removes)
+    }
+
+    #[inline]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        self.raw.holder(held).commit(plan, removes, add)
     }
 
     fn visit_held<A>(

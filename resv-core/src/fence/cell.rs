@@ -304,8 +304,14 @@ impl FenceCell {
     /// Drops a reference; `true` when it was the last one.
     #[inline]
     pub(super) fn release(&self) -> bool {
-        // Release: this owner's uses happen before the cell is reused ...
-        if self.refs.fetch_sub(1, Ordering::Release) != 1 {
+        self.release_many(1)
+    }
+
+    /// Drops so many references; `true` when they were the last ones.
+    #[inline]
+    pub(super) fn release_many(&self, count: usize) -> bool {
+        // Release: these owners' uses happen before the cell is reused ...
+        if self.refs.fetch_sub(count, Ordering::Release) != count {
             return false;
         }
         // ... Acquire: by the thread that reached zero; pairs with the decrements of all others.

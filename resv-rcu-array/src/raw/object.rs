@@ -7,8 +7,10 @@ use super::cell::{Cell, Published};
 use super::defect::{Defect, Seam};
 use super::reference::{CellRef, end};
 use super::word::{Head, MAX_SLOTS};
-use super::working::Writing;
-use resv_core::{Budget, Entry, EntryRef, Key, LockProof, ObjectLock, ReserveError, UsageSet};
+use super::working::{Change, Writing};
+use resv_core::{
+    Budget, Entry, EntryRef, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, UsageSet,
+};
 use resv_sync::holder::HolderCell;
 use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
 use std::sync::atomic::AtomicU32;
@@ -17,6 +19,9 @@ use std::sync::atomic::AtomicU32;
 /// in [`SPARSE`] holds a living entry.
 const ROOMY: usize = if cfg!(any(loom, shuttle)) { 4 } else { 248 };
 const SPARSE: usize = 8;
+
+/// So many dead entries between those that live are not worth a new cell.
+const FEW_HOLES: u32 = 8;
 
 /// The shared parts of an object.
 pub(crate) struct Object {
@@ -137,6 +142,16 @@ impl Object {
         Head(self.head.load_own())
     }
 
+    /// How the word of an entry whose fence is given up is stored.
+    #[inline(always)]
+    fn null_order(&self) -> Ordering {
+        if self.has(Defect::RelaxedNull) {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        }
+    }
+
     #[inline]
     fn store_head(&self, head: Head) {
         let order = if self.has(Defect::RelaxedHead) {
@@ -197,10 +212,7 @@ impl Holder<'_> {
             let owned = cell.owned();
             let adds = budget.adds.max(owned.adds as usize);
             let publishes = budget.publishes.max(owned.publishes as usize);
-            let holes = owned.end - owned.alive;
-            // A spare cell is filled without holes.
-            let is_dense = self.spare.is_some() || holes <= 2 * owned.alive + 8;
-            if is_dense && slots_for(adds, publishes) <= cell.free() {
+            if cell.is_dense() && slots_for(adds, publishes) <= cell.free() {
                 let owned = cell.owned_mut();
                 // Not more than slots that there are.
                 (owned.adds, owned.publishes) = (adds as u32, publishes as u32);
@@ -271,6 +283,70 @@ impl Holder<'_> {
         cell.owned_mut().adds = left as u32;
     }
 
+    /// One look at what is pending, and room for one add; see [`Backend::prepare`](resv_core::Backend::prepare).
+    #[inline(always)]
+    pub(crate) fn prepare(
+        mut self,
+        usages: UsageSet,
+        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        if let Some(cell) = self.working_in_place()
+            && cell.free() > 0
+        {
+            let change = cell.look(usages, see, removes)?;
+            if change.holes <= FEW_HOLES || cell.is_dense() {
+                return Ok(change.to_plan());
+            }
+            return prepare_cell(self.object, self.spare, UsageSet::EMPTY, |_, _| Ok(()));
+        }
+        prepare_cell(self.object, self.spare, usages, see)
+    }
+
+    /// Makes the edit that was prepared, and publishes it.
+    #[inline(always)]
+    pub(crate) fn commit(
+        mut self,
+        plan: Plan,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        let Some(change) = Change::of_plan(plan) else {
+            return commit_all(self.object, self.spare, removes, add);
+        };
+        let Some(mut cell) = self.working_in_place() else {
+            return commit_all(self.object, self.spare, removes, add);
+        };
+        let object = self.object;
+        let plain = object.has(Defect::PlainLoadAtRelease);
+        let which = cell.cell();
+        let replaced = cell.replace(
+            change,
+            add,
+            |len, usages| object.store_head(Head::new(which.address(), len, usages)),
+            || which.is_held(plain),
+            object.null_order(),
+        );
+        match replaced {
+            Ok(removed) => {
+                if which.capacity() > ROOMY {
+                    trim(self.object, self.spare);
+                }
+                removed
+            }
+            Err(add) => commit_more(self.object, self.spare, change, add),
+        }
+    }
+
+    /// The published cell, if that is the one to work in.
+    #[inline]
+    fn working_in_place(&mut self) -> Option<Writing> {
+        if self.spare.is_some() {
+            return None;
+        }
+        self.working()
+    }
+
     /// Makes all edits since the last publish visible at one instant.
     #[inline]
     pub(crate) fn publish(&mut self) {
@@ -282,7 +358,14 @@ impl Holder<'_> {
         if self.spare.is_some() {
             return self.publish_spare();
         }
+        self.publish_in_place(cell);
+    }
+
+    /// Publishes what was appended to the published cell.
+    #[inline]
+    fn publish_in_place(&mut self, mut cell: Writing) {
         // One by one: these were stored just now.
+        let owned = cell.owned();
         let (first, end, usages, dead) = (owned.first, owned.end, owned.usages, owned.dead);
         let head = Head::new(cell.cell().address(), end, usages);
         if self.object.has(Defect::HintBeforeHead) {
@@ -302,12 +385,7 @@ impl Holder<'_> {
     fn give_up(&mut self, cell: &mut Writing) {
         let plain = self.object.has(Defect::PlainLoadAtRelease);
         if !cell.cell().is_held(plain) {
-            let relaxed = self.object.has(Defect::RelaxedNull);
-            cell.give_up_dead(if relaxed {
-                Ordering::Relaxed
-            } else {
-                Ordering::Release
-            });
+            cell.give_up_dead(self.object.null_order());
         }
     }
 
@@ -350,6 +428,13 @@ impl Holder<'_> {
         if owned.dead > 0 {
             self.give_up(&mut new);
         }
+    }
+
+    /// Publishes what is not published, and gives up the rest.
+    #[inline]
+    pub(crate) fn finish(&mut self) {
+        self.publish();
+        self.unreserve();
     }
 
     /// Gives up what was reserved and not used, and memory that the object does not need.
@@ -403,6 +488,67 @@ impl Holder<'_> {
             end(old);
         }
     }
+}
+
+/// [`Holder::commit`] where more than one entry goes, or something else is in the way.
+#[cold]
+#[inline(never)]
+fn commit_more(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    change: Change,
+    add: Entry,
+) -> Option<Fence> {
+    let mut holder = Holder { object, spare };
+    if let Some(mut cell) = holder.working() {
+        cell.apply(change, Some(add.usage));
+        cell.append(add);
+        holder.publish_in_place(cell);
+    }
+    holder.unreserve();
+    None
+}
+
+/// [`Holder::commit`] after a [`prepare_cell`].
+#[cold]
+#[inline(never)]
+fn commit_all(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    removes: impl FnMut(Key) -> bool,
+    add: Entry,
+) -> Option<Fence> {
+    let mut holder = Holder { object, spare };
+    holder.edit(removes, Some(add));
+    holder.finish();
+    None
+}
+
+#[cold]
+#[inline(never)]
+fn trim(object: &Object, spare: &mut Option<Cell>) {
+    Holder { object, spare }.trim();
+}
+
+/// [`Holder::prepare`] where a cell must be got, or is being filled: the commit will look again.
+// Not a function of `Holder`, which would have to be in memory for it.
+#[cold]
+#[inline(never)]
+fn prepare_cell(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    usages: UsageSet,
+    see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+) -> Result<Plan, ReserveError> {
+    let mut holder = Holder { object, spare };
+    if let Some(cell) = holder.working() {
+        cell.look(usages, see, |_| false)?;
+    }
+    holder.reserve(Budget {
+        adds: 1,
+        publishes: 1,
+    })?;
+    Ok(Plan::default())
 }
 
 impl Default for Object {

@@ -226,6 +226,23 @@ impl Slot {
     }
 }
 
+/// A set of usages, as a bit for each value that the five low bits of a slot may have.
+#[derive(Clone, Copy)]
+pub(super) struct Shown(u32);
+
+impl Shown {
+    #[inline]
+    pub(super) fn new(usages: UsageSet) -> Shown {
+        Shown(u32::from(usages.bits()) * 0x1111_1111)
+    }
+
+    /// Whether the usage of this slot is in the set.
+    #[inline]
+    pub(super) fn has(self, slot: Slot) -> bool {
+        self.0 >> (slot.0 as u32 % u32::BITS) & 1 != 0
+    }
+}
+
 /// What a semantics may know about it.
 #[inline]
 pub(crate) fn key(fence: &FenceCell, usage: Usage) -> Key {

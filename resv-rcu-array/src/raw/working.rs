@@ -6,10 +6,47 @@
 
 use super::cell::{Cell, Owned};
 use super::pool;
-use super::word::{Bound, Slot};
-use resv_core::{Entry, EntryRef, Fence, Key};
+use super::word::{Bound, MAX_SLOTS, Shown, Slot};
+use resv_core::{Entry, EntryRef, Fence, Key, Plan, Usage, UsageSet};
 use resv_sync::sync::atomic::Ordering;
+use std::convert::Infallible;
 use std::mem::ManuallyDrop;
+
+/// What an edit takes away, found by a [look](Writing::look).
+#[derive(Clone, Copy)]
+pub(super) struct Change {
+    /// All below are dead, or go.
+    first: u32,
+    /// The first entry that goes, or [`NONE_GOES`]. With [`MANY_GO`], all that go are noted.
+    goes: u32,
+    /// By how many dead entries the look came.
+    pub(super) holes: u32,
+}
+
+/// No place of an entry: there are fewer slots.
+const NONE_GOES: u32 = u32::MAX;
+/// No bit of a place.
+const MANY_GO: u32 = 1 << 31;
+const _: () = assert!(MAX_SLOTS < MANY_GO as usize);
+
+impl Change {
+    /// For [`Backend::commit`](resv_core::Backend::commit). It is not 0, which is no plan: nothing lives
+    /// before place 0, so if that goes, `first` is behind it.
+    #[inline]
+    pub(super) fn to_plan(self) -> Plan {
+        Plan(u64::from(self.goes) << 32 | u64::from(self.first))
+    }
+
+    /// `None` for a plan that is none.
+    #[inline]
+    pub(super) fn of_plan(Plan(bits): Plan) -> Option<Change> {
+        (bits != 0).then_some(Change {
+            first: bits as u32,
+            goes: (bits >> 32) as u32,
+            holes: 0,
+        })
+    }
+}
 
 /// The right to write a cell.
 pub(super) struct Writing {
@@ -62,6 +99,13 @@ impl Writing {
         self.cell.capacity() - self.owned().end as usize
     }
 
+    /// Whether a look at what lives comes by few holes. (A cell is filled without.)
+    #[inline]
+    pub(super) fn is_dense(&self) -> bool {
+        let owned = self.owned();
+        owned.end - owned.first <= 3 * owned.alive + 8
+    }
+
     /// Whether there was an edit since the last publish.
     #[inline]
     pub(super) fn is_staged(&self) -> bool {
@@ -104,61 +148,161 @@ impl Writing {
     /// Takes away the living entries that have signalled or whose keys `removes` names, and appends
     /// `add`. A panic in `removes` changes nothing that anybody can see.
     #[inline]
-    pub(super) fn edit(&mut self, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
-        let end = self.owned().end;
-        let mut usages = 0;
-        let (mut stays_first, mut goes_first, mut goes_last) = (end, None, 0);
-        for (at, slot) in self.living() {
-            let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
-                continue;
-            };
-            let goes = !fence.is_pending() || removes(super::word::key(fence, usage));
-            if !goes {
-                usages |= 1 << usage as u8;
-                if stays_first == end {
-                    stays_first = at;
-                }
-                if slot.is_noted() {
-                    // Left by a predicate that panicked.
-                    self.note(at, false);
-                }
-            } else {
-                if let Some(first) = goes_first {
-                    // Notes from the second on: one entry that goes, the usual case, needs none.
-                    self.note(first, true);
-                    self.note(at, true);
-                } else {
-                    goes_first = Some(at);
-                }
-                goes_last = at;
-            }
-        }
-        // No code of others from here on, until the set is complete.
-        if let Some(goes_first) = goes_first {
-            if goes_last == goes_first {
-                self.kill(goes_first);
-            } else {
-                for at in goes_first..=goes_last {
-                    let slot = self.cell.own(at);
-                    if slot.is_noted() && Bound::HOLDER.shows(slot) {
-                        self.kill(at);
-                    }
-                }
-            }
-        }
-        let owned = self.owned_mut();
-        owned.first = stays_first;
-        owned.usages = usages;
-        owned.edited = true;
+    pub(super) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        let look = self.look(UsageSet::EMPTY, |_, _| Ok::<_, Infallible>(()), removes);
+        let Ok(change) = look;
+        self.apply(change, add.as_ref().map(|add| add.usage));
         match add {
             Some(entry) => self.append(entry),
-            None if end == self.published.unwrap_or(0) => {
+            None if self.owned().end == self.published.unwrap_or(0) => {
                 // Each publication is a length of its own.
+                let end = self.owned().end;
                 self.cell.set(end, Slot::NONE, Ordering::Release);
                 self.owned_mut().end = end + 1;
             }
             None => {}
         }
+    }
+
+    /// One look at the living entries: shows `see` the pending ones with a usage in `usages`, and says what
+    /// an edit takes away: those that have signalled, and those whose keys `removes` names.
+    ///
+    /// Changes nothing that anybody can see, however it ends.
+    // What is called from here gets copies: so the loop has its state in registers.
+    #[inline(always)]
+    pub(super) fn look<E>(
+        &self,
+        usages: UsageSet,
+        mut see: impl FnMut(&Fence, Key) -> Result<(), E>,
+        mut removes: impl FnMut(Key) -> bool,
+    ) -> Result<Change, E> {
+        let cell = self.cell;
+        let &Owned { first, end, .. } = self.owned();
+        let shown = Shown::new(usages);
+        let mut change = Change {
+            first,
+            goes: NONE_GOES,
+            holes: 0,
+        };
+        for (at, slot) in cell.own_range(first, end) {
+            let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
+                change.first += u32::from(change.first == at);
+                change.holes += 1;
+                continue;
+            };
+            if fence.is_pending() {
+                let key = super::word::key(fence, usage);
+                if shown.has(slot) {
+                    // The slot owns a reference as long as the lock is held, which is borrowed here.
+                    see(&ManuallyDrop::new(Fence::from_cell(fence)), key)?;
+                }
+                if !removes(key) {
+                    continue;
+                }
+            }
+            change.first += u32::from(change.first == at);
+            if change.goes == NONE_GOES {
+                change.goes = at;
+            } else {
+                change.goes = note_goes(cell, end, change.goes, at);
+            }
+        }
+        Ok(change)
+    }
+
+    /// Makes the change that a look has found, appends `add` and publishes, in a few steps: where nothing is
+    /// staged, nothing that is dead owns its fence still, and one entry goes at most, with the usage of
+    /// `add`. Elsewhere `add` comes back, with nothing done.
+    ///
+    /// `store_head` publishes a length and its usages; if `is_held` says that nobody else has the cell then,
+    /// the fence of the entry that went is the caller's.
+    #[inline(always)]
+    pub(super) fn replace(
+        &mut self,
+        change: Change,
+        add: Entry,
+        store_head: impl FnOnce(u32, u8),
+        is_held: impl FnOnce() -> bool,
+        order: Ordering,
+    ) -> Result<Option<Fence>, Entry> {
+        let (cell, published) = (self.cell, self.published);
+        let owned = self.owned_mut();
+        let (end, usage) = (owned.end, add.usage);
+        if owned.dead > 0 || published != Some(end) {
+            return Err(add);
+        }
+        let mut dead = Slot::NONE;
+        if change.goes != NONE_GOES {
+            if change.goes & MANY_GO != 0 {
+                return Err(add);
+            }
+            let slot = cell.own(change.goes);
+            assert!(Bound::HOLDER.shows(slot), "a plan for another set");
+            if slot.usage() != usage {
+                // It may have been the last one with its usage.
+                return Err(add);
+            }
+            dead = slot.dead_from(end + 1);
+        }
+        // Release, each: pairs with the Acquire of readers: the fence is initialised.
+        cell.set(end, Slot::alive(add.fence, usage), Ordering::Release);
+        if dead == Slot::NONE {
+            owned.alive += 1;
+        } else {
+            cell.set(change.goes, dead, Ordering::Release);
+        }
+        let usages = owned.usages | 1 << usage as u8;
+        (owned.first, owned.end, owned.usages) = (change.first, end + 1, usages);
+        (owned.adds, owned.publishes) = (0, 0);
+        store_head(end + 1, usages);
+        // After the head, at whose length they are dead.
+        cell.set_below(change.first);
+        if dead == Slot::NONE {
+            return Ok(None);
+        }
+        if is_held() {
+            let owned = self.owned_mut();
+            (owned.dead, owned.dead_from) = (1, change.goes);
+            return Ok(None);
+        }
+        // Release, or what a known-bad variant has: as in `give_up_dead`.
+        cell.set(change.goes, Slot::NONE, order);
+        Ok(take_fence(dead))
+    }
+
+    /// Makes the change that a look has found, as of the next publication. No code of others runs, until the
+    /// set is complete, which an entry with the usage `comes` is appended to next.
+    #[inline]
+    pub(super) fn apply(&mut self, change: Change, comes: Option<Usage>) {
+        let Change { first, goes, .. } = change;
+        if goes != NONE_GOES {
+            if goes & MANY_GO != 0 {
+                for at in goes & !MANY_GO..self.owned().end {
+                    let slot = self.cell.own(at);
+                    if slot.is_noted() && Bound::HOLDER.shows(slot) {
+                        self.kill(at);
+                    }
+                }
+                self.count_usages();
+            } else {
+                let usage = self.cell.own(goes).usage();
+                self.kill(goes);
+                if Some(usage) != comes {
+                    self.count_usages();
+                }
+            }
+        }
+        let owned = self.owned_mut();
+        owned.first = first;
+        owned.edited = true;
+    }
+
+    /// Looks which usages the living entries have.
+    #[inline(never)]
+    fn count_usages(&mut self) {
+        let living = self.living();
+        let usages = living.fold(0, |usages, (_, slot)| usages | 1 << slot.usage() as u8);
+        self.owned_mut().usages = usages;
     }
 
     /// Appends an entry to what an edit has left.
@@ -179,16 +323,16 @@ impl Writing {
         cell.set(at, Slot::alive(entry.fence, entry.usage), Ordering::Release);
     }
 
-    fn note(&self, at: u32, note: bool) {
-        let slot = self.cell.own(at);
-        // Release, as every store to a slot: readers find the fence behind it.
-        self.cell.set(at, slot.with_note(note), Ordering::Release);
-    }
-
     /// Ends the living entry at `at`, as of the next publication.
+    ///
+    /// # Panics
+    ///
+    /// When no entry lives there: a plan that was made for something else.
     #[inline]
     fn kill(&mut self, at: u32) {
         let (cell, published) = (self.cell, self.published.unwrap_or(0));
+        let slot = cell.own(at);
+        assert!(Bound::HOLDER.shows(slot), "a plan for another set");
         let owned = self.owned_mut();
         owned.alive -= 1;
         if at < owned.borrowed {
@@ -199,7 +343,7 @@ impl Writing {
         // What was never published is visible at no length.
         let died = if at < published { published + 1 } else { 0 };
         // Release, as every store to a slot: readers find the fence behind it.
-        cell.set(at, cell.own(at).dead_from(died), Ordering::Release);
+        cell.set(at, slot.dead_from(died), Ordering::Release);
         owned.dead_from = if owned.dead == 0 {
             at
         } else {
@@ -284,12 +428,25 @@ impl Writing {
     /// Gives the cell, which the caller owns, back to the pool, after it has dropped its fences: all but
     /// those that were moved to the first `borrowed` entries of `new`, where they have the same order.
     pub(super) fn end(self, moved: Option<(Cell, u32)>) {
-        let &Owned { borrowed, end, .. } = self.owned();
+        let &Owned {
+            borrowed,
+            first,
+            end,
+            dead,
+            dead_from,
+            ..
+        } = self.owned();
+        // Below are dead entries that own nothing.
+        let owning = if dead > 0 {
+            first.min(dead_from)
+        } else {
+            first
+        };
         let (new, moves) = moved.unzip();
         let mut rest = Rest {
             cell: self.cell,
             // What a spare cell has borrowed is not its own.
-            at: borrowed,
+            at: borrowed.max(owning),
             end,
             new,
             moved: 0,
@@ -298,6 +455,27 @@ impl Writing {
         // A fence that panics when it is dropped stops nothing: the destructor goes on.
         rest.drop_all();
     }
+}
+
+fn note(cell: Cell, at: u32, note: bool) {
+    let slot = cell.own(at);
+    // Release, as every store to a slot: readers find the fence behind it.
+    cell.set(at, slot.with_note(note), Ordering::Release);
+}
+
+/// Notes an entry that goes, and before the second the first that does: one, the usual case, needs no
+/// note. What `goes` is then.
+#[cold]
+#[inline(never)]
+fn note_goes(cell: Cell, end: u32, goes: u32, at: u32) -> u32 {
+    let first = goes & !MANY_GO;
+    if first == goes {
+        // Others are left from a look that came to nothing.
+        (first..end).for_each(|at| note(cell, at, false));
+        note(cell, first, true);
+    }
+    note(cell, at, true);
+    first | MANY_GO
 }
 
 /// Takes the fence of an entry that owns it, and does not any more.
