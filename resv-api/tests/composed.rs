@@ -185,7 +185,7 @@ fn replacing_by_a_composed_fence_puts_all_leaves_there() {
 
 /// An eviction fence in an object is asked only by an access that must wait for it.
 #[test]
-fn a_lazy_fence_is_asked_only_by_who_must_wait_for_it() {
+fn a_lazy_fence_is_asked_only_by_a_job_that_must_wait_for_it() {
     let (calls, evict) = lazy();
     let buffer = Resv::<UsageLevels, resv_api::DefaultBackend>::default();
     let mut guard = buffer.lock();

@@ -32,7 +32,7 @@ fn of_fences(events: &[String], step: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_object_tells_who_asked_and_what_was_added() {
+fn an_object_tells_what_was_asked_and_what_was_added() {
     let buffer = Resv::<UsageLevels, Locked>::default();
     let (a, b) = (Timeline::new("a"), Timeline::new("b"));
     let (a, b) = (a.issue().unwrap(), b.issue().unwrap());

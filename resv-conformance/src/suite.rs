@@ -28,7 +28,7 @@ macro_rules! __with_properties {
             fences {
                 f_01_a_signal_is_seen_in_every_object
                 f_02_a_callback_may_edit_the_object
-                f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle
+                f_05_what_a_job_did_is_seen_by_a_reader_that_finds_the_object_idle
                 f_06_a_dropped_signaler_frees_the_object
                 f_07_a_fence_that_is_gone_is_not_had_back
             }
@@ -75,7 +75,7 @@ macro_rules! __with_properties {
                 l_02_locking_twice_is_locking_once
                 l_03_ab_against_ba
                 l_04_cycles_come_apart
-                l_06_who_holds_nothing_never_backs_off
+                l_06_a_context_that_holds_nothing_never_backs_off
                 l_07_age_is_kept_over_a_back_off
                 l_10_the_wounded_finishes_if_it_needs_no_more
                 l_11_a_back_off_at_any_point_leaves_nothing_locked

@@ -41,7 +41,7 @@ const RACES: [&str; 8] = [
     "contract::b2_a_visit_that_shows_nothing_was_true",
     "contract::b2_a_racing_snapshot_holds_fences_of_the_object",
     "contract::b9_two_writers_lose_nothing",
-    "fences::f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle",
+    "fences::f_05_what_a_job_did_is_seen_by_a_reader_that_finds_the_object_idle",
     "locks::l_01_one_holder_at_a_time_in_all_mixes",
     "waits::a_wait_that_follows_covers_what_comes_later",
 ];

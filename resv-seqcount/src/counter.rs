@@ -118,13 +118,13 @@ resv_sync::known_bad! {
         /// Each entry is published in a write section of its own.
         ManySections,
         /// Idle bits are set on whatever word there is by then.
-        MarksAnyWord,
+        IdleBitsOnAnyWord,
         /// The same, by a reader that has not looked at the word again after its scan.
-        MarksUnvalidated,
+        IdleBitsUnvalidated,
         /// A section begins with the idle bits that there were.
-        KeepsMarks,
+        KeepsIdleBits,
         /// Idle bits are set without an order (c).
-        UnorderedMarks,
+        UnorderedIdleBits,
         /// Sections are closed without an order (a, c). Opened too: under loom the close is a
         /// read-modify-write and continues the release sequence of the open, which a store does not.
         UnorderedClose,
@@ -216,7 +216,7 @@ impl Counter {
         let lock = lock.lock();
         // Nobody else changes anything but idle bits.
         let mut even = self.word.load_own();
-        if !self.seam.has(Defect::KeepsMarks) {
+        if !self.seam.has(Defect::KeepsIdleBits) {
             even |= IDLE_BITS;
         }
         let odd = even + ODD;
@@ -254,7 +254,7 @@ impl Counter {
     /// Whether all that was read since `noted` is of one instant.
     #[inline]
     pub(crate) fn is_current(&self, noted: Word) -> bool {
-        let skips = [Defect::SkipsValidation, Defect::MarksUnvalidated];
+        let skips = [Defect::SkipsValidation, Defect::IdleBitsUnvalidated];
         // Relaxed: the Acquire of each data load orders it after that load (b).
         skips.iter().any(|&defect| self.seam.has(defect))
             || self.word.load(Ordering::Relaxed) ^ noted.0 <= IDLE_BITS
@@ -264,8 +264,8 @@ impl Counter {
     /// of the noted set with a usage in `usages` signalled.
     pub(crate) fn set_idle_bits(&self, noted: Word, usages: UsageSet) {
         let bits = u64::from(usages.bits());
-        let order = (self.seam).order(Ordering::Release, &[Defect::UnorderedMarks]);
-        let any_word = [Defect::MarksAnyWord, Defect::MarksUnvalidated];
+        let order = (self.seam).order(Ordering::Release, &[Defect::UnorderedIdleBits]);
+        let any_word = [Defect::IdleBitsOnAnyWord, Defect::IdleBitsUnvalidated];
         if !any_word.iter().any(|&defect| self.seam.has(defect)) {
             // Release: pairs with the Acquire load in `load` (c). Relaxed if it fails: nothing is
             // concluded from what is there instead.
@@ -324,7 +324,7 @@ mod tests {
 
     /// Idle bits that others set disturb no reader, and a word that was overtaken gets none.
     #[test]
-    fn b2_marks_come_with_the_set_that_they_are_about() {
+    fn b2_idle_bits_come_with_the_set_that_they_are_about() {
         let (counter, lock) = (Counter::default(), Mutex::default());
         let (read, write) = (
             UsageSet::of(&[Usage::Read]),

@@ -98,7 +98,7 @@ mod writer;
 pub use object::Seqcount;
 
 #[cfg(all(test, loom))]
-mod loom_marks;
+mod loom_idle_bits;
 #[cfg(all(test, loom))]
 mod loom_models;
 #[cfg(all(test, not(loom)))]

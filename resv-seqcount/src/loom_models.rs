@@ -1,5 +1,5 @@
 //! loom models of the protocol, on the real code, each with variants that loom must reject. Those of
-//! the idle bits are in `loom_marks.rs`.
+//! the idle bits are in `loom_idle_bits.rs`.
 //!
 //! `scripts/loom` runs them. What loom does not see: it explores the C11 model without load
 //! buffering, and executions with at most as many preemptions as the script allows.

@@ -268,7 +268,7 @@ fn the_proof_of_another_lock_is_refused() {
 }
 
 #[test]
-fn b2_marks_are_set_by_who_looked_and_cleared_by_who_edits() {
+fn b2_idle_bits_are_set_by_readers_and_cleared_by_writers() {
     let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
     let object = Seqcount::default();
     let says = |usages: &[Usage]| object.word().says_idle(UsageSet::of(usages));

@@ -49,7 +49,7 @@ pub fn f_02_a_callback_may_edit_the_object(on: Subject) {
 
 /// F-05: what the job did before it signalled is visible to the reader that was told "idle", without any
 /// other synchronisation.
-pub fn f_05_what_a_job_did_is_seen_by_who_finds_the_object_idle(on: Subject) {
+pub fn f_05_what_a_job_did_is_seen_by_a_reader_that_finds_the_object_idle(on: Subject) {
     for round in 0..50 {
         let object = on.object();
         let result = AtomicU64::new(0);

@@ -237,7 +237,7 @@ pub fn l_04_cycles_come_apart(on: Subject) {
 type Holder<'a> = &'a dyn Fn(&dyn Fn());
 
 /// L-06: a context that holds nothing never backs off, be the holder older, younger, or without context.
-pub fn l_06_who_holds_nothing_never_backs_off(on: Subject) {
+pub fn l_06_a_context_that_holds_nothing_never_backs_off(on: Subject) {
     for algorithm in Algorithm::ALL {
         let class = class(algorithm);
         let objects = &on.objects(1);

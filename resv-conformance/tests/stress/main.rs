@@ -179,8 +179,8 @@ const ALONE: &str = "--seconds 1 --threads 1 --objects 4 --locks 3 --seed 42";
 const IMPATIENT: &str = "--seconds 1 --threads 3 --objects 4 --locks 3 --seed 42 --patience 3";
 
 #[test]
-fn l_08_a_hang_ends_with_who_holds_and_who_wants_what() {
-    let test = "l_08_a_hang_ends_with_who_holds_and_who_wants_what";
+fn l_08_a_hang_ends_with_what_is_held_and_what_is_wanted() {
+    let test = "l_08_a_hang_ends_with_what_is_held_and_what_is_wanted";
     let words = [
         ", thread ",
         "a hang: no progress for 3s",

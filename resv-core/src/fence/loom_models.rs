@@ -292,7 +292,7 @@ fn the_end_of_a_timeline_cancels_what_nobody_reaches() {
 
 #[test]
 #[should_panic(expected = "lost")]
-fn the_end_known_bad_forgetting_who_waits() {
+fn the_end_known_bad_forgetting_the_waiters() {
     a_timeline_ends(Some(Defect::EndForgets));
 }
 

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_says_who_and_whether_somebody_is_queued() {
+    fn a_word_tells_the_holder_and_whether_somebody_is_queued() {
         assert_eq!(Claim::of_holder(FREE), None);
         assert_eq!(Claim::of_holder(QUEUED), None);
         let claims = [

@@ -81,7 +81,7 @@ fn the_first_outcome_stays_until_it_is_opened_again() {
 }
 
 #[test]
-fn a_mark_is_told_to_who_pushes_and_to_who_closes() {
+fn the_slow_path_flag_is_told_to_a_push_and_to_a_close() {
     let list = Callbacks::open();
     assert_eq!(list.push_as(0, drop).ok(), Some(false));
     assert!(list.set_slow_path());

@@ -68,7 +68,7 @@ fn wait_die_a_new_holder_kills_the_younger_ones_queued() {
 
 /// A younger one that overtakes an older sleeper is wounded for it.
 #[test]
-fn wound_wait_who_overtakes_an_older_one_is_wounded() {
+fn wound_wait_a_context_that_overtakes_an_older_one_is_wounded() {
     let (a, b) = (&ObjectLock::new(), &ObjectLock::new());
     let [older, younger] = contexts(Algorithm::WoundWait);
     let holder = a.lock();
@@ -174,7 +174,7 @@ fn done_lasts_until_all_is_released() {
 
 #[test]
 #[should_panic(expected = "releases everything first")]
-fn lock_slow_is_for_those_who_hold_nothing() {
+fn lock_slow_is_for_contexts_that_hold_nothing() {
     let (a, b) = (ObjectLock::new(), ObjectLock::new());
     let context = Context::new();
     let _held = a.lock_with(&context).unwrap();

@@ -110,7 +110,7 @@ fn who_holds_nothing_waits(algorithm: Algorithm, defect: Option<Defect>) {
 }
 
 #[test]
-fn l_06_who_holds_nothing_waits_for_anybody() {
+fn l_06_a_context_that_holds_nothing_waits_for_anybody() {
     holds(&Algorithm::ALL, who_holds_nothing_waits);
 }
 

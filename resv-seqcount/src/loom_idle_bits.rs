@@ -11,7 +11,7 @@ use resv_core::{Backend, Budget, Timeline, UsageSet};
 
 /// {E}, which has signalled; a reader finds that out and sets the idle bits while S is added. Afterwards the
 /// object is not idle.
-fn a_mark_is_never_on_a_newer_set(seam: Seam) {
+fn an_idle_bit_is_never_on_a_newer_set(seam: Seam) {
     loom::model(move || {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
         let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
@@ -33,31 +33,31 @@ fn a_mark_is_never_on_a_newer_set(seam: Seam) {
 }
 
 #[test]
-fn b2_a_mark_is_never_on_a_newer_set() {
-    a_mark_is_never_on_a_newer_set(Seam::SOUND);
+fn b2_an_idle_bit_is_never_on_a_newer_set() {
+    an_idle_bit_is_never_on_a_newer_set(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "idle")]
-fn b2_known_bad_marks_any_word() {
-    a_mark_is_never_on_a_newer_set(Seam::planted(Defect::MarksAnyWord));
+fn b2_known_bad_idle_bits_on_any_word() {
+    an_idle_bit_is_never_on_a_newer_set(Seam::planted(Defect::IdleBitsOnAnyWord));
 }
 
 #[test]
 #[should_panic(expected = "idle")]
-fn b2_known_bad_marks_an_unvalidated_scan() {
-    a_mark_is_never_on_a_newer_set(Seam::planted(Defect::MarksUnvalidated));
+fn b2_known_bad_idle_bits_of_an_unvalidated_scan() {
+    an_idle_bit_is_never_on_a_newer_set(Seam::planted(Defect::IdleBitsUnvalidated));
 }
 
 #[test]
 #[should_panic(expected = "idle")]
-fn b2_known_bad_writer_keeps_marks() {
-    a_mark_is_never_on_a_newer_set(Seam::planted(Defect::KeepsMarks));
+fn b2_known_bad_a_writer_keeps_idle_bits() {
+    an_idle_bit_is_never_on_a_newer_set(Seam::planted(Defect::KeepsIdleBits));
 }
 
 /// {E}, then S is added, then E signals: something is pending at every instant, for a reader that is
 /// answered by the idle bit of another, too.
-fn idle_by_a_mark_was_true(seam: Seam) {
+fn idle_by_an_idle_bit_was_true(seam: Seam) {
     loom::model(move || {
         let (gfx, dma) = (Timeline::new("gfx"), Timeline::new("dma"));
         let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
@@ -77,18 +77,21 @@ fn idle_by_a_mark_was_true(seam: Seam) {
 }
 
 #[test]
-fn b2_idle_by_a_mark_was_true() {
-    idle_by_a_mark_was_true(Seam::SOUND);
+fn b2_idle_by_an_idle_bit_was_true() {
+    idle_by_an_idle_bit_was_true(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "idle")]
-fn b2_known_bad_idle_by_the_mark_of_an_unvalidated_scan() {
-    idle_by_a_mark_was_true(Seam::planted(Defect::MarksUnvalidated));
+fn b2_known_bad_idle_by_the_bit_of_an_unvalidated_scan() {
+    idle_by_an_idle_bit_was_true(Seam::planted(Defect::IdleBitsUnvalidated));
 }
 
 /// A thread that is told "idle" by the idle bits, not by a scan of its own, and then looks for the result.
-fn reader_of_marks(object: &Arc<Seqcount>, result: &Arc<AtomicUsize>) -> thread::JoinHandle<bool> {
+fn reader_of_idle_bits(
+    object: &Arc<Seqcount>,
+    result: &Arc<AtomicUsize>,
+) -> thread::JoinHandle<bool> {
     let (object, result) = (Arc::clone(object), Arc::clone(result));
     thread::spawn(move || {
         !object.word().says_idle(UsageSet::ALL) || result.load(Ordering::Relaxed) == 1
@@ -97,7 +100,7 @@ fn reader_of_marks(object: &Arc<Seqcount>, result: &Arc<AtomicUsize>) -> thread:
 
 /// A job writes its result and signals E. A reader looks and sets the idle bits; a second reader, which is told
 /// "idle" by the idle bit, sees the result.
-fn a_mark_brings_what_was_before_the_signal(seam: Seam) {
+fn an_idle_bit_brings_what_was_before_the_signal(seam: Seam) {
     loom::model(move || {
         let gfx = Timeline::new("gfx");
         let e = gfx.issue().expect("seqno");
@@ -108,7 +111,7 @@ fn a_mark_brings_what_was_before_the_signal(seam: Seam) {
             let object = Arc::clone(&object);
             thread::spawn(move || object.is_idle(UsageSet::ALL))
         };
-        let reader = reader_of_marks(&object, &result);
+        let reader = reader_of_idle_bits(&object, &result);
         result.store(1, Ordering::Relaxed);
         e.signal();
         marker.join().expect("the marker ends");
@@ -119,20 +122,20 @@ fn a_mark_brings_what_was_before_the_signal(seam: Seam) {
 }
 
 #[test]
-fn f_05_a_mark_brings_what_was_before_the_signal() {
-    a_mark_brings_what_was_before_the_signal(Seam::SOUND);
+fn f_05_an_idle_bit_brings_what_was_before_the_signal() {
+    an_idle_bit_brings_what_was_before_the_signal(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "unseen")]
-fn f_05_known_bad_unordered_marks() {
-    a_mark_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedMarks));
+fn f_05_known_bad_unordered_idle_bits() {
+    an_idle_bit_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedIdleBits));
 }
 
 #[test]
 #[should_panic(expected = "unseen")]
 fn f_05_known_bad_unordered_load() {
-    a_mark_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedLoad));
+    an_idle_bit_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedLoad));
 }
 
 /// The same, if it is a writer that finds E signalled, drops it, and closes with the idle bits of an
@@ -158,7 +161,7 @@ fn a_close_brings_what_was_before_the_signal(seam: Seam) {
                 object.unreserve(&mut held);
             })
         };
-        let reader = reader_of_marks(&object, &result);
+        let reader = reader_of_idle_bits(&object, &result);
         result.store(1, Ordering::Relaxed);
         e.signal();
         writer.join().expect("the writer ends");
@@ -181,7 +184,7 @@ fn f_05_known_bad_unordered_close() {
 
 /// An object gets its side, its table and its first fence under a reader, which falls back to the side
 /// when it is overtaken (after one attempt here).
-fn the_side_is_there_for_who_falls_back(seam: Seam) {
+fn the_side_is_there_for_a_reader_that_falls_back(seam: Seam) {
     loom::model(move || {
         let gfx = Timeline::new("gfx");
         let job = gfx.issue().expect("seqno");
@@ -201,12 +204,12 @@ fn the_side_is_there_for_who_falls_back(seam: Seam) {
 }
 
 #[test]
-fn b7_the_side_is_there_for_who_falls_back() {
-    the_side_is_there_for_who_falls_back(Seam::SOUND);
+fn b7_the_side_is_there_for_a_reader_that_falls_back() {
+    the_side_is_there_for_a_reader_that_falls_back(Seam::SOUND);
 }
 
 #[test]
 #[should_panic(expected = "the side is there")]
 fn b7_known_bad_unordered_open() {
-    the_side_is_there_for_who_falls_back(Seam::planted(Defect::UnorderedOpen));
+    the_side_is_there_for_a_reader_that_falls_back(Seam::planted(Defect::UnorderedOpen));
 }
