@@ -166,6 +166,18 @@ impl UsageMask {
         self.0 |= 1 << usage as u8;
     }
 
+    /// A bit for each usage.
+    #[inline]
+    pub(crate) fn to_bits(self) -> u8 {
+        self.0
+    }
+
+    /// The usages of these bits.
+    #[inline]
+    pub(crate) fn from_bits(bits: u8) -> UsageMask {
+        UsageMask(bits & UsageMask::ALL.0)
+    }
+
     /// The bits of a word that has the idle bits of all other usages.
     #[inline]
     fn bits(self) -> u64 {

@@ -4,9 +4,9 @@ use crate::counter::{ATTEMPTS, Counter, Defect, UsageMask, Word};
 use crate::garbage;
 use crate::raw::{NewTable, OnceBox, Tables, WriterCell, try_with_capacity};
 use crate::slot::{Asked, Content, Slot};
-use crate::writer::{OneChange, Writer};
+use crate::writer::{OneChange, OnePlan, Writer};
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock,
+    Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock, Plan,
     ReserveError, UsageSet,
 };
 use resv_sync::keys::{Keys, columns};
@@ -39,6 +39,12 @@ struct Side {
     retries: AtomicU64,
     fallbacks: AtomicU64,
 }
+
+/// Room for one add that is published by itself.
+const ONE: Budget = Budget {
+    adds: 1,
+    publishes: 1,
+};
 
 /// How many keys a visit keeps on the stack.
 #[cfg(not(any(loom, shuttle)))]
@@ -284,23 +290,40 @@ impl Seqcount {
             && let Some(table) = self.tables.current_held()
             && let Some(change) = writer.take_one_change(table)
         {
-            self.publish_one(side, &change);
+            drop(self.publish_one(side, &change));
         } else {
             self.publish_many(side, writer, leaves);
         }
     }
 
-    /// Publishes one change that is not staged.
+    /// Publishes one change that is not staged; the fence that it removed, to be dropped now that no section
+    /// is open (B5).
     #[inline(always)]
-    fn publish_one(&self, side: &Side, change: &OneChange<'_>) {
+    fn publish_one(&self, side: &Side, change: &OneChange<'_>) -> Option<Fence> {
         let old = change.old();
         let section = self.counter.open(&side.section, change.leaves);
         change.apply(self.counter.seam);
         drop(section);
-        // Outside of the section (B5).
-        if let Some((cell, _)) = old {
-            drop(Fence::from_cell(cell));
-        }
+        old.map(|(cell, _)| Fence::from_cell(cell))
+    }
+
+    /// [`prepare`](Backend::prepare) in single steps.
+    #[cold]
+    #[inline(never)]
+    fn prepare_in_steps(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+    ) -> Result<Plan, ReserveError> {
+        self.visit_held(held, Ok(()), |so_far, entry| {
+            if usages.contains(entry.usage) {
+                return so_far.and_then(|()| see(entry.fence, entry.key()));
+            }
+            so_far
+        })?;
+        self.reserve(held, ONE)?;
+        Ok(Plan::default())
     }
 
     /// Publishes what is more than one change.
@@ -433,7 +456,8 @@ impl Backend for Seqcount {
         match self.tables.current_held() {
             Some(table) if !self.counter.seam.has(Defect::ManySections) => {
                 if let Some(change) = writer.edit_once(table, removes, add) {
-                    return self.publish_one(side, &change);
+                    drop(self.publish_one(side, &change));
+                    return;
                 }
             }
             table => writer.edit(table, removes, add),
@@ -448,6 +472,52 @@ impl Backend for Seqcount {
         if let Some(side) = self.side_held(held) {
             side.writer.get_mut(&self.lock, held).unreserve();
         }
+    }
+
+    #[inline]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        if !self.counter.seam.has(Defect::ManySections)
+            && let Some(side) = self.side_held(held)
+            && let Some(table) = self.tables.current_held()
+        {
+            let writer = side.writer.get_mut(&self.lock, held);
+            if writer.can_look(table) {
+                let plan = writer.look(table, usages, see, removes)?.to_plan();
+                if plan == Plan::default() {
+                    // There is memory: this only permits it.
+                    writer.admit(ONE);
+                }
+                return Ok(plan);
+            }
+        }
+        self.prepare_in_steps(held, usages, see)
+    }
+
+    #[inline]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        if let Some(plan) = OnePlan::of_plan(plan)
+            && let Some(side) = self.side_held(held)
+            && let Some(table) = self.tables.current_held()
+        {
+            let writer = side.writer.get_mut(&self.lock, held);
+            let change = writer.planned(table, plan, add);
+            return self.publish_one(side, &change);
+        }
+        self.edit_and_publish(held, removes, Some(add));
+        self.unreserve(held);
+        None
     }
 
     fn visit_held<A>(

@@ -14,7 +14,7 @@
 use crate::counter::{Seam, UsageMask};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
-use resv_core::{Budget, Entry, EntryRef, Fence, Key, ReserveError};
+use resv_core::{Budget, Entry, EntryRef, Fence, Key, Plan, ReserveError, UsageSet};
 use std::mem::ManuallyDrop;
 
 /// The state of the holder of the object's lock.
@@ -87,6 +87,41 @@ pub(crate) struct OneChange<'t> {
     len: Option<usize>,
     /// The usages that the object has afterwards.
     pub(crate) leaves: UsageMask,
+}
+
+/// One change that was found by a [look](Writer::look), before there is an entry to add.
+#[derive(Clone, Copy)]
+pub(crate) struct OnePlan {
+    /// The slot that changes.
+    at: usize,
+    /// The usages of the entries that stay.
+    leaves: UsageMask,
+}
+
+impl OnePlan {
+    /// More than one change.
+    const MANY: OnePlan = OnePlan {
+        at: usize::MAX,
+        leaves: UsageMask::ALL,
+    };
+
+    /// For [`Backend::commit`](resv_core::Backend::commit). More than one change is no plan.
+    #[inline]
+    pub(crate) fn to_plan(self) -> Plan {
+        if self.at == OnePlan::MANY.at {
+            return Plan::default();
+        }
+        Plan((self.at as u64 + 1) << 8 | u64::from(self.leaves.to_bits()))
+    }
+
+    /// `None` for a plan that is none.
+    #[inline]
+    pub(crate) fn of_plan(Plan(bits): Plan) -> Option<OnePlan> {
+        Some(OnePlan {
+            at: (bits as usize >> 8).checked_sub(1)?,
+            leaves: UsageMask::from_bits(bits as u8),
+        })
+    }
 }
 
 impl<'t> OneChange<'t> {
@@ -272,13 +307,19 @@ impl Writer {
     fn edit_list(&mut self, removes: &mut impl FnMut(Key) -> bool) {
         // Left over, if dropping one of them panicked.
         self.drop_removed();
-        let mut at = 0;
+        // What goes is moved behind what stays, and dropped when the list is in order: a predicate or a
+        // fence that panics finds it so. What stays keeps its order.
+        let (mut stays, mut at) = (0, 0);
         while let Some(&content) = self.list.get(at) {
-            if removes(key(content)) {
-                self.list.remove(at);
-                drop(Fence::from_cell(content.0));
-            } else {
-                at += 1;
+            if !removes(key(content)) {
+                self.list.swap(stays, at);
+                stays += 1;
+            }
+            at += 1;
+        }
+        while self.list.len() > stays {
+            if let Some((cell, _)) = self.list.pop() {
+                drop(Fence::from_cell(cell));
             }
         }
     }
@@ -340,6 +381,71 @@ impl Writer {
                 self.edit(Some(table), removes, add);
                 None
             }
+        }
+    }
+
+    /// Whether nothing is staged, the set is not large, and there is a slot for one more entry.
+    #[inline]
+    pub(crate) fn can_look(&self, table: Table<'_>) -> bool {
+        let used = table.used_held().len();
+        !self.is_staged && self.list.is_empty() && used < table.capacity().min(WORD)
+    }
+
+    /// One look at what is pending: shows `see` the entries with a usage in `usages`, and says which one
+    /// change an edit makes that removes what `removes` names and adds one entry, or that it is more.
+    #[inline(always)]
+    pub(crate) fn look(
+        &self,
+        table: Table<'_>,
+        usages: UsageSet,
+        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        mut removes: impl FnMut(Key) -> bool,
+    ) -> Result<OnePlan, ReserveError> {
+        let used = table.used_held();
+        let (mut goes, mut leaves, mut many) = (used.len(), UsageMask::default(), false);
+        for (at, slot) in used.iter().enumerate() {
+            let Some((cell, usage)) = slot.load_held() else {
+                continue;
+            };
+            if cell.is_pending() {
+                let key = key((cell, usage));
+                if usages.contains(usage) {
+                    // The slot owns a reference as long as the lock is held, which is borrowed here.
+                    see(&ManuallyDrop::new(Fence::from_cell(cell)), key)?;
+                }
+                if !removes(key) {
+                    leaves.insert(usage);
+                    continue;
+                }
+            }
+            many |= goes < used.len();
+            goes = at;
+        }
+        if many {
+            return Ok(OnePlan::MANY);
+        }
+        Ok(OnePlan { at: goes, leaves })
+    }
+
+    /// The change that was planned, with `add`.
+    #[inline]
+    pub(crate) fn planned<'t>(
+        &mut self,
+        table: Table<'t>,
+        plan: OnePlan,
+        add: Entry,
+    ) -> OneChange<'t> {
+        self.room = None;
+        let used = table.used_held().len();
+        let Entry { fence, usage } = add;
+        let mut leaves = plan.leaves;
+        leaves.insert(usage);
+        OneChange {
+            table,
+            slot: &table.all()[plan.at],
+            content: (fence.into_cell(), usage),
+            len: (plan.at == used).then_some(used + 1),
+            leaves,
         }
     }
 

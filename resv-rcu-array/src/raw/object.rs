@@ -241,7 +241,7 @@ impl Holder<'_> {
         let roomy = needed.saturating_add(2 * pending).min(MAX_SLOTS);
         let mut new = Writing::take(roomy).ok_or(error)?;
         if let Some(mut old) = old {
-            new.fill_from(&mut old);
+            new.fill_from(&mut old, |_| false);
         }
         let owned = new.owned_mut();
         (owned.adds, owned.publishes) = (adds as u32, publishes as u32);
@@ -298,9 +298,9 @@ impl Holder<'_> {
             if change.holes <= FEW_HOLES || cell.is_dense() {
                 return Ok(change.to_plan());
             }
-            return prepare_cell(self.object, self.spare, UsageSet::EMPTY, |_, _| Ok(()));
+            return prepare_dense(self.object, self.spare);
         }
-        prepare_cell(self.object, self.spare, usages, see)
+        prepare_cell(self.object, self.spare, usages, see, removes)
     }
 
     /// Makes the edit that was prepared, and publishes it.
@@ -311,11 +311,9 @@ impl Holder<'_> {
         removes: impl FnMut(Key) -> bool,
         add: Entry,
     ) -> Option<Fence> {
-        let Some(change) = Change::of_plan(plan) else {
-            return commit_all(self.object, self.spare, removes, add);
-        };
-        let Some(mut cell) = self.working_in_place() else {
-            return commit_all(self.object, self.spare, removes, add);
+        let (Some(change), Some(mut cell)) = (Change::of_plan(plan), self.working_in_place())
+        else {
+            return commit_cell(self.object, self.spare, plan, removes, add);
         };
         let object = self.object;
         let plain = object.has(Defect::PlainLoadAtRelease);
@@ -475,7 +473,7 @@ impl Holder<'_> {
         let Some(mut small) = Writing::take(3 * cell.count_pending()) else {
             return;
         };
-        small.fill_from(&mut cell);
+        small.fill_from(&mut cell, |_| false);
         if small.owned().alive > 0 {
             *self.spare = Some(small.cell());
             return self.publish_spare();
@@ -512,15 +510,25 @@ fn commit_more(
 /// [`Holder::commit`] after a [`prepare_cell`].
 #[cold]
 #[inline(never)]
-fn commit_all(
+fn commit_cell(
     object: &Object,
     spare: &mut Option<Cell>,
+    plan: Plan,
     removes: impl FnMut(Key) -> bool,
     add: Entry,
 ) -> Option<Fence> {
     let mut holder = Holder { object, spare };
-    holder.edit(removes, Some(add));
-    holder.finish();
+    match holder.working() {
+        Some(mut cell) if plan == IN_SPARE && holder.spare.is_some() => {
+            cell.append(add);
+            holder.publish_spare();
+        }
+        _ => {
+            holder.edit(removes, Some(add));
+            holder.publish();
+        }
+    }
+    holder.unreserve();
     None
 }
 
@@ -530,7 +538,22 @@ fn trim(object: &Object, spare: &mut Option<Cell>) {
     Holder { object, spare }.trim();
 }
 
-/// [`Holder::prepare`] where a cell must be got, or is being filled: the commit will look again.
+/// [`Holder::prepare`] when everything was shown, in single steps: the commit will look again.
+#[cold]
+#[inline(never)]
+fn prepare_dense(object: &Object, spare: &mut Option<Cell>) -> Result<Plan, ReserveError> {
+    let mut holder = Holder { object, spare };
+    holder.reserve(Budget {
+        adds: 1,
+        publishes: 1,
+    })?;
+    Ok(Plan::default())
+}
+
+/// What is planned is in the spare cell: what stays, and place for what comes.
+const IN_SPARE: Plan = Plan(u64::MAX);
+
+/// [`Holder::prepare`] where a cell must be got, or is being filled.
 // Not a function of `Holder`, which would have to be in memory for it.
 #[cold]
 #[inline(never)]
@@ -539,16 +562,28 @@ fn prepare_cell(
     spare: &mut Option<Cell>,
     usages: UsageSet,
     see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+    removes: impl FnMut(Key) -> bool,
 ) -> Result<Plan, ReserveError> {
     let mut holder = Holder { object, spare };
-    if let Some(cell) = holder.working() {
+    let old = holder.working();
+    if let Some(cell) = &old {
         cell.look(usages, see, |_| false)?;
     }
-    holder.reserve(Budget {
-        adds: 1,
-        publishes: 1,
-    })?;
-    Ok(Plan::default())
+    if holder.spare.is_some() || old.as_ref().is_some_and(Writing::is_staged) {
+        return prepare_dense(object, spare);
+    }
+    // At once without what goes: one walk.
+    let alive = old.as_ref().map_or(0, |old| old.owned().alive as usize);
+    if alive >= MAX_SLOTS {
+        return Err(ReserveError::new(1));
+    }
+    let roomy = (3 * alive + 1).min(MAX_SLOTS);
+    let mut new = Writing::take(roomy).ok_or(ReserveError::new(1))?;
+    if let Some(mut old) = old {
+        new.fill_from(&mut old, removes);
+    }
+    *holder.spare = Some(new.cell());
+    Ok(IN_SPARE)
 }
 
 impl Default for Object {

@@ -373,10 +373,10 @@ impl Writing {
         }
     }
 
-    /// Fills this free cell with what is pending in `old`: entries that readers may see are borrowed, as
-    /// they are `old`'s until this cell is published; staged ones move. Takes over what is left of the
-    /// budget.
-    pub(super) fn fill_from(&mut self, old: &mut Writing) {
+    /// Fills this free cell with what is pending in `old` and not named by `removes`: entries that readers may
+    /// see are borrowed, as they are `old`'s until this cell is published; staged ones, which are named by
+    /// nobody, move. Takes over what is left of the budget.
+    pub(super) fn fill_from(&mut self, old: &mut Writing, mut removes: impl FnMut(Key) -> bool) {
         let from = *old.owned();
         // A published cell lends what readers may see, a spare one what it has borrowed.
         let lent = old.published.unwrap_or(from.borrowed);
@@ -387,9 +387,12 @@ impl Writing {
             ..Owned::default()
         };
         for (at, slot) in old.living() {
-            let is_pending = slot.fence().is_some_and(|fence| fence.is_pending());
+            let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
+                continue;
+            };
+            let is_pending = fence.is_pending();
             if at < lent {
-                if !is_pending {
+                if !is_pending || removes(super::word::key(fence, usage)) {
                     continue;
                 }
                 to.borrowed = to.end + 1;
