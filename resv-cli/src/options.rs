@@ -187,7 +187,7 @@ pub struct CompareOptions {
     #[arg(long, default_value_t = 3, value_name = "K", value_parser = clap::value_parser!(u8).range(1..=MOST_TIMELINES as i64))]
     pub timelines: u8,
     /// What a history is made of, separated by commas: add (or add-kernel, add-write, add-read,
-    /// add-bookkeep), replace, replace-signaled, copy, signal, out-of-order, older; between policies
+    /// add-bookkeep), replace, replace-signaled, replace-across, copy, signal, out-of-order, older; between policies
     /// file and attach. Without it add,replace,copy,signal, and between policies file,attach,signal
     #[arg(long, value_name = "LIST")]
     pub ops: Option<Ops>,
@@ -199,6 +199,9 @@ pub struct CompareOptions {
     /// it superseded
     #[arg(long, value_name = "SEMANTICS")]
     pub duty: Option<SemanticsKind>,
+    /// Explore every state, also where a proof says that no other one can change the answer
+    #[arg(long)]
+    pub exhaustive: bool,
     /// Where and in which form; JSON is one document
     #[command(flatten)]
     pub output: OutputOptions,

@@ -40,7 +40,7 @@ use crate::rule::{Asker, Mode, Place, decide};
 use crate::store::{FenceRef, Store};
 use resv_api::{Edit, Reservation};
 use resv_core::fence::unwrap;
-use resv_core::{Access, Entry, Fence, ReserveError, SemanticsKind, Tag, TimelineId, Usage};
+use resv_core::{Access, Entry, Fence, Owner, ReserveError, SemanticsKind, Tag, TimelineId, Usage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What `asker` waits for in `object` under the rule of `era`: each fence once, the members of chains
@@ -88,6 +88,26 @@ pub fn wait_set(
         }
     }
     Ok(waits)
+}
+
+/// The pending fences of compute in `object`, bookkeep ones included.
+///
+/// Since [`Era::P7`] the rule looks up to read, and does not see them. The unmapping of a live mapping of a
+/// buffer waits for them besides its [`wait_set`]: compute is evicted before its mapping goes.
+///
+/// # Errors
+///
+/// When memory cannot be had.
+pub fn compute_fences(object: &dyn Reservation) -> Result<Vec<Fence>, ReserveError> {
+    let mut fences: Vec<Fence> = Vec::new();
+    for entry in object.entries()? {
+        for leaf in pending_leaves(&entry.fence) {
+            if leaf.tag().owner() == Owner::Compute && !fences.contains(&leaf) {
+                fences.push(leaf);
+            }
+        }
+    }
+    Ok(fences)
 }
 
 /// Adds `fence` to `object` as the driver of `era` does for `producer`, to a buffer that another driver

@@ -22,7 +22,7 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
     {
         return Err(Failure::new(format_args!(
             "--ops: {expected} and {actual} cannot both file or be attached to, expected two policies \
-             (policy:p0 to policy:p7), or the operations add, replace, copy, signal, out-of-order, older"
+             (policy:p0 to policy:p7), or the operations add, replace, replace-across, copy, signal, out-of-order, older"
         )));
     }
     if let Some(query) = options.access.iter().find(|query| {
@@ -42,6 +42,7 @@ pub fn run(options: &CompareOptions) -> Result<(), Failure> {
             ops: options.ops,
             queries: options.access.clone(),
             duty: options.duty,
+            exhaustive: options.exhaustive,
             ..Options::default()
         },
     );
@@ -78,8 +79,8 @@ fn tell(output: &mut Output, answer: &Answer, duty: Option<&str>) -> Result<(), 
         true => format!("# complete for {timelines} timelines"),
         false => "# not complete: a class may be worse without the bound".to_owned(),
     })?;
-    if let Some(bound) = &answer.bound {
-        output.line(format_args!("# {bound}"))?;
+    for note in answer.bound.iter().chain(&answer.proof) {
+        output.line(format_args!("# {note}"))?;
     }
     for access in &answer.accesses {
         if let Some(scenario) = &access.scenario {
@@ -107,8 +108,10 @@ fn to_json(answer: &Answer) -> Json {
         "complete": answer.complete,
         "accesses": accesses,
     });
-    if let Some(bound) = &answer.bound {
-        said["bound"] = json!(bound);
+    for (name, note) in [("bound", &answer.bound), ("proof", &answer.proof)] {
+        if let Some(note) = note {
+            said[name] = json!(note);
+        }
     }
     said
 }

@@ -205,8 +205,9 @@ fn parse_tag(words: &[&str]) -> Result<Tag, String> {
 }
 
 fn parse_device(text: &str) -> Result<u32, String> {
-    let is_number = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| is_number).ok_or_else(|| {
+    // As it is printed: no sign, no zeros in front.
+    let is_number = |device: &u32| device.to_string() == text;
+    text.parse().ok().filter(is_number).ok_or_else(|| {
         format!(
             "{} is not a device: expected a number from 0 to 2^32-1{}",
             Quoted(text),

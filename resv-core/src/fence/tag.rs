@@ -40,7 +40,11 @@ impl FromStr for Owner {
     type Err = ParseWordError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let client = || word.strip_prefix("client:")?.parse().ok();
+        // As it is printed: no sign, no zeros in front.
+        let client = || {
+            let number: u64 = word.strip_prefix("client:")?.parse().ok()?;
+            (word == Owner::Client(number).to_string()).then_some(number)
+        };
         match word {
             "undefined" => Ok(Owner::Undefined),
             "page-tables" => Ok(Owner::PageTables),

@@ -127,6 +127,11 @@ impl Machine {
         &self.member
     }
 
+    /// The table that is played, if the member has one.
+    pub(crate) fn table(&self) -> Option<&Table> {
+        self.table.as_ref()
+    }
+
     /// Adds `fence` with `usage`.
     pub fn add<F: FenceRef>(&self, store: &mut Store<F>, fence: F, usage: Usage) {
         match (&self.member, &self.table) {

@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) classes: Vec<FoundClass>,
     pub(super) bounds: Vec<String>,
     pub(super) lines: usize,
+    /// No class can get worse.
+    pub(super) is_settled: bool,
 }
 
 /// A state, and the operation in an earlier one that led to it.
@@ -64,11 +66,14 @@ struct Expanded {
     cut: Cut,
 }
 
+/// Goes through the states until there is no new one, or until no class can get worse: each has reached
+/// that of `goal`.
 pub(super) fn explore(
     machines: &[Machine],
     ops: &Ops,
     queries: &[Query],
     options: &Options,
+    goal: Option<&[Class]>,
 ) -> Found {
     let lines = options.timelines.clamp(1, MOST_LINES);
     let machines: Vec<&Machine> = machines.iter().collect();
@@ -92,6 +97,7 @@ pub(super) fn explore(
         ],
         bounds: Vec::new(),
         lines,
+        is_settled: false,
     };
     let mut known: HashMap<Box<[u8]>, ()> = HashMap::new();
     for kinds in first_kinds(lines, needs_tags) {
@@ -147,7 +153,12 @@ pub(super) fn explore(
             }
         }
         next = end;
-        if found.classes.iter().all(|c| c.class == Class::Unsound) {
+        let is_worst = |(at, found): (usize, &FoundClass)| {
+            let worst = goal.map_or(Class::Unsound, |goal| goal[at]);
+            found.class >= worst
+        };
+        if found.classes.iter().enumerate().all(is_worst) {
+            found.is_settled = true;
             break;
         }
     }
@@ -284,12 +295,18 @@ impl Explorer<'_> {
             // signalled.
             let may_replace = held != 0 || self.keeps_signaled();
             if self.ops.replace_signaled && may_replace {
-                f(Op::Replace { line, usage: None });
+                f(Op::Replace { line, by: None });
             }
-            if self.ops.replace && may_replace {
-                for usage in Usage::ALL {
-                    let usage = Some(usage);
-                    f(Op::Replace { line, usage });
+            for by in 0..self.lines as u8 {
+                let is_wanted = match by == line {
+                    true => self.ops.replace,
+                    false => self.ops.replace_across,
+                };
+                if is_wanted && may_replace {
+                    for usage in Usage::ALL {
+                        let by = Some((by, usage));
+                        f(Op::Replace { line, by });
+                    }
                 }
             }
             if self.ops.file {
@@ -357,8 +374,8 @@ impl Explorer<'_> {
         for (store, machine) in world.stores.iter_mut().zip(self.machines) {
             match op {
                 Op::Add { usage, .. } => machine.add(store, fence, usage),
-                Op::Replace { line, usage } => {
-                    let usage = usage.unwrap_or(Usage::Bookkeep);
+                Op::Replace { line, by } => {
+                    let usage = by.map_or(Usage::Bookkeep, |by| by.1);
                     machine.replace(store, line.into(), fence, usage);
                 }
                 Op::Copy => machine.copy(store),
@@ -400,8 +417,8 @@ impl Explorer<'_> {
                 let superseded = dropped(&before.stores[2], &world.stores[2]);
                 duty.issue(fence, is_next, superseded)
             }
-            Op::Replace { usage: Some(_), .. } => duty.issue(fence, true, std::iter::empty()),
-            Op::Replace { usage: None, .. } | Op::Copy | Op::Attach => true,
+            Op::Replace { by: Some(_), .. } => duty.issue(fence, true, std::iter::empty()),
+            Op::Replace { by: None, .. } | Op::Copy | Op::Attach => true,
             Op::Signal { line, place } => duty.may_signal(
                 Sym {
                     line,
@@ -424,8 +441,8 @@ impl Explorer<'_> {
         let (line, which) = match op {
             Op::Add { line, which, .. } => (line, which),
             Op::Replace {
-                line,
-                usage: Some(_),
+                by: Some((line, _)),
+                ..
             }
             | Op::File { line, .. } => (line, Which::Next),
             _ => return Some(Sym::STUB),

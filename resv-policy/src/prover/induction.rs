@@ -47,7 +47,7 @@ pub fn reduce(member: &Member, ops: &Ops) -> Option<Proved> {
     let Member::Slots(rule) = member else {
         return None;
     };
-    if ops.replace || ops.replace_signaled || ops.out_of_order {
+    if ops.replace || ops.replace_signaled || ops.replace_across || ops.out_of_order {
         return None;
     }
     let cases = check(*rule, ops.older)?;
@@ -55,6 +55,17 @@ pub fn reduce(member: &Member, ops: &Ops) -> Option<Proved> {
         member: Member::Semantics(SemanticsKind::UsageLevels),
         reason: format!("induction over arrays of any length, {cases} cases of a slot"),
     })
+}
+
+/// Why two members are the same rule in histories of `ops`, if they are.
+pub(super) fn same(a: &Member, b: &Member, ops: &Ops) -> Option<String> {
+    if a == b {
+        return Some(format!("both sides are {a}"));
+    }
+    let is_slots = |member: &Member| matches!(member, Member::Slots(_));
+    // They differ in what "later" means, and the next fence of a timeline is later than all others.
+    (is_slots(a) && is_slots(b) && !ops.older)
+        .then(|| format!("{a} and {b} are one rule where fences come in order"))
 }
 
 /// Asks the rule about every way in which a pending slot can stand to a new fence. The number of cases,

@@ -22,31 +22,50 @@
 //! exploration goes through all of them, nearest first, so the first history that shows a class is a
 //! shortest one.
 //!
+//! # Why it may end earlier
+//!
+//! With a duty there are many orders in which the same fences may signal, and most of the states differ
+//! in nothing else. Where both sides are tables or slot rules and fences come and signal in order,
+//! [following one fence](follow) through a few hundred states says how bad each class can be at most.
+//! When the exploration has reached that for each access, no other state can change the answer. If it
+//! never does, it goes through all of them. [`Options::exhaustive`] makes it do so in any case; tests
+//! compare the two.
+//!
 //! # What is bounded
 //!
 //! Three things make the states infinite, and [`Answer::bound`] says when one was cut off:
 //!
 //! * adds of older fences, which nothing supersedes: a timeline with two fences gets no older one;
-//! * slot rules, which keep dominated fences behind signalled slots. Without replacements and
-//!   with signals in order there is an [induction] over arrays of any length instead, and
-//!   the answer is complete. With them, an object with [`Options::slots`] slots gets no more;
+//! * slot rules, which keep dominated fences behind signalled slots. An object with [`Options::slots`]
+//!   slots gets no more;
 //! * the number of states, at [`Options::states`].
 //!
-//! What was found within a bound is found: a class may only get worse without it. If all accesses are
-//! unsound, nothing can change the answer any more, and the exploration stops.
+//! What was found within a bound is found: a class may only get worse without it. If none can get worse,
+//! because it is unsound or because of a proof, the answer is complete. For slot rules it is:
+//!
+//! | compared with | fences come | why |
+//! |---|---|---|
+//! | anything | in any order, nothing is replaced | [induction] over arrays of any length; not the rule of 5.19, where older fences are added |
+//! | tables | in order, also with replacements | following one fence |
+//! | slot rules | in order, also with replacements | the three are one rule then |
+//! | maps and policies | in order, with replacements | only where all accesses are unsound, or as bad as the bound |
+//!
+//! What is left is what is not proved: a slot rule with replacements against a map, or with older fences
+//! as well. There a counterexample that needs more than [`Options::slots`] slots at once is not found.
 //!
 //! # How far a few timelines carry
 //!
-//! The rules relate a new fence to *one* old fence at a time, and a replacement to one timeline. A
-//! shortest history that shows a class needs the fence that is missed, and those that made it so: the
-//! fence that removed it, the one that removed that one's duty. With two timelines every rule has been
-//! applied to fences of the same and of different timelines; the third brings what happens between two
-//! others. The classes of all pairs of members are the same for two and for three timelines, which a
-//! test shows for the semantics; that they stay so for more is an observation and not a proof, except
-//! for slot rules where the induction says it.
+//! Following one fence knows no number of timelines. Where [`Answer::proof`] names it, the classes hold
+//! for any number from the given one on: no history is worse, and the one that is printed is as bad.
+//! Elsewhere it is an argument and no proof. The rules relate a new fence to *one* old fence at a time, and
+//! a replacement to one timeline. A shortest history that shows a class needs the fence that is missed,
+//! and those that made it so: the fence that removed it, the one that removed that one's duty. With two
+//! timelines every rule has been applied to fences of the same and of different timelines; the third
+//! brings what happens between two others.
 
 mod duty;
 mod explore;
+mod follow;
 pub mod induction;
 mod ops;
 mod replay;
@@ -106,6 +125,8 @@ pub struct Options {
     pub slots: usize,
     /// At most this many states.
     pub states: usize,
+    /// Explore every state, also where following one fence says that no class can get worse.
+    pub exhaustive: bool,
 }
 
 impl Default for Options {
@@ -117,6 +138,7 @@ impl Default for Options {
             duty: None,
             slots: 3,
             states: 4_000_000,
+            exhaustive: false,
         }
     }
 }
@@ -141,6 +163,8 @@ pub struct Answer {
     pub complete: bool,
     /// What was cut off, if anything was, and why it does not matter, if it does not.
     pub bound: Option<String>,
+    /// What was proved besides, and how: it replaces part of the exploration.
+    pub proof: Option<String>,
     /// The classes.
     pub accesses: Vec<AccessAnswer>,
 }
@@ -168,12 +192,12 @@ pub fn compare(expected: &Member, actual: &Member, options: &Options) -> Answer 
         (true, true) => Query::ALL.to_vec(),
         (true, false) => Query::ACCESSES.to_vec(),
     };
-    let mut notes = Vec::new();
+    let mut proofs = Vec::new();
     let mut reduced = |member: &Member| match induction::reduce(member, &ops) {
         Some(proved) => {
-            let note = format!("{member} answers as {}: {}", proved.member, proved.reason);
-            if !notes.contains(&note) {
-                notes.push(note);
+            let proof = format!("{member} answers as {}: {}", proved.member, proved.reason);
+            if !proofs.contains(&proof) {
+                proofs.push(proof);
             }
             Machine::new(proved.member)
         }
@@ -186,7 +210,9 @@ pub fn compare(expected: &Member, actual: &Member, options: &Options) -> Answer 
             .map(|kind| Machine::new(Member::Semantics(kind))),
     );
     let names = (expected.to_string(), actual.to_string());
-    let found = explore::explore(&machines, &ops, &queries, options);
+    let goal = goal(&machines, &ops, &queries, options);
+    let classes = goal.as_ref().map(|goal| &goal.classes[..]);
+    let found = explore::explore(&machines, &ops, &queries, options, classes);
     let accesses: Vec<AccessAnswer> = queries
         .iter()
         .zip(&found.classes)
@@ -198,20 +224,58 @@ pub fn compare(expected: &Member, actual: &Member, options: &Options) -> Answer 
             }),
         })
         .collect();
-    let is_settled = accesses.iter().all(|a| a.class == Class::Unsound);
-    let complete = found.bounds.is_empty() || is_settled;
-    notes.extend(found.bounds.iter().map(|bound| match is_settled {
+    let mut states = found.states.len();
+    if let Some(goal) = goal
+        && found.is_settled
+    {
+        states += goal.states;
+        proofs.push(goal.proof);
+    }
+    let bounds = found.bounds.iter().map(|bound| match found.is_settled {
         true => format!("{bound}; it does not matter, as no class can get worse"),
         false => bound.clone(),
-    }));
+    });
+    let bounds: Vec<String> = bounds.collect();
+    let joined = |notes: &[String]| (!notes.is_empty()).then(|| notes.join("; "));
     Answer {
         expected: names.0,
         actual: names.1,
         timelines: options.timelines,
         ops,
-        states: found.states.len(),
-        complete,
-        bound: (!notes.is_empty()).then(|| notes.join("; ")),
+        states,
+        complete: found.bounds.is_empty() || found.is_settled,
+        bound: joined(&bounds),
+        proof: joined(&proofs),
         accesses,
     }
+}
+
+/// What the classes cannot be worse than, and why.
+struct Goal {
+    classes: Vec<Class>,
+    states: usize,
+    proof: String,
+}
+
+fn goal(machines: &[Machine], ops: &Ops, queries: &[Query], options: &Options) -> Option<Goal> {
+    if options.exhaustive {
+        return None;
+    }
+    if let Some(proof) = induction::same(machines[0].member(), machines[1].member(), ops) {
+        return Some(Goal {
+            classes: vec![Class::Exact; queries.len()],
+            states: 0,
+            proof,
+        });
+    }
+    let bound = follow::bound(machines, ops, queries)?;
+    let proof = format!(
+        "no class is worse with any number of timelines: one fence was followed through {} states",
+        bound.states
+    );
+    Some(Goal {
+        classes: bound.classes,
+        states: bound.states,
+        proof,
+    })
 }

@@ -16,6 +16,7 @@ use crate::filing::Producer;
 /// | `add-kernel`, `add-write`, `add-read`, `add-bookkeep` | the same, with this usage |
 /// | `replace` | the fences of a timeline become its next fence, with any usage, or one that has signalled |
 /// | `replace-signaled` | only the latter |
+/// | `replace-across` | the fences of a timeline become the next fence of another, with any usage |
 /// | `copy` | the object becomes a copy of itself |
 /// | `signal` | the earliest pending fence of a timeline signals |
 /// | `out-of-order` | any pending fence signals |
@@ -30,6 +31,8 @@ pub struct Ops {
     pub replace: bool,
     /// Replacement by a signalled fence.
     pub replace_signaled: bool,
+    /// Replacement by the next fence of another timeline.
+    pub replace_across: bool,
     /// Copies.
     pub copy: bool,
     /// Signals in order.
@@ -50,6 +53,7 @@ impl Ops {
         add: UsageSet::EMPTY,
         replace: false,
         replace_signaled: false,
+        replace_across: false,
         copy: false,
         signal: false,
         out_of_order: false,
@@ -89,15 +93,16 @@ impl FromStr for Ops {
     fn from_str(words: &str) -> Result<Self, Self::Err> {
         let mut ops = Ops::NONE;
         let mut add = Vec::new();
-        for word in words.split(',').map(str::trim) {
+        for word in words.split(',') {
             match word {
                 "add" => add.extend(Usage::ALL),
                 "replace" => (ops.replace, ops.replace_signaled) = (true, true),
                 "replace-signaled" => ops.replace_signaled = true,
+                "replace-across" => ops.replace_across = true,
                 "copy" => ops.copy = true,
                 "signal" => ops.signal = true,
-                "out-of-order" | "signal-out-of-order" => ops.out_of_order = true,
-                "older" | "older-adds" => ops.older = true,
+                "out-of-order" => ops.out_of_order = true,
+                "older" => ops.older = true,
                 "file" => ops.file = true,
                 "attach" => ops.attach = true,
                 _ => match word.strip_prefix("add-").map(str::parse) {
@@ -106,7 +111,7 @@ impl FromStr for Ops {
                         return Err(ParseWordError::new(
                             word,
                             "the operations add, add-kernel, add-write, add-read, add-bookkeep, \
-                             replace, replace-signaled, copy, signal, out-of-order, older, file, \
+                             replace, replace-signaled, replace-across, copy, signal, out-of-order, older, file, \
                              attach",
                         ));
                     }
@@ -132,6 +137,7 @@ impl fmt::Display for Ops {
         for (is_there, word) in [
             (self.replace, "replace"),
             (self.replace_signaled && !self.replace, "replace-signaled"),
+            (self.replace_across, "replace-across"),
             (self.copy, "copy"),
             (self.signal && !self.out_of_order, "signal"),
             (self.out_of_order, "out-of-order"),
@@ -166,10 +172,10 @@ pub(super) enum Op {
         which: Which,
         usage: Usage,
     },
-    /// `None`: by a fence that has signalled.
+    /// By the next fence of the timeline `by`; `None`: by a fence that has signalled.
     Replace {
         line: u8,
-        usage: Option<Usage>,
+        by: Option<(u8, Usage)>,
     },
     Copy,
     Signal {

@@ -160,8 +160,8 @@ fn step(
             let number = issue(line, which, history);
             Step::Add(number, usage)
         }
-        Op::Replace { line, usage } => {
-            let new = usage.map(|usage| (issue(line, Which::Next, history), usage));
+        Op::Replace { line, by } => {
+            let new = by.map(|(by, usage)| (issue(by, Which::Next, history), usage));
             Step::Replace(lines[usize::from(line)], new)
         }
         Op::File {

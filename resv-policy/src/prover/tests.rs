@@ -143,7 +143,7 @@ fn the_induction_agrees_with_the_exploration() {
             slots: 3,
             ..options
         };
-        let found = explore::explore(&machines, &ops, &Query::ACCESSES, &options);
+        let found = explore::explore(&machines, &ops, &Query::ACCESSES, &options, None);
         let classes: String = found.classes.iter().map(|c| &c.class.name()[..1]).collect();
         assert_eq!(classes, says, "{rule} {ops}");
     }
@@ -257,4 +257,118 @@ fn a_scenario_does_not_depend_on_the_number_of_timelines() {
             .scenario
     };
     assert_eq!(of(2), of(3));
+}
+
+const SEMANTICS: [&str; 3] = ["exclusive-shared", "writers-readers-others", "usage-levels"];
+
+/// With three timelines, each pair of semantics under each duty has the classes that it has with two,
+/// where all states are gone through.
+#[test]
+fn pairs_of_semantics_with_each_duty_kept() {
+    for duty in SEMANTICS {
+        for expected in SEMANTICS {
+            for actual in SEMANTICS {
+                let options = |timelines, exhaustive| Options {
+                    timelines,
+                    exhaustive,
+                    duty: duty.parse().ok(),
+                    ..Options::default()
+                };
+                let all = answer(expected, actual, &options(2, true));
+                let two = answer(expected, actual, &options(2, false));
+                let three = answer(expected, actual, &options(3, false));
+                assert!(all.complete && two.complete && three.complete);
+                let says = classes(&all);
+                assert_eq!(classes(&two), says, "{expected} {actual}, duty of {duty}");
+                assert_eq!(classes(&three), says, "{expected} {actual}, duty of {duty}");
+                assert!(three.proof.is_some(), "{expected} {actual}, duty of {duty}");
+            }
+        }
+    }
+}
+
+/// What is said of slot rules with replacements holds for arrays of any length.
+#[test]
+fn slot_rules_with_replacements_are_decided_against_semantics_and_each_other() {
+    for rule in ["linux-5.19", "linux-6.0", "linux-6.7"] {
+        for (other, as_actual, as_expected) in [
+            ("exclusive-shared", "oouo", "uuuu"),
+            ("writers-readers-others", "oooo", "uuuu"),
+            ("usage-levels", "oooo", "uuuu"),
+            ("linux-6.7", "eeee", "eeee"),
+        ] {
+            for (expected, actual, says) in [(other, rule, as_actual), (rule, other, as_expected)] {
+                let found = answer(expected, actual, &options(2, "add,replace,copy,signal"));
+                assert_eq!(
+                    (classes(&found).as_str(), found.complete),
+                    (says, true),
+                    "{expected} against {actual}"
+                );
+            }
+        }
+    }
+}
+
+/// A fence that takes the place of another timeline's: each semantics answers as itself, and the older
+/// ones lose what they lose anyway.
+#[test]
+fn a_replacement_may_come_from_another_timeline() {
+    let ops = "add,replace,replace-across,signal";
+    for semantics in SEMANTICS {
+        let options = Options {
+            exhaustive: true,
+            ..options(2, ops)
+        };
+        let found = answer(semantics, semantics, &options);
+        assert_eq!((classes(&found).as_str(), found.complete), ("eeee", true));
+    }
+    let mut options = options(2, "add-write,replace-across,signal");
+    let found = answer("usage-levels", "exclusive-shared", &options);
+    assert_eq!(found.accesses[1].class, Class::Unsound);
+    // Its scenario says which timeline's fences are replaced, and by which fence.
+    options.ops = Some("add-bookkeep,replace-across,signal".parse().expect("ops"));
+    let found = answer("usage-levels", "linux-6.7", &options);
+    let scenario = found.accesses[3].scenario.as_ref().expect("over");
+    assert!(scenario.contains("replace fb a b"), "{scenario}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
+
+    /// Tables that nobody has had: going through all states and following one fence give the same
+    /// classes, and no class is worse than its bound.
+    #[test]
+    fn following_one_fence_is_a_bound_and_the_answer_is_that_of_all_states(
+        flips in proptest::collection::vec((0..2usize, 0..4usize, 0..4usize, 0..3usize), 0..4),
+        bases in (0..3usize, 0..3usize),
+        duty in proptest::option::of(0..3usize),
+        ops in proptest::sample::select(vec!["add,signal", "add,replace,signal", "add,replace-signaled"]),
+    ) {
+        let kinds = [SemanticsKind::ExclusiveShared, SemanticsKind::WritersReadersOthers, SemanticsKind::UsageLevels];
+        let mut tables = [Table::of(kinds[bases.0]), Table::of(kinds[bases.1])];
+        for (side, new, old, what) in flips {
+            match what {
+                0 => tables[side].flip_waits(Access::ALL[new], Usage::ALL[old]),
+                // To supersede too little on one timeline would let objects grow without end.
+                _ => tables[side].flip_supersedes(Usage::ALL[new], Usage::ALL[old], Relation::Other),
+            }
+        }
+        let [a, b] = tables.map(|table| Member::Table(Box::new(table)));
+        let mut options = options(2, ops);
+        options.duty = duty.map(|duty| kinds[duty]);
+        options.states = 5_000;
+        let quick = compare(&a, &b, &options);
+        options.exhaustive = true;
+        let all = compare(&a, &b, &options);
+        if all.complete {
+            proptest::prop_assert_eq!(classes(&quick), classes(&all), "{:?}", quick.proof);
+        }
+        let mut machines = vec![Machine::new(a), Machine::new(b)];
+        machines.extend(options.duty.map(|kind| Machine::new(Member::Semantics(kind))));
+        let ops = options.ops.expect("given");
+        let bound = follow::bound(&machines, &ops, &Query::ACCESSES).expect("tables can be followed");
+        for (bound, found) in bound.classes.iter().zip(&all.accesses) {
+            proptest::prop_assert!(*bound >= found.class);
+        }
+    }
 }

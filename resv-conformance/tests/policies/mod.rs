@@ -1,9 +1,14 @@
-//! The owner rule, filing and lazy fences on real objects: the worked examples, in every era and on every
-//! back end.
+//! Policies on top of objects: the worked examples of the owner rule in every era ([`examples`]), where
+//! it parts from plain implicit sync ([`cases`]), its laws ([`laws`]), lazy fences, and counterexamples of
+//! the prover. All on every back end.
 //!
 //! X and Y are clients of device 0, with the timelines A and B, and C. M is memory management, V the page
 //! tables of X, E an eviction fence of compute, Z a driver that follows the plain rule, D a client of
 //! another device.
+
+mod cases;
+mod examples;
+mod laws;
 
 use resv_api::BackendKind;
 use resv_conformance::scenario::{Runner, Scenario};
@@ -12,8 +17,6 @@ const DECLARED: &str = "timeline a owner client:1 device 0\ntimeline b owner cli
     timeline c owner client:2 device 0\ntimeline m device 0\ntimeline v owner page-tables device 0\n\
     timeline e owner compute\ntimeline z\ntimeline d owner client:3 device 1\nfence a1 a\nfence b1 b\n\
     fence c1 c\nfence m1 m\nfence v1 v\nlazy e1 e\nfence z1 z\nfence d1 d\n";
-
-const ERAS: [&str; 7] = ["p1", "p3", "p4", "p5", "p6a", "p6b", "p7"];
 
 /// What the last query of a script is told, on every back end.
 fn told(script: &str) -> String {
@@ -34,84 +37,6 @@ fn told(script: &str) -> String {
         "{told:?}\n{script}"
     );
     first
-}
-
-/// Statements, and what the last of them is told in each of [`ERAS`].
-struct Row(&'static str, &'static str, [&'static str; 7]);
-
-const X: &str = "ask fb client:1 device 0 not-equal";
-const X_EXPLICIT: &str = "ask fb client:1 device 0 explicit";
-const X_UNMAPS: &str = "ask fb client:1 device 0 equal";
-const Y: &str = "ask fb client:2 device 0 not-equal";
-const Y_EXPLICIT: &str = "ask fb client:2 device 0 explicit";
-const COMPUTE: &str = "ask fb compute device 0 not-equal";
-const A1: &str = "file fb submission a1";
-
-#[rustfmt::skip]
-const ROWS: &[(&str, Row)] = &[
-    ("1", Row(A1, X, ["-"; 7])),
-    ("2", Row("file fb submission a1 attached", X, ["a:1", "a:1", "-", "-", "-", "-", "-"])),
-    ("3", Row(A1, Y, ["a:1"; 7])),
-    ("5", Row("file fb submission a1\nfile fb submission b1", Y, ["a:1 b:1"; 7])),
-    ("5z", Row("file fb submission a1\nfile fb submission b1\nattach fb", "waits fb read",
-        ["a:1 b:1", "a:1 b:1", "-", "a:1 b:1", "a:1 b:1", "a:1 b:1", "a:1 b:1"])),
-    ("5e", Row("file fb submission a1 attached\nfile fb submission b1 attached", "waits fb read",
-        ["b:1", "b:1", "a:1 b:1", "a:1 b:1", "a:1 b:1", "a:1 b:1", "a:1 b:1"])),
-    ("6", Row("file fb submission a1 attached\nfile fb submission c1 attached", X,
-        ["c:1", "c:1", "a:1 c:1", "c:1", "c:1", "c:1", "c:1"])),
-    ("7", Row("file fb submission c1 attached\nfile fb submission a1 attached", X,
-        ["a:1", "a:1", "c:1", "c:1", "c:1", "c:1", "c:1"])),
-    ("8", Row("file fb move m1", X_EXPLICIT, ["m:1"; 7])),
-    ("9", Row("file fb vacate m1", X_EXPLICIT, ["-", "m:1", "m:1", "m:1", "m:1", "m:1", "m:1"])),
-    ("10", Row("file fb page-tables v1", X, ["-"; 7])),
-    ("11", Row("file fb move m1\nfile fb submission a1\nfile fb page-tables v1\nfile fb compute e1", X_UNMAPS,
-        ["m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1"])),
-    ("11, asked as compute", Row("file fb move m1\nfile fb submission a1\nfile fb page-tables v1\nfile fb compute e1",
-        COMPUTE, ["a:1 m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1", "a:1 m:1 v:1", "a:1 m:1"])),
-    ("12", Row("file fb move m1\nfile fb submission a1\nfile fb submission c1\nfile fb compute e1", X_EXPLICIT,
-        ["m:1"; 7])),
-    ("14", Row("file fb compute e1", X, ["-"; 7])),
-    ("14, how often asked", Row("file fb compute e1\nask fb client:1 device 0 not-equal", "asked e1", ["0"; 7])),
-    ("14m", Row("file fb compute e1", "wait fb move", ["e:1"; 7])),
-    ("14m, how often asked", Row("file fb compute e1\nwait fb move\nwait fb move", "asked e1", ["1"; 7])),
-    ("14w", Row("file fb compute e1", "wait fb write", ["e:1", "e:1", "e:1", "e:1", "-", "-", "-"])),
-    ("14w, evicts", Row("file fb compute e1\nwait fb write", "asked e1", ["1", "1", "1", "1", "0", "0", "0"])),
-    ("14r", Row("file fb compute e1\nattach fb", "wait fb read", ["e:1", "e:1", "-", "-", "-", "-", "-"])),
-    ("14r, evicts", Row("file fb compute e1\nattach fb\nwait fb read", "asked e1", ["1", "1", "0", "0", "0", "0", "0"])),
-    ("14r, in an array", Row("file fb compute e1\nfile fb submission a1\nattach fb\nwait fb read", "asked e1",
-        ["1", "1", "0", "0", "0", "0", "0"])),
-    ("14c", Row("file fb compute e1\nattach fb", X, ["e:1", "e:1", "-", "-", "-", "-", "-"])),
-    ("15", Row("add fb z1 bookkeep", X, ["z:1", "z:1", "z:1", "z:1", "z:1", "z:1", "-"])),
-    ("16", Row("add fb z1 read", X, ["z:1"; 7])),
-    ("16, explicit", Row("add fb z1 read", X_EXPLICIT, ["z:1"; 7])),
-    ("17", Row("file fb user-queue-eviction z1", X, ["-", "-", "-", "-", "z:1", "z:1", "-"])),
-    ("18, no device", Row("file fb page-tables v1", "ask fb compute device - not-equal",
-        ["v:1", "-", "-", "-", "-", "v:1", "-"])),
-    ("18", Row("file fb page-tables v1", COMPUTE, ["-", "-", "-", "-", "-", "v:1", "-"])),
-    ("19, Z reads", Row("file fb submission a1\nfile fb gang-member b1", "waits fb read",
-        ["-", "-", "-", "a:1 b:1", "a:1", "a:1", "a:1"])),
-    ("19, Z writes", Row("file fb submission a1\nfile fb gang-member b1", "waits fb write", ["a:1 b:1"; 7])),
-    ("20", Row("file fb submission a1 attached explicit", "waits fb read",
-        ["a:1", "a:1", "-", "a:1", "a:1", "a:1", "a:1"])),
-    ("20y", Row("file fb submission a1 attached explicit", Y_EXPLICIT, ["a:1", "a:1", "-", "-", "-", "-", "-"])),
-    ("21", Row("file fb submission d1", X_EXPLICIT, ["d:1", "-", "-", "-", "-", "-", "-"])),
-    // Where the rule and the plain one part, and the cure.
-    ("memory moves under running compute", Row("file fb compute e1\nfile fb submission a1 attached", "wait fb move",
-        ["a:1", "a:1", "a:1 e:1", "a:1 e:1", "a:1 e:1", "a:1 e:1", "a:1 e:1"])),
-    ("a gang member outlives its leader", Row("file fb submission a1\nfile fb gang-member b1\nsignal a1", "waits fb read",
-        ["-", "-", "-", "b:1", "-", "-", "-"])),
-    ("queues of one client wait for each other", Row("file fb submission a1 attached", "ask fb client:1 device 0 not-equal",
-        ["a:1", "a:1", "-", "-", "-", "-", "-"])),
-];
-
-#[test]
-fn the_worked_examples_of_the_owner_rule() {
-    for (name, Row(before, query, answers)) in ROWS {
-        for (era, says) in ERAS.iter().zip(answers) {
-            let script = format!("{DECLARED}era {era}\nresv fb\n{before}\n{query}\n");
-            assert_eq!(told(&script), *says, "no. {name}, era {era}");
-        }
-    }
 }
 
 const LAZY: &str = "timeline a\ntimeline e owner compute\nfence a1 a\nlazy e1 e\nresv fb\n";
@@ -183,6 +108,47 @@ fn a_pending_generation_that_is_replaced_is_in_no_object() {
     let before = "add fb e1 bookkeep\nwait fb move\nlazy e2 e\nreplace fb e e2 bookkeep";
     assert_eq!(told(&format!("{LAZY}{before}\nlist fb\n")), "e:2=bookkeep");
     assert_eq!(told(&format!("{LAZY}{before}\nstatus e1\n")), "pending");
+}
+
+/// A buffer that dies hands its fences to an object of its own. What is taken out of the shared one
+/// stays in the copy, and the last wait evicts.
+#[test]
+fn b9_what_is_removed_from_the_shared_object_stays_in_the_copy() {
+    let dies =
+        "resv ghost\nfence gone a\nsignal a1\nsignal gone\nadd fb e1 bookkeep\ncopy ghost fb\n";
+    for (removed, asks) in [("fb", "1"), ("ghost", "0")] {
+        let before = format!("{dies}replace {removed} e gone bookkeep\nwait ghost move");
+        for semantics in ["usage-levels", "exclusive-shared"] {
+            assert_eq!(asked(semantics, &before), asks, "{semantics}, {removed}");
+        }
+    }
+}
+
+/// A page table is freed that shares the object of the root directory. To wait for that object is to
+/// evict; the table gets a copy without the eviction fence instead, and the root keeps it.
+#[test]
+fn b10_freeing_a_page_table_evicts_nobody() {
+    let shared = "fence gone a\nsignal a1\nsignal gone\nadd fb e1 bookkeep\n";
+    let frees = "resv table\ncopy table fb\nreplace table e gone bookkeep\nwait table move";
+    for semantics in ["usage-levels", "exclusive-shared"] {
+        assert_eq!(asked(semantics, &format!("{shared}wait fb move")), "1");
+        assert_eq!(asked(semantics, &format!("{shared}{frees}")), "0");
+    }
+    let script = format!("{LAZY}{shared}{frees}\nwaits fb move\n");
+    assert_eq!(told(&script), "e:1");
+}
+
+/// "Forget all" of an object of before 5.19 has no counterpart: each timeline is replaced, or the last wait
+/// evicts.
+#[test]
+fn b14_forgetting_all_fences_becomes_a_replacement_of_each_timeline() {
+    let torn_down = "fence gone a\nsignal a1\nsignal gone\nadd fb e1 bookkeep\n";
+    let forgets = format!("{torn_down}replace fb e gone bookkeep\nwait fb move");
+    assert_eq!(asked("usage-levels", &forgets), "0");
+    assert_eq!(
+        asked("usage-levels", &format!("{torn_down}wait fb move")),
+        "1"
+    );
 }
 
 #[test]
