@@ -401,7 +401,7 @@ fn p7_an_unmapping_that_names_the_buffer_takes_the_fences_of_compute_with_it() {
         let unmaps = wait_set(&*buffer, Era::P7, client, Mode::Equal).expect("there is memory");
         assert!(unmaps.is_empty());
         let collected = compute_fences(&*buffer).expect("there is memory");
-        assert_eq!(collected, [evict.fence.clone()]);
+        assert_eq!(collected, std::slice::from_ref(&evict.fence));
         collected.iter().for_each(begin_to_wait);
         assert_eq!((evict.asked(), preempt.asked()), (1, 0));
     }

@@ -34,11 +34,12 @@
 //!   found by following that one.
 //! * For the same reason a state need not be followed if another one has less: each fence after `f` that
 //!   the other has, this one has, too. What is done to a timeline that only this one has, the other
-//!   does to one of which nothing is kept. So timelines of which the same is kept are kept once, and
-//!   there may be any number of them. More can happen here than with a given number.
+//!   does to one of which nothing is kept.
 //!
-//! So the bound holds for any number of timelines. Whether histories reach it, [`compare`](super::compare)
-//! finds by exploring them. It stops when each class has reached its bound; then nothing worse can come.
+//! Fences are followed twice: with the given number of timelines, and with any number, where timelines of
+//! which the same is kept are kept once. If both come to the same, the bound holds for any number.
+//! Whether histories reach it, [`compare`](super::compare) finds by exploring them. It stops when each
+//! class has reached its bound; then nothing worse can come.
 //!
 //! # Slot rules
 //!
@@ -107,10 +108,17 @@ pub(super) struct Bound {
     pub(super) classes: Vec<Class>,
     /// How many states it took.
     pub(super) states: usize,
+    /// It holds for any number of timelines.
+    pub(super) for_any: bool,
 }
 
-/// The bound for each query, or nothing where one fence cannot be followed.
-pub(super) fn bound(machines: &[Machine], ops: &Ops, queries: &[Query]) -> Option<Bound> {
+/// The bound for each query with `timelines`, or nothing where one fence cannot be followed.
+pub(super) fn bound(
+    machines: &[Machine],
+    ops: &Ops,
+    queries: &[Query],
+    timelines: usize,
+) -> Option<Bound> {
     let can = !(ops.out_of_order || ops.older || ops.file || ops.attach || ops.replace_across)
         && (ops.signal || !ops.replace);
     if !can {
@@ -122,25 +130,32 @@ pub(super) fn bound(machines: &[Machine], ops: &Ops, queries: &[Query]) -> Optio
         true => TAGS.len() as u8,
         false => 1,
     };
-    let missed = |holder: usize, coverer: usize| {
-        let follower = Follower {
-            holder: &sides[holder],
-            coverer: &sides[coverer],
-            duty: sides.get(2),
-            kinds,
+    let classes = |most_others: usize| {
+        let missed = |holder: usize, coverer: usize| {
+            let follower = Follower {
+                holder: &sides[holder],
+                coverer: &sides[coverer],
+                duty: sides.get(2),
+                kinds,
+                most_others,
+            };
+            follower.missed(ops, queries.len())
         };
-        follower.missed(ops, queries.len())
+        let (unsound, forth) = missed(0, 1)?;
+        let (over, back) = missed(1, 0)?;
+        let classes = unsound.iter().zip(&over).map(|both| match both {
+            (true, _) => Class::Unsound,
+            (false, true) => Class::Over,
+            (false, false) => Class::Exact,
+        });
+        Some((classes.collect::<Vec<_>>(), forth + back))
     };
-    let (unsound, forth) = missed(0, 1)?;
-    let (over, back) = missed(1, 0)?;
-    let classes = unsound.iter().zip(&over).map(|both| match both {
-        (true, _) => Class::Unsound,
-        (false, true) => Class::Over,
-        (false, false) => Class::Exact,
-    });
+    let (given, states) = classes(timelines - 1)?;
+    let any = classes(usize::MAX).filter(|any| any.0 == given);
     Some(Bound {
-        classes: classes.collect(),
-        states: forth + back,
+        classes: given,
+        states: states + any.as_ref().map_or(0, |any| any.1),
+        for_any: any.is_some(),
     })
 }
 
@@ -227,6 +242,8 @@ struct Follower<'s> {
     coverer: &'s Side,
     duty: Option<&'s Side>,
     kinds: u8,
+    /// How many timelines there are besides that of the fence.
+    most_others: usize,
 }
 
 impl Follower<'_> {
@@ -244,7 +261,7 @@ impl Follower<'_> {
             }
         }
         while let Some(state) = todo.pop() {
-            if known.iter().any(|other| other.is_within(&state)) {
+            if known.iter().any(|other| self.is_worse(other, &state)) {
                 continue;
             }
             for (query, missed) in missed.iter_mut().enumerate() {
@@ -253,7 +270,13 @@ impl Follower<'_> {
             if known.len() >= MOST_STATES {
                 return None;
             }
-            self.each_next(&state, ops, &mut |next| todo.push(next));
+            self.each_next(&state, ops, &mut |mut next| {
+                next.others.sort_unstable();
+                if self.most_others == usize::MAX {
+                    next.others.dedup();
+                }
+                todo.push(next);
+            });
             known.push(state);
         }
         Some((missed, known.len()))
@@ -285,7 +308,8 @@ impl Follower<'_> {
 
     fn each_next(&self, state: &Followed, ops: &Ops, next: &mut impl FnMut(Followed)) {
         let after = (0..state.others.len()).map(Place::After);
-        let fresh = (0..self.kinds).map(Place::Fresh);
+        let has_fresh = state.others.len() < self.most_others;
+        let fresh = (0..self.kinds).filter(|_| has_fresh).map(Place::Fresh);
         for place in [Place::Own].into_iter().chain(after).chain(fresh) {
             for usage in ops.add.iter() {
                 self.add(state, place, usage, next);
@@ -319,7 +343,11 @@ impl Follower<'_> {
         let own = left(&state.own, is_own);
         let others: Vec<Line> = state.others.iter().map(|line| left(line, false)).collect();
         match place {
-            Place::Own => next(followed(state.usage, with(own), others)),
+            Place::Own => next(Followed {
+                usage: state.usage,
+                own: with(own),
+                others,
+            }),
             Place::After(at) => {
                 let changed = with(left(&state.others[at], true));
                 next(moved(state.usage, own, others, at, changed));
@@ -338,7 +366,11 @@ impl Follower<'_> {
                         duty: 0,
                     }));
                 }
-                next(followed(state.usage, own, others));
+                next(Followed {
+                    usage: state.usage,
+                    own,
+                    others,
+                });
             }
         }
     }
@@ -391,12 +423,6 @@ impl Follower<'_> {
 /// The state in which the timeline at `at` has become `changed`.
 fn moved(usage: Usage, own: Line, mut others: Vec<Line>, at: usize, changed: Line) -> Followed {
     others[at] = changed;
-    followed(usage, own, others)
-}
-
-fn followed(usage: Usage, own: Line, mut others: Vec<Line>) -> Followed {
-    others.sort_unstable();
-    others.dedup();
     Followed { usage, own, others }
 }
 
@@ -409,10 +435,33 @@ impl Line {
     }
 }
 
-impl Followed {
-    /// Whether this one has nothing after the fence that the other has not.
-    fn is_within(&self, other: &Followed) -> bool {
-        let has = |line: &Line| other.others.iter().any(|o| line.is_within(o));
-        self.usage == other.usage && self.own.is_within(&other.own) && self.others.iter().all(has)
+impl Follower<'_> {
+    /// Whether `a` has nothing after the fence that `b` has not. Where timelines are counted, each of `a`
+    /// has one of `b` for itself.
+    fn is_worse(&self, a: &Followed, b: &Followed) -> bool {
+        let others = match self.most_others {
+            usize::MAX => {
+                let has = |line: &Line| b.others.iter().any(|other| line.is_within(other));
+                a.others.iter().all(has)
+            }
+            _ => is_matched(&a.others, &mut b.others.clone()),
+        };
+        a.usage == b.usage && a.own.is_within(&b.own) && others
     }
+}
+
+/// Whether each of `some` is within another one of `all`.
+fn is_matched(some: &[Line], all: &mut Vec<Line>) -> bool {
+    let Some((first, rest)) = some.split_first() else {
+        return true;
+    };
+    (0..all.len()).any(|at| {
+        if !first.is_within(&all[at]) {
+            return false;
+        }
+        let taken = all.remove(at);
+        let is_matched = is_matched(rest, all);
+        all.insert(at, taken);
+        is_matched
+    })
 }

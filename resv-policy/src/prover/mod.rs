@@ -55,8 +55,8 @@
 //!
 //! # How far a few timelines carry
 //!
-//! Following one fence knows no number of timelines. Where [`Answer::proof`] names it, the classes hold
-//! for any number from the given one on: no history is worse, and the one that is printed is as bad.
+//! One fence can be followed among any number of timelines. Where [`Answer::proof`] says so, the classes
+//! hold for any number from the given one on: no history is worse, and the one that is printed is as bad.
 //! Elsewhere it is an argument and no proof. The rules relate a new fence to *one* old fence at a time, and
 //! a replacement to one timeline. A shortest history that shows a class needs the fence that is missed,
 //! and those that made it so: the fence that removed it, the one that removed that one's duty. With two
@@ -268,9 +268,14 @@ fn goal(machines: &[Machine], ops: &Ops, queries: &[Query], options: &Options) -
             proof,
         });
     }
-    let bound = follow::bound(machines, ops, queries)?;
+    let timelines = options.timelines.clamp(1, MOST_TIMELINES);
+    let bound = follow::bound(machines, ops, queries, timelines)?;
+    let number = match bound.for_any {
+        true => "any number of timelines".to_owned(),
+        false => format!("{timelines} timelines"),
+    };
     let proof = format!(
-        "no class is worse with any number of timelines: one fence was followed through {} states",
+        "no class is worse with {number}: one fence was followed through {} states",
         bound.states
     );
     Some(Goal {
