@@ -2,7 +2,7 @@
 
 use crate::counter::{ATTEMPTS, Counter, Defect, UsageMask, Word};
 use crate::garbage;
-use crate::raw::{NewTable, OnceBox, Tables, WriterCell, try_with_capacity};
+use crate::raw::{NewTable, OnceBox, Picked, Tables, WriterCell, try_with_capacity};
 use crate::slot::{Asked, Content, Slot};
 use crate::writer::{OneChange, OnePlan, Writer};
 use resv_core::{
@@ -91,7 +91,7 @@ impl Seqcount {
     }
 
     /// Reads with `attempt` until what it read is of one instant; says also at which word it was.
-    /// The first attempt begins at `first`.
+    /// The first attempt begins at `first`; `None`: there was one, which was overtaken.
     ///
     /// `attempt` sees slots that may change under it. It must not wait, and what it returns when it
     /// was overtaken is dropped. What it collects goes to `state`, which is empty when an attempt
@@ -99,12 +99,12 @@ impl Seqcount {
     #[inline]
     pub(crate) fn read<S, T>(
         &self,
-        first: Word,
+        first: Option<Word>,
         state: &mut S,
         mut attempt: impl FnMut(&mut S, &[Slot]) -> T,
         discard: impl Fn(&mut S),
     ) -> (T, Word) {
-        if self.counter.may_read(first) {
+        if let Some(first) = first.filter(|first| self.counter.may_read(*first)) {
             let answer = attempt(state, self.tables.used());
             if self.counter.is_current(first) {
                 return (answer, first);
@@ -144,11 +144,11 @@ impl Seqcount {
         (attempt(state, self.tables.used()), word)
     }
 
-    /// Collects with `pick` from every slot in use, at one instant, beginning at `first`. Memory is
-    /// got between attempts, never inside one.
+    /// Collects with `pick` from every slot in use, at one instant, beginning at `first` as
+    /// [`read`](Seqcount::read) does. Memory is got between attempts, never inside one.
     pub(crate) fn collect<T>(
         &self,
-        first: Word,
+        first: Option<Word>,
         mut pick: impl FnMut(Content) -> Option<T>,
     ) -> Result<Vec<T>, ReserveError> {
         let mut word = first;
@@ -173,8 +173,32 @@ impl Seqcount {
                 return Ok(found);
             }
             wanted = used;
-            word = self.word();
+            word = Some(self.word());
         }
+    }
+
+    /// [`snapshot`](Backend::snapshot) where the idle bits of `first` do not answer: the first attempt of
+    /// `collect`, by itself. `None`: it was overtaken, or there is no memory.
+    #[inline(never)]
+    fn snapshot_pending(&self, first: Word) -> Option<Picked<Entry>> {
+        if !self.counter.may_read(first) {
+            return None;
+        }
+        let all = Asked::new(UsageSet::ALL);
+        let found = Picked::of(self.tables.used(), |slot| slot.if_asked(all, owned_entry))?;
+        if self.counter.is_current(first) {
+            return Some(found);
+        }
+        // With no lock held, as it may drop fences.
+        drop(found.into_vec());
+        None
+    }
+
+    /// The attempts after the first.
+    #[cold]
+    #[inline(never)]
+    fn snapshot_again(&self) -> Result<Vec<Entry>, ReserveError> {
+        self.collect(None, owned_entry)
     }
 
     /// [`visit`](Backend::visit) where the idle bits of `first` do not answer.
@@ -237,7 +261,7 @@ impl Seqcount {
     /// A visit of more entries than have their place on the stack.
     #[inline(never)]
     fn visit_many<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
-        match self.collect(self.word(), |content| pending_key(content, usages)) {
+        match self.collect(Some(self.word()), |content| pending_key(content, usages)) {
             Ok(keys) => keys.into_iter().fold(init, f),
             Err(error) => match Layout::array::<Key>(error.entries()) {
                 Ok(layout) => handle_alloc_error(layout),
@@ -373,6 +397,14 @@ fn has_pending(slots: &[Slot], usages: UsageSet) -> bool {
     let is_pending =
         |slot: &Slot| slot.if_asked(asked, |(cell, _)| cell.is_pending().then_some(()));
     slots.iter().any(|slot| is_pending(slot).is_some())
+}
+
+/// The entry, owned, if it is pending.
+#[inline(always)]
+fn owned_entry((cell, usage): Content) -> Option<Entry> {
+    // A fence whose references are gone is in no slot any more: the attempt is overtaken.
+    let fence = cell.is_pending().then(|| Fence::try_acquire(cell))??;
+    Some(Entry { fence, usage })
 }
 
 /// The key of an entry that is pending and has one of the usages.
@@ -535,16 +567,16 @@ impl Backend for Seqcount {
         }
     }
 
+    #[inline]
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
         let word = self.word();
         if word.says_idle(UsageSet::ALL) {
             return Ok(Vec::new());
         }
-        self.collect(word, |(cell, usage)| {
-            // A fence whose references are gone is in no slot any more: the attempt is overtaken.
-            let fence = cell.is_pending().then(|| Fence::try_acquire(cell))??;
-            Some(Entry { fence, usage })
-        })
+        match self.snapshot_pending(word) {
+            Some(found) => Ok(found.into_vec()),
+            None => self.snapshot_again(),
+        }
     }
 
     #[inline]

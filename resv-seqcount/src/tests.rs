@@ -52,7 +52,7 @@ fn overtaken_reader_sees_something(seam: Seam) -> bool {
     set(&object, e1.fence());
     let mut writer = Some(e1);
     let found = object
-        .collect(object.word(), |(cell, _)| {
+        .collect(Some(object.word()), |(cell, _)| {
             if let Some(e1) = writer.take() {
                 add(&object, s1.fence());
                 e1.signal();
@@ -81,7 +81,7 @@ fn overtaken_reader_sees_its_own_timeline(seam: Seam) -> bool {
     let mut writer = Some(a);
     let mut strangers = Vec::new();
     let found: Vec<TimelineId> = object
-        .collect(object.word(), |(cell, _)| {
+        .collect(Some(object.word()), |(cell, _)| {
             if let Some(a) = writer.take() {
                 set(&object, b.fence());
                 a.signal();
@@ -124,7 +124,7 @@ fn b7_a_reader_that_is_always_overtaken_shuts_writers_out() {
         set(&object, job.fence());
         Some(job)
     };
-    let (job, _) = object.read(object.word(), &mut (), overtaken, |()| ());
+    let (job, _) = object.read(Some(object.word()), &mut (), overtaken, |()| ());
     assert!(job.is_none());
     assert_eq!(calls, ATTEMPTS + 1);
     assert_eq!(object.counters().retries, u64::from(ATTEMPTS) - 1);
@@ -521,7 +521,7 @@ fn b5_what_an_overtaken_attempt_took_goes_with_no_lock_held() {
     set(&object, current.fence());
     let mut attempts = 0;
     let found = object
-        .collect(object.word(), |(cell, _)| {
+        .collect(Some(object.word()), |(cell, _)| {
             attempts += 1;
             if attempts > ATTEMPTS {
                 assert!(std::ptr::eq(cell, current.fence().cell()));

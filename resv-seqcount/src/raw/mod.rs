@@ -11,4 +11,4 @@ mod vector;
 pub(crate) use holder::WriterCell;
 pub(crate) use once::OnceBox;
 pub(crate) use table::{NewTable, Table, Tables};
-pub(crate) use vector::try_with_capacity;
+pub(crate) use vector::{Picked, try_with_capacity};
