@@ -137,6 +137,54 @@ fn paced_reader(step: Duration, span: Duration, read: &impl Fn()) -> Outcome {
     outcome
 }
 
+/// Nanoseconds that an operation takes its thread, if `threads` work for `span`, each on what it has made for
+/// itself; `batch` runs some operations and says how many.
+///
+/// One window for all: what the threads have done between its begin and its end. If each had its own, threads
+/// that take turns on few processors would count as if they had run side by side.
+pub(crate) fn side_by_side<T>(
+    threads: usize,
+    span: Duration,
+    make: impl Fn() -> T + Sync,
+    batch: impl Fn(&mut T) -> u64 + Sync,
+) -> f64 {
+    let start = Barrier::new(threads + 1);
+    // Relaxed: as above.
+    let stop = AtomicBool::new(false);
+    let (window, counts) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut own = make();
+                    batch(&mut own);
+                    start.wait();
+                    let mut count = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        count += batch(&mut own);
+                    }
+                    count
+                })
+            })
+            .collect();
+        start.wait();
+        let begin = Instant::now();
+        std::thread::sleep(span);
+        let window = begin.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        let join = |worker: std::thread::ScopedJoinHandle<'_, u64>| {
+            worker.join().expect("a worker does not panic")
+        };
+        (window, workers.into_iter().map(join).collect::<Vec<u64>>())
+    });
+    ns_of_each(window, &counts)
+}
+
+/// Nanoseconds that an operation takes its thread, if the threads have done so many in `window`.
+fn ns_of_each(window: Duration, counts: &[u64]) -> f64 {
+    let done = counts.iter().sum::<u64>().max(1);
+    crate::harness::per_op(window, done) * counts.len() as f64
+}
+
 /// Measures the subjects against each other and against the floors, which have as many readers and
 /// no writer.
 pub(crate) fn paired(
@@ -185,6 +233,26 @@ fn floors(pace: Pace) -> [(&'static str, Round); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two of four threads had no processor in the window: together they have done what two do.
+    #[test]
+    fn threads_that_take_turns_do_not_count_as_if_they_ran_side_by_side() {
+        let window = Duration::from_micros(8);
+        let two = ns_of_each(window, &[100, 100]);
+        let four = ns_of_each(window, &[100, 100, 0, 0]);
+        // What `vs_one_thread` is made of: threads, through the time of an operation.
+        assert!((2.0 / two - 4.0 / four).abs() < 1e-9);
+        assert!((ns_of_each(window, &[100]) - 80.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn all_threads_work_on_their_own() {
+        let made = AtomicU64::new(0);
+        let make = || made.fetch_add(1, Ordering::Relaxed);
+        let ns = side_by_side(3, Duration::from_micros(100), make, |_| 1);
+        assert!(ns > 0.0);
+        assert_eq!(made.load(Ordering::Relaxed), 3);
+    }
 
     #[test]
     fn readers_run_beside_a_writer_and_all_of_them_end() {

@@ -10,15 +10,15 @@
 //! in the same round: on two cores it is 2 at best, also with four threads.
 
 use super::Case;
-use crate::harness::{Effort, ONE_THREAD, Series, per_op};
+use crate::crowd::side_by_side;
+use crate::harness::{Effort, ONE_THREAD, Series};
 use crate::report::Head;
 use resv_core::{Fence, Timeline};
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const BOX: &str = "box";
-/// Operations between two looks at the clock.
+/// Operations between two looks at whether the time is up.
 const BATCH: u64 = 256;
 
 /// The cases of this file.
@@ -74,33 +74,9 @@ fn boxes(threads: usize, span: Duration) -> f64 {
 
 /// Nanoseconds an operation, as each of the threads sees it.
 fn run<T>(threads: usize, span: Duration, make: fn() -> T, op: fn(&T)) -> f64 {
-    let start = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let own = make();
-                    (0..BATCH).for_each(|_| op(&own));
-                    start.wait();
-                    let begin = Instant::now();
-                    let mut count = 0;
-                    loop {
-                        (0..BATCH).for_each(|_| op(&own));
-                        count += BATCH;
-                        let took = begin.elapsed();
-                        if took >= span {
-                            return (took, count);
-                        }
-                    }
-                })
-            })
-            .collect();
-        let each = workers.into_iter();
-        let all = each.map(|worker| worker.join().expect("a worker does not panic"));
-        let (took, count) = all.fold((Duration::ZERO, 0), |(took, count), (t, c)| {
-            (took + t, count + c)
-        });
-        per_op(took, count)
+    side_by_side(threads, span, make, |own| {
+        (0..BATCH).for_each(|_| op(own));
+        BATCH
     })
 }
 

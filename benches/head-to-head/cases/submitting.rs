@@ -14,6 +14,7 @@
 
 use super::loaded::{Jobs, USAGE, issue};
 use super::{Case, Kind};
+use crate::crowd::side_by_side;
 use crate::harness::{Bench, Effort, ONE_THREAD, Series, timed};
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Product, Subject};
@@ -129,46 +130,30 @@ fn one_thread<S: Submits>(k: usize) -> Bench {
     })
 }
 
-/// Operations that a thread makes between two looks at the clock.
+/// Operations that a thread makes between two looks at whether the time is up.
 const BATCH: u64 = 256;
 
 /// Nanoseconds that an operation takes its thread, if `threads` run for `span`, each on its own.
-fn side_by_side<S: Submits>(threads: usize, span: Duration) -> f64 {
-    let start = Barrier::new(threads);
-    let results: Vec<(u64, Duration)> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut own = Own::<S>::new(4);
-                    own.run(BATCH);
-                    start.wait();
-                    let (begin, mut count) = (Instant::now(), 0);
-                    while begin.elapsed() < span {
-                        own.run(BATCH);
-                        count += BATCH;
-                    }
-                    (count, begin.elapsed())
-                })
-            })
-            .collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("no panic");
-        threads.into_iter().map(join).collect()
-    });
-    // The rates add up.
-    let rates = results
-        .iter()
-        .map(|&(count, took)| count as f64 / took.as_secs_f64());
-    1e9 * threads as f64 / rates.sum::<f64>()
+fn each_on_its_own<S: Submits>(threads: usize, span: Duration) -> f64 {
+    side_by_side(
+        threads,
+        span,
+        || Own::<S>::new(4),
+        |own| {
+            own.run(BATCH);
+            BATCH
+        },
+    )
 }
 
 fn disjoint<S: Submits>(threads: usize, effort: &Effort) -> Series {
     let mut series = Series::new(S::name());
     let mut alone = Vec::new();
     for _ in 0..effort.few_rounds() {
-        alone.push(side_by_side::<S>(1, effort.crowd_span));
+        alone.push(each_on_its_own::<S>(1, effort.crowd_span));
         series
             .ns
-            .push(side_by_side::<S>(threads, effort.crowd_span));
+            .push(each_on_its_own::<S>(threads, effort.crowd_span));
     }
     series.beside.push((ONE_THREAD, alone));
     series
