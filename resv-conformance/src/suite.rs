@@ -2,7 +2,7 @@
 
 use crate::properties::{
     answers, composed, contract, examples, fences, hazards, locks, random, selftests, tables,
-    transactions, waits,
+    transactions, two_steps, waits,
 };
 use crate::subject::Subject;
 
@@ -154,6 +154,13 @@ macro_rules! __with_properties {
                 b9_nothing_is_lost_in_growing_and_shrinking
                 b9_an_edit_removes_what_its_predicate_names
                 b9_two_writers_lose_nothing
+            }
+            two_steps {
+                b3_an_add_in_two_steps_is_an_add
+                b3_a_commit_gives_up_what_was_reserved
+                b3_a_plan_that_is_dropped_changes_nothing
+                b3_the_lock_of_another_object_prepares_nothing
+                b4_a_commit_is_of_one_instant
             }
             examples {
                 e01_readers_after_a_writer

@@ -1,8 +1,8 @@
 //! How a broken back end is written: [`Fault`] is the reference back end with some steps replaced.
 
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Garbage, Key, LockProof, Locked,
-    ObjectLock, ReserveError, Usage, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, Garbage, Key, LockProof, Locked,
+    ObjectLock, Plan, ReserveError, Usage, UsageSet,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +43,23 @@ pub trait Fault: Send + Sync {
     /// [`Backend::publish`].
     fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
         object.publish(held);
+    }
+
+    /// The reservation of [`Backend::prepare`], when all was shown.
+    fn prepare(&self, object: &Locked, held: &mut LockProof<'_>) -> Result<(), ReserveError> {
+        self.reserve(object, held, ONE)
+    }
+
+    /// The edit and the publish of [`Backend::commit`].
+    fn commit(
+        &self,
+        object: &Locked,
+        held: &mut LockProof<'_>,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Entry,
+    ) {
+        self.edit(object, held, removes, Some(add));
+        self.publish(object, held);
     }
 
     /// Edits have just been published: there were some.
@@ -218,6 +235,39 @@ impl Backend for Faulty {
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
         self.locked(held, |held| self.fault.unreserve(&self.inner, held));
+    }
+
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        usages: UsageSet,
+        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        _removes: impl FnMut(Key) -> bool,
+    ) -> Result<Plan, ReserveError> {
+        let entries = self.visit_held(held, Vec::new(), |mut all, entry| {
+            all.push(entry.to_entry());
+            all
+        });
+        for entry in entries.iter().filter(|entry| usages.contains(entry.usage)) {
+            see(&entry.fence, entry.key())?;
+        }
+        self.locked(held, |held| self.fault.prepare(&self.inner, held))?;
+        Ok(Plan::default())
+    }
+
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        _plan: Plan,
+        mut removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        self.locked(held, |held| {
+            self.fault.commit(&self.inner, held, &mut removes, add);
+        });
+        self.fault.published(&self.inner);
+        self.unreserve(held);
+        None
     }
 
     fn visit_held<A>(

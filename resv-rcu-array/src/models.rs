@@ -19,8 +19,23 @@ use resv_core::{Backend, Budget, Entry, EntrySet, Key, Signaler, Timeline, Usage
 /// Makes an object: a sound one, or one with a defect.
 type New = fn() -> Versioned;
 
+std::thread_local! {
+    /// Whether adds are made in two steps. A model runs on one thread of the system.
+    static IN_TWO_STEPS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
 fn commit(object: &Versioned, removes: impl Fn(Key) -> bool, job: Option<&Signaler>) {
     let mut held = object.object_lock().lock();
+    if let Some(job) = job
+        && IN_TWO_STEPS.get()
+    {
+        let (fence, usage) = (job.fence().clone(), Usage::Write);
+        let plan = object.prepare(&mut held, UsageSet::ALL, |_, _| Ok(()), &removes);
+        let plan = plan.expect("memory");
+        let removed = object.commit(&mut held, plan, &removes, Entry { fence, usage });
+        drop(held);
+        return drop(removed);
+    }
     let room = Budget {
         adds: usize::from(job.is_some()),
         publishes: 1,
@@ -375,8 +390,11 @@ fn a_snapshot_of_a_transaction(new: New) {
     end(object);
 }
 
-fn sound(model: fn(New)) {
-    long_model(move || model(Versioned::default));
+fn sound(model: fn(New), in_two_steps: bool) {
+    long_model(move || {
+        IN_TWO_STEPS.set(in_two_steps);
+        model(Versioned::default);
+    });
 }
 
 /// A model with more steps than loom expects of one.
@@ -387,12 +405,24 @@ fn long_model(model: impl Fn() + Sync + Send + 'static) {
 }
 
 macro_rules! sound {
-    ($($test:ident: $model:ident;)*) => {$(
-        #[test]
-        fn $test() {
-            sound($model);
+    ($($test:ident: $model:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                sound($model, false);
+            }
+        )*
+
+        /// The same, with adds in two steps.
+        mod in_two_steps {
+            $(
+                #[test]
+                fn $test() {
+                    super::sound(super::$model, true);
+                }
+            )*
         }
-    )*};
+    };
 }
 
 sound! {
@@ -414,11 +444,14 @@ sound! {
 }
 
 macro_rules! must_find {
-    ($($test:ident, $expected:literal: $defect:ident, $model:ident;)*) => {$(
+    ($($test:ident, $expected:literal: $defect:ident, $model:ident $(, $in_two_steps:literal)?;)*) => {$(
         #[test]
         #[should_panic(expected = $expected)]
         fn $test() {
-            long_model(|| $model(|| Versioned::with_defect(Defect::$defect)));
+            long_model(|| {
+                IN_TWO_STEPS.set(false $(|| $in_two_steps)?);
+                $model(|| Versioned::with_defect(Defect::$defect));
+            });
         }
     )*};
 }
@@ -432,6 +465,10 @@ must_find! {
         HintBeforeHead, a_test_beside_a_hint;
     must_find_a_relaxed_null, "idle was never true":
         RelaxedNull, a_test_beside_a_hint;
+    must_find_a_plain_load_before_a_commit_gives_up, "never published":
+        PlainLoadAtRelease, a_snapshot_beside_a_release, true;
+    must_find_a_relaxed_null_of_a_commit, "idle was never true":
+        RelaxedNull, a_test_beside_a_hint, true;
     must_find_no_second_look, "idle was never true":
         NoSecondLook, a_test_beside_a_publish;
     must_find_idle_bits_without_release, "Causality violation":

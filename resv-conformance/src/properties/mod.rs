@@ -17,6 +17,7 @@
 //! | [`selftests`] | the kernel's self-tests of reservation objects, and the gaps they leave |
 //! | [`hazards`] | what went wrong before, or would have |
 //! | [`contract`] | the promises B1 to B9 of a back end |
+//! | [`two_steps`] | the same promises, of an add in two steps |
 //! | [`examples`] | E1 to E17: where the semantics differ |
 //! | [`random`] | random scripts against the models of [`model`](crate::model) |
 
@@ -31,4 +32,5 @@ pub mod random;
 pub mod selftests;
 pub mod tables;
 pub mod transactions;
+pub mod two_steps;
 pub mod waits;

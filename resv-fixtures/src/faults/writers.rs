@@ -72,6 +72,23 @@ pub const FIXTURES: &[Fixture] = &[
             "examples::e13_a_reservation_ends_with_the_lock",
         ],
     ),
+    fault::<UsageLevels, CommitPublishesTwice>(
+        "commit_publishes_before_the_add",
+        "B4",
+        "derived: two stores where one is due",
+        "a commit publishes what it removes before what it adds is stored",
+        &["two_steps::b4_a_commit_is_of_one_instant"],
+    ),
+    fault::<UsageLevels, PlanForgetsRoom>(
+        "prepare_forgets_the_reservation",
+        "B3",
+        "derived: the look without the memory",
+        "the first of two steps looks, and gets no memory",
+        &[
+            "two_steps::b3_an_add_in_two_steps_is_an_add",
+            "two_steps::b3_a_commit_gives_up_what_was_reserved",
+        ],
+    ),
     fault::<UsageLevels, LeaksEverything>(
         "superseded_fences_are_leaked",
         "B8",
@@ -97,6 +114,45 @@ pub const FIXTURES: &[Fixture] = &[
         ],
     ),
 ];
+
+/// B4: a set is published that was never to be.
+#[derive(Default)]
+pub struct CommitPublishesTwice;
+
+impl Fault for CommitPublishesTwice {
+    fn prepare(&self, object: &Locked, held: &mut LockProof<'_>) -> Result<(), ReserveError> {
+        let room = Budget {
+            adds: 1,
+            publishes: 2,
+        };
+        object.reserve(held, room)
+    }
+
+    fn commit(
+        &self,
+        object: &Locked,
+        held: &mut LockProof<'_>,
+        removes: &mut dyn FnMut(Key) -> bool,
+        add: Entry,
+    ) {
+        object.edit(held, removes, None);
+        object.publish(held);
+        // Long enough for a reader to come by.
+        std::thread::sleep(std::time::Duration::from_micros(20));
+        object.edit(held, |_| false, Some(add));
+        object.publish(held);
+    }
+}
+
+/// B3: what is added next finds no memory.
+#[derive(Default)]
+pub struct PlanForgetsRoom;
+
+impl Fault for PlanForgetsRoom {
+    fn prepare(&self, _object: &Locked, _held: &mut LockProof<'_>) -> Result<(), ReserveError> {
+        Ok(())
+    }
+}
 
 /// H-31.
 #[derive(Default)]
