@@ -57,6 +57,4 @@ pub use subject::{Object, Subject};
 pub use suite::{PROPERTIES, Property, property};
 
 #[doc(hidden)]
-pub mod __types {
-    pub use resv_core::{ExclusiveShared, UsageLevels, WritersReadersOthers};
-}
+pub use resv_core::for_each_semantics as __for_each_semantics;

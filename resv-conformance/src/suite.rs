@@ -287,7 +287,8 @@ macro_rules! suite {
     };
 }
 
-/// Makes a module `$name` of tests: the whole suite for one back end under all three semantics.
+/// Makes a module `$name` of tests: the whole suite for one back end under every semantics of the
+/// registry.
 ///
 /// ```
 /// # mod example {
@@ -300,13 +301,15 @@ macro_rules! suite_for_backend {
         mod $name {
             #[allow(unused_imports)]
             use super::*;
-            $crate::suite!(exclusive_shared, $crate::__types::ExclusiveShared, $B);
-            $crate::suite!(
-                writers_readers_others,
-                $crate::__types::WritersReadersOthers,
-                $B
-            );
-            $crate::suite!(usage_levels, $crate::__types::UsageLevels, $B);
+            $crate::__for_each_semantics!(($crate::__suite_under)($B));
         }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __suite_under {
+    (($B:ty) $($(#[$attribute:meta])* $kind:ident $module:ident $name:literal $type:path;)*) => {
+        $($crate::suite!($module, $type, $B);)*
     };
 }

@@ -20,7 +20,7 @@ use resv_cli::sidecar::Sidecar;
 
 use SemanticsKind::{ExclusiveShared, UsageLevels, WritersReadersOthers};
 
-const BACKENDS: [BackendKind; 4] = BackendKind::ALL;
+const BACKENDS: [BackendKind; BackendKind::ALL.len()] = BackendKind::ALL;
 
 fn load_from(name: &str, source: impl Read + Send + 'static) -> (Recorded, Option<ReadError>) {
     let mut reader = recording::open_stream(name, source, None).expect("a text");

@@ -159,7 +159,7 @@ fn the_sample() {
     );
     assert_eq!(report.buffers.jobs_without, 0);
     assert_eq!(report.buffers.lines_unused, 0);
-    assert_eq!(report.runs.len(), 3 * BACKENDS.len());
+    assert_eq!(report.runs.len(), SemanticsKind::ALL.len() * BACKENDS.len());
     for run in &report.runs {
         // Edges, from objects, superseded, lost, needless, missed, stall in microseconds.
         let expected = match run.semantics.as_str() {

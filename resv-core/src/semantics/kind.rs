@@ -1,18 +1,43 @@
 //! A semantics as a value, for programs that choose at run time.
 
-use super::{
-    AnySemantics, ExclusiveShared, Semantics, UsageLevels, Visibility, WritersReadersOthers,
-};
+use super::{AnySemantics, Semantics, Visibility};
 use crate::entry::Key;
 use crate::usage::{Access, ParseWordError, Usage, UsageSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-/// The list of this project's semantics: a line for each, oldest first. Everything that is about *every*
-/// semantics takes its members from here.
+/// Hands the list of this project's semantics, oldest first, to the macro at the path `$then`, after `$args`.
+/// Everything that is about *every* semantics takes its members from here. A line is
+///
+/// ```text
+/// Type module "name" path::Type;
+/// ```
+///
+/// with `#[default]` before one of them.
+///
+/// ```
+/// macro_rules! names {
+///     (() $($(#[$attribute:meta])* $kind:ident $module:ident $name:literal $type:path;)*) => {
+///         [$($name),*]
+///     };
+/// }
+/// assert!(resv_core::for_each_semantics!((names) ()).contains(&"usage-levels"));
+/// ```
+#[macro_export]
+macro_rules! for_each_semantics {
+    (($($then:tt)+) $args:tt) => {
+        $($then)+! { $args
+            ExclusiveShared exclusive_shared "exclusive-shared" $crate::ExclusiveShared;
+            WritersReadersOthers writers_readers_others "writers-readers-others" $crate::WritersReadersOthers;
+            #[default]
+            UsageLevels usage_levels "usage-levels" $crate::UsageLevels;
+        }
+    };
+}
+
 macro_rules! registry {
-    ($($(#[$attribute:meta])* $name:literal $kind:ident;)*) => {
+    (() $($(#[$attribute:meta])* $kind:ident $module:ident $name:literal $type:path;)*) => {
         /// One of the three semantics, as a value. Every answer is that of the type it names.
         ///
         /// ```
@@ -24,7 +49,7 @@ macro_rules! registry {
         /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum SemanticsKind {
-            $(#[doc = concat!("[`", stringify!($kind), "`].")] $(#[$attribute])* $kind,)*
+            $(#[doc = concat!("[`", stringify!($kind), "`](crate::", stringify!($kind), ").")] $(#[$attribute])* $kind,)*
         }
 
         impl SemanticsKind {
@@ -34,7 +59,7 @@ macro_rules! registry {
             /// The semantics itself, behind a pointer.
             pub const fn any(self) -> AnySemantics {
                 match self {
-                    $(SemanticsKind::$kind => AnySemantics::new(&$kind),)*
+                    $(SemanticsKind::$kind => AnySemantics::new(&$type),)*
                 }
             }
 
@@ -48,47 +73,42 @@ macro_rules! registry {
             /// [`Semantics::visibility`].
             pub fn visibility(self) -> Visibility {
                 match self {
-                    $(SemanticsKind::$kind => $kind.visibility(),)*
+                    $(SemanticsKind::$kind => $type.visibility(),)*
                 }
             }
 
             /// [`Semantics::class`].
             pub fn class(self, usage: Usage) -> Usage {
                 match self {
-                    $(SemanticsKind::$kind => $kind.class(usage),)*
+                    $(SemanticsKind::$kind => $type.class(usage),)*
                 }
             }
 
             /// [`Semantics::waits_for`].
             pub fn waits_for(self, access: Access) -> UsageSet {
                 match self {
-                    $(SemanticsKind::$kind => $kind.waits_for(access),)*
+                    $(SemanticsKind::$kind => $type.waits_for(access),)*
                 }
             }
 
             /// [`Semantics::supersedes`].
             pub fn supersedes(self, new: Key, old: Key) -> bool {
                 match self {
-                    $(SemanticsKind::$kind => $kind.supersedes(new, old),)*
+                    $(SemanticsKind::$kind => $type.supersedes(new, old),)*
                 }
             }
 
             /// [`Semantics::loses`].
             pub fn loses(self, new: Key, old: Key) -> bool {
                 match self {
-                    $(SemanticsKind::$kind => $kind.loses(new, old),)*
+                    $(SemanticsKind::$kind => $type.loses(new, old),)*
                 }
             }
         }
     };
 }
 
-registry! {
-    "exclusive-shared" ExclusiveShared;
-    "writers-readers-others" WritersReadersOthers;
-    #[default]
-    "usage-levels" UsageLevels;
-}
+for_each_semantics!((registry)());
 
 /// So an object may have a semantics that is chosen at run time; each question is a match.
 impl Semantics for SemanticsKind {
