@@ -55,9 +55,10 @@ use crate::query::Query;
 use crate::store::{Slot, Store};
 use crate::table::Relation;
 use resv_core::Usage;
+use std::collections::HashMap;
 
 /// More states than this are not followed. The semantics need some hundreds.
-const MOST_STATES: usize = 5_000;
+const MOST_STATES: usize = 20_000;
 
 /// A set of usages as bits.
 type Usages = u8;
@@ -126,17 +127,28 @@ pub(super) fn bound(
     }
     let sides: Option<Vec<Side>> = machines.iter().map(|m| Side::of(m, queries)).collect();
     let sides = sides?;
-    let kinds = match machines.iter().any(|m| m.member().needs_tags()) {
-        true => TAGS.len() as u8,
-        false => 1,
+    // Kinds that no query tells apart are one.
+    let mut kinds: Vec<u8> = Vec::new();
+    let is_same = |a: u8, b: u8| {
+        let of = |side: &Side| {
+            side.sees
+                .iter()
+                .all(|s| s[usize::from(a)] == s[usize::from(b)])
+        };
+        sides[..2].iter().all(of)
     };
+    for kind in 0..TAGS.len() as u8 {
+        if !kinds.iter().any(|&known| is_same(known, kind)) {
+            kinds.push(kind);
+        }
+    }
     let classes = |most_others: usize| {
         let missed = |holder: usize, coverer: usize| {
             let follower = Follower {
                 holder: &sides[holder],
                 coverer: &sides[coverer],
                 duty: sides.get(2),
-                kinds,
+                kinds: &kinds,
                 most_others,
             };
             follower.missed(ops, queries.len())
@@ -241,7 +253,7 @@ struct Follower<'s> {
     holder: &'s Side,
     coverer: &'s Side,
     duty: Option<&'s Side>,
-    kinds: u8,
+    kinds: &'s [u8],
     /// How many timelines there are besides that of the fence.
     most_others: usize,
 }
@@ -250,9 +262,10 @@ impl Follower<'_> {
     /// For each query whether a fence is missed, and how many states there are.
     fn missed(&self, ops: &Ops, queries: usize) -> Option<(Vec<bool>, usize)> {
         let mut missed = vec![false; queries];
-        let mut known: Vec<Followed> = Vec::new();
+        let mut known: HashMap<(Usage, u8), Vec<Followed>> = HashMap::new();
+        let mut count = 0;
         let mut todo = Vec::new();
-        for kind in 0..self.kinds {
+        for &kind in self.kinds {
             for usage in ops.add.iter() {
                 todo.push(self.begin(usage, kind, true, true));
             }
@@ -261,13 +274,16 @@ impl Follower<'_> {
             }
         }
         while let Some(state) = todo.pop() {
-            if known.iter().any(|other| self.is_worse(other, &state)) {
+            let like = known.entry((state.usage, state.own.kind)).or_default();
+            if like.iter().any(|other| self.is_worse(other, &state)) {
                 continue;
             }
+            like.push(state.clone());
+            count += 1;
             for (query, missed) in missed.iter_mut().enumerate() {
                 *missed |= self.is_missed(&state, query);
             }
-            if known.len() >= MOST_STATES {
+            if count > MOST_STATES {
                 return None;
             }
             self.each_next(&state, ops, &mut |mut next| {
@@ -277,9 +293,8 @@ impl Follower<'_> {
                 }
                 todo.push(next);
             });
-            known.push(state);
         }
-        Some((missed, known.len()))
+        Some((missed, count))
     }
 
     /// A fence that the holder has got, and perhaps the others.
@@ -309,7 +324,11 @@ impl Follower<'_> {
     fn each_next(&self, state: &Followed, ops: &Ops, next: &mut impl FnMut(Followed)) {
         let after = (0..state.others.len()).map(Place::After);
         let has_fresh = state.others.len() < self.most_others;
-        let fresh = (0..self.kinds).filter(|_| has_fresh).map(Place::Fresh);
+        let fresh = self
+            .kinds
+            .iter()
+            .filter(|_| has_fresh)
+            .map(|&kind| Place::Fresh(kind));
         for place in [Place::Own].into_iter().chain(after).chain(fresh) {
             for usage in ops.add.iter() {
                 self.add(state, place, usage, next);

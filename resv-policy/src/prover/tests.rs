@@ -289,6 +289,28 @@ fn pairs_of_semantics_with_each_duty_kept() {
     }
 }
 
+/// The kinds of timelines that a policy tells apart make many more states with a duty; one fence is
+/// followed among them as well.
+#[test]
+fn policies_are_decided_with_a_duty_kept() {
+    for (expected, actual) in [
+        ("writers-readers-others", "policy:p5"),
+        ("usage-levels", "policy:p7"),
+        ("policy:p6b", "linux-6.7"),
+    ] {
+        for duty in SEMANTICS {
+            let options = Options {
+                timelines: 2,
+                duty: duty.parse().ok(),
+                states: 100_000,
+                ..Options::default()
+            };
+            let found = answer(expected, actual, &options);
+            assert!(found.complete && found.proof.is_some(), "{found:?}");
+        }
+    }
+}
+
 /// What is said of slot rules with replacements holds for arrays of any length.
 #[test]
 fn slot_rules_with_replacements_are_decided_against_semantics_and_each_other() {
