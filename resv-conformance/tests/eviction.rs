@@ -6,7 +6,7 @@ use resv_api::{
     Access, BackendKind, Edit, Fence, Reservation, SemanticsKind, Timeline, Usage, Waited,
     new_reservation,
 };
-use resv_conformance::eviction::{Event, Flaw, GRACE, Kind, RESTORE, STOP, World};
+use resv_conformance::eviction::{Event, Flaw, GRACE, Kind, RESTORE, STOP, World, trial};
 use resv_policy::objects::{begin_to_wait, compute_fences, wait_set};
 use resv_policy::{Asker, Era, Mode, Owner, Tag};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,31 +74,12 @@ proptest! {
     }
 }
 
-/// Plays events that are right without a flaw, and says what is found with one.
-fn found(kind: Kind, flaw: Option<Flaw>) -> Option<String> {
-    let events = [
-        Event::Map(0),
-        Event::Queue,
-        Event::Begin(0, Access::Read),
-        Event::Begin(0, Access::Move),
-        Event::Map(1),
-        Event::Pass(300),
-        Event::Suspend { keeps: false },
-        Event::Resume,
-        Event::Pass(300),
-        Event::Job(500),
-        Event::Begin(0, Access::Move),
-        Event::Pass(400),
-        Event::Unmap(1),
-        Event::Begin(1, Access::Move),
-        Event::Pass(400),
-    ];
-    let mut world = levels(kind, flaw);
-    events.into_iter().find_map(|event| world.step(event).err())
-}
-
 #[test]
 fn each_flaw_is_found() {
+    let found = |kind, flaw| {
+        let buffer = || object(SemanticsKind::UsageLevels, BackendKind::Locked);
+        trial(kind, flaw, [buffer(), buffer()])
+    };
     for kind in Kind::ALL {
         assert_eq!(found(kind, None), None, "{kind:?}");
     }

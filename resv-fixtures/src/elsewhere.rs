@@ -2,6 +2,7 @@
 //! expressed.
 
 use crate::fixture::{Elsewhere, Shown};
+use resv_conformance::eviction::Flaw;
 
 const SEQCOUNT: &str = "resv-seqcount/src/loom_models.rs";
 const RCU_ARRAY: &str = "resv-rcu-array/src/models.rs";
@@ -51,6 +52,15 @@ const fn inexpressible(
         origin,
         what,
         shown: Shown::Inexpressible(why),
+    }
+}
+
+const fn driver(defects: &'static str, origin: &'static str, flaw: Flaw) -> Elsewhere {
+    Elsewhere {
+        defects,
+        origin,
+        what: flaw.what(),
+        shown: Shown::Driver(flaw),
     }
 }
 
@@ -190,6 +200,34 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "resv-api/tests/fd.rs",
         "p05_closing_while_callbacks_are_pending_is_safe",
         "a descriptor owns its fences by type; a borrowed one does not compile",
+    ),
+    driver(
+        "lazy fences, V2",
+        "derived: what is collapsed or exported as one fence",
+        Flaw::ArrayOfAll,
+    ),
+    driver(
+        "lazy fences, V7",
+        "derived; amdgpu warns of it",
+        Flaw::ReplacesPending,
+    ),
+    driver("lazy fences, V4", "derived", Flaw::FenceAfterQueues),
+    driver("lazy fences, V3", "derived", Flaw::SignalBeforeOff),
+    driver(
+        "lazy fences, V5",
+        "drm-kmod c616d96242: freed page tables evicted their own process",
+        Flaw::NeverRemoved,
+    ),
+    driver("lazy fences, V4", "derived", Flaw::ResumesWithout),
+    driver(
+        "lazy fences, V7",
+        "amdgpu user queues of 2025: a last job of more than 100 ms",
+        Flaw::LeavesBusyQueues,
+    ),
+    driver(
+        "lazy fences, V3",
+        "derived: one preemption stops all queues of an Xe VM",
+        Flaw::NextBeforeAllOff,
     ),
     inexpressible(
         "H-06, H-20",

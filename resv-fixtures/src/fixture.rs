@@ -2,6 +2,7 @@
 
 use crate::fault::{Fault, Faulty};
 use resv_conformance::Subject;
+use resv_conformance::eviction::Flaw;
 use resv_core::{AnyBackend, Backend, Semantics};
 
 /// A broken semantics or back end, and what is said about it in `docs/defects.md`.
@@ -103,6 +104,8 @@ pub enum Shown {
         /// Why the defect has no fixture.
         why: &'static str,
     },
+    /// A driver that goes wrong above objects that do not; `tests/rejected.rs` plays it.
+    Driver(Flaw),
     /// It cannot be expressed, for the reason given.
     Inexpressible(&'static str),
 }

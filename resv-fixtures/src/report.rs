@@ -155,6 +155,9 @@ pub fn document(matrix: &Matrix) -> String {
             Shown::Test { file, test, why } => {
                 format!("no fixture: {why}. The product's test is `{test}` in `{file}`")
             }
+            Shown::Driver(flaw) => {
+                format!("a driver: `{flaw:?}` in `resv-conformance/src/eviction`")
+            }
             Shown::Inexpressible(why) => format!("cannot be expressed: {why}"),
         };
         let _ = writeln!(
@@ -260,7 +263,7 @@ const ELSEWHERE_HEAD: &str = "
 ## Defects that take a schedule, or cannot be expressed
 
 A loom row is a variant of the product's own code with the defect, which the model must reject; `scripts/loom`
-runs them all.
+runs them all. A driver goes wrong above objects that do not: the test of the table plays it, and it is rejected.
 
 | defect | origin | what goes wrong | shown by |
 |---|---|---|---|

@@ -2,8 +2,10 @@
 
 mod printed_script;
 
+use resv_api::{BackendKind, new_reservation};
+use resv_conformance::eviction::{Flaw, Kind, trial};
 use resv_conformance::{PROPERTIES, Subject};
-use resv_core::{ExclusiveShared, UsageLevels, WritersReadersOthers};
+use resv_core::{ExclusiveShared, SemanticsKind, UsageLevels, WritersReadersOthers};
 use resv_fixtures::{ELSEWHERE, Faulty, Fixture, Shown, fixtures, report};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -75,7 +77,7 @@ fn what_is_shown_elsewhere_is_there() {
     for row in ELSEWHERE {
         let (file, test) = match row.shown {
             Shown::Loom { file, test } | Shown::Test { file, test, .. } => (file, test),
-            Shown::Inexpressible(_) => continue,
+            Shown::Driver(_) | Shown::Inexpressible(_) => continue,
         };
         let text = std::fs::read_to_string(root.join(file)).expect(file);
         // A test of its own, or a row of a list that a macro makes tests of.
@@ -90,6 +92,30 @@ fn what_is_shown_elsewhere_is_there() {
             assert!(
                 attributes.contains("#[should_panic"),
                 "{file}: {test} must reject"
+            );
+        }
+    }
+}
+
+/// Each way to get eviction wrong has a row, and is found on objects of every back end; a driver that does
+/// it right is not.
+#[test]
+fn drivers_that_evict_wrongly_are_rejected() {
+    for backend in BackendKind::ALL {
+        let found = |kind, flaw| {
+            let buffer = || new_reservation(SemanticsKind::UsageLevels, backend);
+            let buffer = || buffer().expect("it is compiled in");
+            trial(kind, flaw, [buffer(), buffer()])
+        };
+        for kind in Kind::ALL {
+            assert_eq!(found(kind, None), None, "{kind:?} on {backend}");
+        }
+        for flaw in Flaw::ALL {
+            let is_its = |row: &&resv_fixtures::Elsewhere| matches!(row.shown, Shown::Driver(of) if of == flaw);
+            assert_eq!(ELSEWHERE.iter().filter(is_its).count(), 1, "{flaw:?}");
+            assert!(
+                found(flaw.kind(), Some(flaw)).is_some(),
+                "{flaw:?} on {backend}"
             );
         }
     }

@@ -1,6 +1,6 @@
 //! Policies on top of objects: the worked examples of the owner rule in every era ([`examples`]), where
-//! it parts from plain implicit sync ([`cases`]), its laws ([`laws`]), lazy fences, and counterexamples of
-//! the prover. All on every back end.
+//! it parts from plain implicit sync ([`cases`]), its laws ([`laws`]), what the documentation shows of it
+//! ([`page`]), lazy fences, and counterexamples of the prover. All on every back end.
 //!
 //! X and Y are clients of device 0, with the timelines A and B, and C. M is memory management, V the page
 //! tables of X, E an eviction fence of compute, Z a driver that follows the plain rule, D a client of
@@ -9,6 +9,7 @@
 mod cases;
 mod examples;
 mod laws;
+mod page;
 
 use resv_api::BackendKind;
 use resv_conformance::scenario::{Runner, Scenario};

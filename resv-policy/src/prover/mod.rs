@@ -65,7 +65,7 @@
 
 mod duty;
 mod explore;
-mod follow;
+pub mod follow;
 pub mod induction;
 mod ops;
 mod replay;

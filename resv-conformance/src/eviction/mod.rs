@@ -38,6 +38,10 @@
 //! The oldest semantics has no category for such fences: there V2 and V6 leave out writers.
 //! A [`Flaw`] is a way to get it wrong, which the checks find.
 
+mod flaw;
+
+pub use flaw::{Flaw, trial};
+
 use resv_api::{Access, Edit, Fence, Reservation, SemanticsKind, Signaler, Timeline, Usage};
 use resv_policy::objects::{begin_to_wait, pending_leaves};
 use std::sync::Arc;
@@ -71,50 +75,6 @@ impl Kind {
         match self {
             Kind::Compute => RESTORE,
             Kind::UserQueues | Kind::OneForAll => 1,
-        }
-    }
-}
-
-/// A way to do it wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// A reader waits for one fence made of all that the object shows.
-    ArrayOfAll,
-    /// A generation that is pending is replaced by the next.
-    ReplacesPending,
-    /// Queues are on before the new fence is in the buffers.
-    FenceAfterQueues,
-    /// The fence signals before the queues are off.
-    SignalBeforeOff,
-    /// Unmapping leaves the fence in the buffer.
-    NeverRemoved,
-    /// A suspend signals the fence, and the queues are resumed without a new one.
-    ResumesWithout,
-    /// A user queue whose last job takes too long is left alone, and the fence with it.
-    LeavesBusyQueues,
-    /// The next fence of a queue is there before all others are stopped.
-    NextBeforeAllOff,
-}
-
-impl Flaw {
-    /// All of them.
-    pub const ALL: [Flaw; 8] = [
-        Flaw::ArrayOfAll,
-        Flaw::ReplacesPending,
-        Flaw::FenceAfterQueues,
-        Flaw::SignalBeforeOff,
-        Flaw::NeverRemoved,
-        Flaw::ResumesWithout,
-        Flaw::LeavesBusyQueues,
-        Flaw::NextBeforeAllOff,
-    ];
-
-    /// Whose life it goes wrong in.
-    pub const fn kind(self) -> Kind {
-        match self {
-            Flaw::LeavesBusyQueues => Kind::UserQueues,
-            Flaw::NextBeforeAllOff => Kind::OneForAll,
-            _ => Kind::Compute,
         }
     }
 }
