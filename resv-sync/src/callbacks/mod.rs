@@ -288,6 +288,7 @@ impl Callbacks {
     /// # Errors
     ///
     /// On a closed one the callback is handed back.
+    #[inline]
     pub fn push<F: Notify>(&self, callback: F) -> Result<Stored, F> {
         // Acquire, here and on failure: a refusal shows what the closer did before.
         let mut word = self.word.load(Ordering::Acquire);
