@@ -9,7 +9,7 @@ use resv_api::{
 use resv_core::fence::cell::FenceCell;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -175,6 +175,23 @@ impl Meeting {
             .unwrap_or_else(PoisonError::into_inner);
         assert_eq!(*missing, 0, "so many are held up on their way here");
     }
+}
+
+/// Runs `f` while another thread has the lock of `object`.
+pub(crate) fn while_another_holds(object: &Object, f: impl FnOnce()) {
+    std::thread::scope(|scope| {
+        let (says_locked, is_locked) = mpsc::channel();
+        let (release, until_released) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let _held = object.lock();
+            says_locked.send(()).expect("the caller waits for it");
+            // Released when the caller drops its end, by a panic as well.
+            let _ = until_released.recv();
+        });
+        is_locked.recv().expect("the lock is free");
+        let _release = release;
+        f();
+    });
 }
 
 /// The pending entries in a fixed order.

@@ -140,10 +140,6 @@ fn merging_one_at_a_time_takes_n_log_n() {
 
 /// A fence that comes again and again, later each time, is one leaf.
 #[test]
-#[cfg_attr(
-    feature = "checks",
-    ignore = "the checks note where each fence was issued, and that is counted too"
-)]
 fn merging_what_supersedes_does_not_grow() {
     let (ring, jobs) = (Timeline::new("ring"), jobs(100));
     let mut acc = merge(jobs.iter().map(Signaler::fence));

@@ -190,6 +190,11 @@ pub(crate) fn settled(fence: &Fence) {
     pending::settled(fence);
 }
 
+/// The place of a point has been reached, or never will be.
+pub(crate) fn reached(point: &Fence) {
+    pending::reached(point);
+}
+
 /// A point of `of` is being asked for.
 #[track_caller]
 pub(crate) fn pointed(of: &Timeline, seqno: u64) {

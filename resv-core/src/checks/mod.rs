@@ -65,7 +65,7 @@
 //! Fixed numbers of records, beyond which new ones are not kept, or displace the oldest: misses,
 //! never false alarms. 4,096 lock orders, from which an object that dies is taken out; 4,096
 //! timelines waited for with a lock held, as many whose sections took a lock, as many that ended,
-//! and as many points; 65,536 issued fences that have not signalled; 1,024 pairs of places
+//! and as many points that are not reached; 65,536 issued fences that have not signalled; 1,024 pairs of places
 //! printed.
 //!
 //! # Costs
@@ -113,7 +113,7 @@ mod thread;
 #[path = "off.rs"]
 mod hooks;
 
-pub(crate) use hooks::{ContextTrack, LockTrack, issued, pointed, settled, signals};
+pub(crate) use hooks::{ContextTrack, LockTrack, issued, pointed, reached, settled, signals};
 #[doc(hidden)]
 pub use hooks::{added, waiting, waiting_all, waiting_any};
 #[cfg(all(feature = "checks", not(loom)))]

@@ -60,6 +60,9 @@ pub(crate) fn signals(_fence: &Fence) {}
 pub(crate) fn settled(_fence: &Fence) {}
 
 #[inline(always)]
+pub(crate) fn reached(_point: &Fence) {}
+
+#[inline(always)]
 pub(crate) fn pointed(_of: &Timeline, _seqno: u64) {}
 
 #[inline(always)]

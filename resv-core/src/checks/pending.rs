@@ -88,6 +88,14 @@ pub(super) fn settled(fence: &Fence) {
     pending().fences.remove(&key);
 }
 
+/// `point` has signalled: nothing is told about it any more.
+pub(super) fn reached(point: &Fence) {
+    let key = (point.timeline_id(), point.seqno());
+    let known = pending().points.remove(&key);
+    // With the mutex released.
+    drop(known);
+}
+
 /// A point of `of` has been asked for.
 #[track_caller]
 pub(super) fn pointed(of: &Timeline, seqno: u64) {

@@ -123,6 +123,7 @@ impl Point {
         if !callbacks.took_effect() {
             return None;
         }
+        checks::reached(&fence);
         events::signaled(fence.cell());
         Some(fence.completion(callbacks, error))
     }
