@@ -5,8 +5,8 @@ use crate::object::Resv;
 use crate::snapshot::order;
 use crate::submit::Submittable;
 use resv_core::{
-    Access, Backend, Counters, Entry, EntryRef, Fence, ReserveError, Semantics, SemanticsKind,
-    TimelineId, Until, Usage, Waited,
+    Access, Backend, Counters, Entry, EntryRef, Fence, FenceError, ReserveError, Semantics,
+    SemanticsKind, TimelineId, Until, Usage, Waited,
 };
 
 /// One edit of a transaction.
@@ -102,6 +102,9 @@ pub trait Reservation: Submittable + Send + Sync {
     /// Whether `access` has nothing to wait for.
     fn is_idle(&self, access: Access) -> bool;
 
+    /// Whether what `access` wants to use is broken. Takes the object's lock.
+    fn failure(&self, access: Access) -> Option<FenceError>;
+
     /// Sleeps until what `access` must wait for now has signalled.
     ///
     /// `dyn Reservation` has it as [`wait`](#method.wait) with any time, as all others do.
@@ -181,6 +184,10 @@ impl<S: Semantics, B: Backend> Reservation for Resv<S, B> {
 
     fn is_idle(&self, access: Access) -> bool {
         Resv::is_idle(self, access)
+    }
+
+    fn failure(&self, access: Access) -> Option<FenceError> {
+        Resv::failure(self, access)
     }
 
     fn wait_until(&self, access: Access, until: Until) -> Waited {

@@ -31,7 +31,7 @@
 //!   an access waits for, when an add becomes visible. [`UsageLevels`] (the default),
 //!   [`WritersReadersOthers`], [`ExclusiveShared`].
 //! * `B`, a [`Backend`], decides how fences are *stored*, published and read while others write:
-//!   under the contract B1 to B9 ([`backend`]). [`DefaultBackend`] unless you say otherwise.
+//!   under the contract B1 to B10 ([`backend`]). [`DefaultBackend`] unless you say otherwise.
 //!
 //! Changing one never changes what the other does, so either can be reverted alone. The
 //! [`guide`] works through E1 to E17, the cases in which the semantics differ.
@@ -171,5 +171,6 @@ pub use resv_core::semantics::*;
 pub use resv_core::{
     Access, AlreadySignaled, AnyBackend, Backend, CallbackId, Counters, Entry, EntryRef, Fence,
     FenceError, FenceStatus, Garbage, Key, Locked, ParseWordError, ReserveError, SeqnoError,
-    Signaler, Timeline, TimelineId, Until, Usage, UsageSet, Waited, backend, checks, fence, lock,
+    Signaler, Timeline, TimelineId, Until, Usage, UsageSet, Waited, backend, checks, failure,
+    fence, lock,
 };

@@ -7,7 +7,7 @@ use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
 use crate::wait::{Waitable, sleep_for_all};
 use resv_core::{
-    Access, Backend, Counters, Key, ReserveError, Semantics, Until, UsageLevels, Waited,
+    Access, Backend, Counters, FenceError, Key, ReserveError, Semantics, Until, UsageLevels, Waited,
 };
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
@@ -16,9 +16,9 @@ use std::fmt;
 ///
 /// `S` says what it means, `B` how it is stored. See the [crate](crate) for the concept.
 ///
-/// Every query is about one instant between its call and its return (B1), takes no lock that a
-/// holder of [`lock`](Resv::lock) keeps for long, and may be made with or without that lock held.
-/// Queries of the object never see unpublished edits; the [`Guard`] has its own.
+/// Every query but [`failure`](Resv::failure) is about one instant between its call and its return (B1),
+/// takes no lock that a holder of [`lock`](Resv::lock) keeps for long, and may be made with or without that
+/// lock held. Queries of the object never see unpublished edits; the [`Guard`] has its own.
 pub struct Resv<S = UsageLevels, B = DefaultBackend> {
     backend: B,
     id: ObjectId,
@@ -225,6 +225,38 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     #[cfg(feature = "fd")]
     pub fn readiness(&self, access: Access) -> std::io::Result<crate::Readiness> {
         self.waits_for(access).readiness()
+    }
+
+    /// Whether what `access` wants to use is broken: the error of a fence that this access would have waited
+    /// for and after which no write has come, however long ago it failed.
+    ///
+    /// A write is an add that the semantics keeps as it keeps [`Usage::Write`](crate::Usage::Write). Of several
+    /// errors the one with the smallest errno is answered. [The rule](crate::failure#the-rule) says which
+    /// fences count. It is a question about the content, not about waiting: a failed fence holds nobody up,
+    /// and a pending one has no error yet. A wait reports what fails while it lasts.
+    ///
+    /// It takes the object's [`lock`](Resv::lock), so that nobody else pays for it: not for who has that lock
+    /// ([`Guard::failure`]), and not from a fence's callback.
+    ///
+    /// ```
+    /// use resv_api::{Access, FenceError, Resv, Timeline, Usage, Waited};
+    /// let (buffer, gfx) = (Resv::new(), Timeline::new("gfx"));
+    /// let job = gfx.issue()?;
+    /// buffer.lock().reserve(1)?.add(job.fence(), Usage::Write);
+    /// job.signal_error(FenceError::IO);
+    /// // There is nothing to wait for any more, and the content is broken.
+    /// assert_eq!(buffer.wait(Access::Read, None), Waited::Signaled);
+    /// assert_eq!(buffer.failure(Access::Read), Some(FenceError::IO));
+    ///
+    /// let again = gfx.issue()?;
+    /// buffer.lock().reserve(1)?.add(again.fence(), Usage::Write);
+    /// assert_eq!(buffer.failure(Access::Read), None);
+    /// # again.signal();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn failure(&self, access: Access) -> Option<FenceError> {
+        self.lock().failure(access)
     }
 
     /// What readers of this object had to do (B7).

@@ -7,13 +7,13 @@
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::{
-    Editor, Promised, entries, finish, is_idle, note_waits, slots_for, take_slots,
+    Editor, Promised, entries, failure, finish, is_idle, note_waits, slots_for, take_slots,
 };
 use crate::waits::Waits;
 use resv_core::lock::{Context, LockSet};
 use resv_core::{
-    Access, Backend, Entry, Fence, LockProof, ObjectLock, ReserveError, Semantics, TimelineId,
-    Usage, checks,
+    Access, Backend, Entry, Fence, FenceError, LockProof, ObjectLock, ReserveError, Semantics,
+    TimelineId, Usage, checks,
 };
 use std::cell::RefCell;
 use std::collections::TryReserveError;
@@ -236,6 +236,11 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     /// Whether `access` has nothing to wait for, unpublished edits included.
     pub fn is_idle(&self, access: Access) -> bool {
         self.look(|resv, held| is_idle(resv, held, access))
+    }
+
+    /// Whether what `access` wants to use is broken, unpublished edits included: see [`Resv::failure`].
+    pub fn failure(&self, access: Access) -> Option<FenceError> {
+        self.look(|resv, held| failure(resv, held, access))
     }
 
     /// Runs `f` with the object as the holder sees it.

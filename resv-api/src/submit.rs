@@ -39,7 +39,7 @@ use crate::ascending::{Order, TRIES_FIRST, ascending, lock_ascending};
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transact::Transaction;
-use crate::transaction::{Editor, Promised, finish, note_waits, slots_for};
+use crate::transaction::{Editor, Promised, finish, is_write, note_waits, slots_for};
 use crate::waits::Waits;
 use resv_core::fence::Clones;
 use resv_core::lock::{Class, Rings};
@@ -181,6 +181,9 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         // What is added is never taken back, so a holder of several locks must have them all.
         held.done();
         let semantics = self.semantics();
+        if is_write(semantics, usage) {
+            self.backend().overwrite(held);
+        }
         let add = Entry {
             fence: spare,
             usage: semantics.class(usage),

@@ -8,8 +8,8 @@ use crate::snapshot::order;
 use crate::waits::Waits;
 use resv_core::lock::Rings;
 use resv_core::{
-    Access, Backend, Budget, Entry, EntryRef, Fence, Key, LockProof, ReserveError, Semantics,
-    TimelineId, Usage, Visibility, checks,
+    Access, Backend, Budget, Entry, EntryRef, Fence, FenceError, Key, LockProof, ReserveError,
+    Semantics, TimelineId, Usage, Visibility, checks,
 };
 
 /// What was reserved under a lock and not used so far.
@@ -56,6 +56,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     #[inline]
     pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
         let semantics = self.resv.semantics();
+        self.overwrite(usage);
         self.edit_each(fence, usage, None, |_, new, old| {
             semantics.supersedes(new, old)
         });
@@ -65,9 +66,20 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     #[inline]
     pub(crate) fn add_whole(&mut self, fence: Fence, usage: Usage) {
         let semantics = self.resv.semantics();
+        self.overwrite(usage);
         self.edit_one(fence, usage, None, |new, old| {
             semantics.supersedes(new, old)
         });
+    }
+
+    /// If what is added next, under `usage`, is a write, what there is counts no more for a failure (B10).
+    #[inline]
+    fn overwrite(&mut self, usage: Usage) {
+        if is_write(self.resv.semantics(), usage) {
+            // As in `edit`: from here on, something has been done.
+            self.held.done();
+            self.resv.backend().overwrite(self.held);
+        }
     }
 
     /// Whether a fence of `timeline` is pending.
@@ -162,6 +174,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             publishes: promised.publishes(semantics) + 1,
         };
         backend.reserve(self.held, room)?;
+        backend.overwrite(self.held);
         backend.edit(self.held, |_| true, None);
         backend.append(self.held, wanted);
         self.held.done();
@@ -186,6 +199,12 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
             Visibility::AtPublish => backend.edit(self.held, removes, Some(add)),
         }
     }
+}
+
+/// Whether an add under `usage` makes the content whole again: see the [rule](resv_core::failure#the-rule).
+#[inline]
+pub(crate) fn is_write(semantics: impl Semantics, usage: Usage) -> bool {
+    semantics.class(usage) == semantics.class(Usage::Write)
 }
 
 /// Folds the pending entries, unpublished edits included.
@@ -240,6 +259,16 @@ pub(crate) fn is_idle<S: Semantics, B: Backend>(
     fold(resv, held, true, |idle, entry| {
         idle && !waits.contains(entry.usage)
     })
+}
+
+/// The failure for `access`, unpublished edits included.
+pub(crate) fn failure<S: Semantics, B: Backend>(
+    resv: &Resv<S, B>,
+    held: &LockProof<'_>,
+    access: Access,
+) -> Option<FenceError> {
+    let waits = resv.semantics().waits_for(access);
+    resv.backend().failure(held, waits)
 }
 
 /// Publishes what is not published yet and gives up what was reserved and not used, before the lock
@@ -325,6 +354,11 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     /// Whether `access` has nothing to wait for, unpublished edits included.
     pub fn is_idle(&self, access: Access) -> bool {
         is_idle(self.resv, self.held(), access)
+    }
+
+    /// Whether what `access` wants to use is broken, unpublished edits included: see [`Resv::failure`].
+    pub fn failure(&self, access: Access) -> Option<FenceError> {
+        failure(self.resv, self.held(), access)
     }
 
     /// What a job with `access` must wait for, unpublished edits included: of each timeline the latest

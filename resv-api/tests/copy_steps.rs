@@ -36,6 +36,14 @@ impl Backend for Counting {
         self.inner.append(held, entries);
     }
 
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        self.inner.overwrite(held);
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        self.inner.failure(held, usages)
+    }
+
     fn publish(&self, held: &mut LockProof<'_>) {
         self.inner.publish(held);
     }

@@ -1,8 +1,8 @@
 //! The list of properties, and the macros that make tests of it.
 
 use crate::properties::{
-    answers, composed, contract, examples, fences, hazards, locks, random, selftests, tables,
-    transactions, two_steps, waits,
+    answers, composed, contract, examples, failures, fences, hazards, locks, random, selftests,
+    tables, transactions, two_steps, waits,
 };
 use crate::subject::Subject;
 
@@ -24,6 +24,17 @@ macro_rules! __with_properties {
             }
             answers {
                 what_is_stored_is_in_no_answer
+            }
+            failures {
+                b10_a_failure_is_told_until_a_write_comes
+                b10_what_was_overwritten_may_fail
+                b10_what_was_superseded_while_pending_counts_no_more
+                b10_the_smallest_errno_is_told
+                b10_a_job_may_fail_before_its_fence_is_added
+                b10_a_replacement_is_no_write
+                b10_a_copy_begins_anew
+                b10_a_composition_is_one_write
+                b10_the_holder_is_told_of_its_own_edits
             }
             fences {
                 f_01_a_signal_is_seen_in_every_object

@@ -18,7 +18,7 @@
 
 use crate::backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, ReserveError};
 use crate::entry::{Entry, EntryRef, Key};
-use crate::fence::Fence;
+use crate::fence::{Fence, FenceError};
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
@@ -47,6 +47,10 @@ pub trait DynBackend: Send + Sync + 'static {
     );
     /// [`Backend::append`].
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>);
+    /// [`Backend::overwrite`].
+    fn overwrite(&self, held: &mut LockProof<'_>);
+    /// [`Backend::failure`].
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError>;
     /// [`Backend::publish`].
     fn publish(&self, held: &mut LockProof<'_>);
     /// [`Backend::edit_and_publish`].
@@ -126,6 +130,14 @@ impl<B: Backend> DynBackend for B {
 
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
         Backend::append(self, held, entries);
+    }
+
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        Backend::overwrite(self, held);
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        Backend::failure(self, held, usages)
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {
@@ -244,6 +256,14 @@ impl Backend for AnyBackend {
 
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
         self.0.append(held, entries);
+    }
+
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        self.0.overwrite(held);
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        self.0.failure(held, usages)
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {

@@ -39,6 +39,9 @@
 //! * **B9 Nothing lost.** A pending fence leaves the object only because an edit's predicate named
 //!   its key. Signalled fences may be dropped at any time. No visit shows one that had signalled
 //!   before the call; a snapshot may still own some.
+//! * **B10 A failure is not forgotten.** [`failure`](Backend::failure) is a function of what was added,
+//!   removed, overwritten and signalled, and in which order: whether the fence that failed is still stored
+//!   is in no answer. The rule is told in [`failure`](crate::failure).
 //!
 //! # What a visit shows
 //!
@@ -74,7 +77,8 @@
 //! half built (B5).
 //!
 //! A caller that adds several entries, or composes an edit of several, uses the single steps. Both may
-//! follow each other under one lock, but nothing may come between the two halves.
+//! follow each other under one lock, but nothing may come between the two halves, unless it be an
+//! [`overwrite`](Backend::overwrite), which touches no entry.
 //!
 //! A back end that fills in neither has both, made of the single steps.
 //!
@@ -84,7 +88,7 @@
 //! is the shortest example.
 
 use crate::entry::{Entry, EntryRef, Key};
-use crate::fence::Fence;
+use crate::fence::{Fence, FenceError};
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use std::fmt;
@@ -199,6 +203,19 @@ pub trait Backend: Send + Sync + 'static {
             self.edit(held, |_| false, Some(entry));
         }
     }
+
+    /// Says that what the holder sees is overwritten: no entry that is there now counts for
+    /// [`failure`](Backend::failure) any more, nor does what was dropped before (B10). Changes nothing else,
+    /// and takes no memory. Called before the edit that adds the write, or between
+    /// [`prepare`](Backend::prepare) and [`commit`](Backend::commit).
+    fn overwrite(&self, held: &mut LockProof<'_>);
+
+    /// The smallest error of a fence that counts, with a usage in `usages`, unpublished edits included
+    /// (B10).
+    ///
+    /// What [`edit`](Backend::edit) and [`append`](Backend::append) add counts. What a predicate of `edit` has
+    /// named while it was pending does not count any more; what had failed by then, named or not, does.
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError>;
 
     /// Makes all edits since the last publish visible, at one instant. Does nothing if there are
     /// none.

@@ -16,7 +16,7 @@
 //!   allocation, no knowledge of how fences are stored. There are three:
 //!   [`ExclusiveShared`], [`WritersReadersOthers`] and [`UsageLevels`].
 //! * **How is it stored?** How is a set of fences kept, published, and read while others write? A
-//!   [`Backend`] answers, under a contract of nine promises, B1 to B9 (see [`backend`]). It knows
+//!   [`Backend`] answers, under a contract of ten promises, B1 to B10 (see [`backend`]). It knows
 //!   no usage rule. This crate holds the reference one, [`Locked`]: a mutex around a vector.
 //!
 //! # The pieces
@@ -27,6 +27,7 @@
 //! | [`usage`] | [`Usage`] (what a job did to a buffer), [`Access`] (what the next one wants), [`UsageSet`] |
 //! | [`semantics`] | the trait, its three members, [`SemanticsKind`] to choose one at run time |
 //! | [`backend`] | the trait and its contract |
+//! | [`failure`] | which errors an object answers with, and for how long |
 //! | [`any`] | the object-safe form of it: any back end behind a pointer |
 //! | [`locked`] | the reference back end, against which the others are tested |
 //! | [`checks`] | reports of misuse, with the feature `checks` |
@@ -69,6 +70,7 @@ pub mod any;
 pub mod backend;
 pub mod checks;
 pub mod entry;
+pub mod failure;
 pub mod fence;
 pub mod lock;
 pub mod locked;
@@ -78,6 +80,7 @@ pub mod usage;
 pub use any::AnyBackend;
 pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, ReserveError};
 pub use entry::{Entry, EntryRef, Key};
+pub use failure::Failures;
 pub use fence::{
     AlreadySignaled, CallbackId, Fence, FenceError, FenceStatus, Owner, SeqnoError, Signaler, Tag,
     Timeline, TimelineId, Until, Waited,

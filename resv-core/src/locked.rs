@@ -8,6 +8,8 @@
 
 use crate::backend::{Backend, Budget, ReserveError};
 use crate::entry::{Entry, EntryRef, Key};
+use crate::failure::Failures;
+use crate::fence::{FenceError, FenceStatus};
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use resv_sync::sync::{Mutex, MutexGuard};
@@ -43,14 +45,43 @@ pub struct Locked {
 
 #[derive(Debug, Default)]
 struct State {
-    published: Vec<Entry>,
+    published: Vec<Stored>,
     /// What the holder has made of `published`; empty and `!is_staged` when it has made nothing.
-    staged: Vec<Entry>,
+    staged: Vec<Stored>,
     is_staged: bool,
     /// Where removed entries wait to be dropped outside the mutex.
-    removed: Vec<Entry>,
+    removed: Vec<Stored>,
+    /// Of entries that counted and were dropped.
+    failures: Failures,
     /// Entries that may still be added and publishes that may still be made.
     budget: Option<Budget>,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    entry: Entry,
+    /// Whether it counts for the object's failure (B10).
+    counts: bool,
+}
+
+impl Stored {
+    fn new(entry: Entry) -> Stored {
+        Stored {
+            entry,
+            counts: true,
+        }
+    }
+}
+
+impl State {
+    /// What the holder sees.
+    fn held(&mut self) -> &mut Vec<Stored> {
+        if self.is_staged {
+            &mut self.staged
+        } else {
+            &mut self.published
+        }
+    }
 }
 
 impl Locked {
@@ -70,13 +101,10 @@ impl Locked {
     }
 }
 
-/// The pending ones of `entries`.
-fn pending(entries: &[Entry]) -> Result<Vec<Entry>, ReserveError> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(entries.len())
-        .map_err(|_| ReserveError::new(entries.len()))?;
-    copy.extend(entries.iter().filter(|e| !e.fence.is_signaled()).cloned());
-    Ok(copy)
+/// The entries that are pending.
+fn pending(stored: &[Stored]) -> impl Iterator<Item = &Entry> {
+    let entries = stored.iter().map(|stored| &stored.entry);
+    entries.filter(|entry| !entry.fence.is_signaled())
 }
 
 impl Backend for Locked {
@@ -127,16 +155,29 @@ impl Backend for Locked {
         budget.spend_on_edit(add.is_some());
         if !state.is_staged {
             state.is_staged = true;
-            let State {
-                staged, published, ..
-            } = state;
-            staged.extend(published.iter().filter(|e| !e.fence.is_signaled()).cloned());
+            for stored in &state.published {
+                let Stored { entry, counts } = stored;
+                match entry.fence.status() {
+                    FenceStatus::Pending => state.staged.push(stored.clone()),
+                    ended if *counts => state.failures.note(entry.usage, ended),
+                    _ => {}
+                }
+            }
         }
         let State {
             staged, removed, ..
         } = state;
-        removed.extend(staged.extract_if(.., |entry| removes(entry.key())));
-        staged.extend(add);
+        let failures = &mut state.failures;
+        removed.extend(staged.extract_if(.., |Stored { entry, counts }| {
+            // What fails from here on has left while it was pending.
+            let status = entry.fence.status();
+            let goes = removes(entry.key());
+            if goes && *counts {
+                failures.note(entry.usage, status);
+            }
+            goes
+        }));
+        staged.extend(add.map(Stored::new));
         self.drop_removed(guard);
     }
 
@@ -154,8 +195,28 @@ impl Backend for Locked {
             .expect("an append needs a reservation");
         for entry in entries {
             budget.spend_on_edit(true);
-            state.staged.push(entry);
+            state.staged.push(Stored::new(entry));
         }
+    }
+
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        self.check(held);
+        let mut state = self.state.lock();
+        state.failures = Failures::default();
+        state
+            .held()
+            .iter_mut()
+            .for_each(|stored| stored.counts = false);
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        self.check(held);
+        let mut state = self.state.lock();
+        let mut failures = state.failures;
+        for stored in state.held().iter().filter(|stored| stored.counts) {
+            failures.note(stored.entry.usage, stored.entry.fence.status());
+        }
+        failures.smallest(usages)
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {
@@ -189,23 +250,20 @@ impl Backend for Locked {
     ) -> A {
         self.check(held);
         let entries: Vec<Entry> = {
-            let state = self.state.lock();
-            let entries = if state.is_staged {
-                &state.staged
-            } else {
-                &state.published
-            };
-            entries.clone()
+            let mut state = self.state.lock();
+            pending(state.held()).cloned().collect()
         };
-        entries
-            .iter()
-            .filter(|e| !e.fence.is_signaled())
-            .map(EntryRef::from)
-            .fold(init, f)
+        let pending = entries.iter().filter(|entry| !entry.fence.is_signaled());
+        pending.map(EntryRef::from).fold(init, f)
     }
 
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {
-        pending(&self.state.lock().published)
+        let state = self.state.lock();
+        let (mut copy, most) = (Vec::new(), state.published.len());
+        copy.try_reserve_exact(most)
+            .map_err(|_| ReserveError::new(most))?;
+        copy.extend(pending(&state.published).cloned());
+        Ok(copy)
     }
 
     fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
@@ -213,20 +271,14 @@ impl Backend for Locked {
         // and the set is still the same (H-02).
         let keys: Vec<Key> = {
             let state = self.state.lock();
-            let pending = state.published.iter().filter(|e| !e.fence.is_signaled());
-            pending
-                .filter(|e| usages.contains(e.usage))
-                .map(Entry::key)
-                .collect()
+            let asked_for = pending(&state.published).filter(|e| usages.contains(e.usage));
+            asked_for.map(Entry::key).collect()
         };
         keys.into_iter().fold(init, &mut f)
     }
 
     fn is_idle(&self, usages: UsageSet) -> bool {
         let state = self.state.lock();
-        !state
-            .published
-            .iter()
-            .any(|e| usages.contains(e.usage) && !e.fence.is_signaled())
+        !pending(&state.published).any(|entry| usages.contains(entry.usage))
     }
 }

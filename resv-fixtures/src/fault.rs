@@ -1,8 +1,8 @@
 //! How a broken back end is written: [`Fault`] is the reference back end with some steps replaced.
 
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, Garbage, Key, LockProof, Locked,
-    ObjectLock, Plan, ReserveError, Usage, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, FenceError, Garbage, Key,
+    LockProof, Locked, ObjectLock, Plan, ReserveError, Usage, UsageSet,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,21 @@ pub trait Fault: Send + Sync {
         add: Option<Entry>,
     ) {
         object.edit(held, removes, add);
+    }
+
+    /// [`Backend::overwrite`].
+    fn overwrite(&self, object: &Locked, held: &mut LockProof<'_>) {
+        object.overwrite(held);
+    }
+
+    /// [`Backend::failure`].
+    fn failure(
+        &self,
+        object: &Locked,
+        held: &LockProof<'_>,
+        usages: UsageSet,
+    ) -> Option<FenceError> {
+        object.failure(held, usages)
     }
 
     /// [`Backend::publish`].
@@ -218,6 +233,16 @@ impl Backend for Faulty {
         });
     }
 
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        self.locked(held, |held| self.fault.overwrite(&self.inner, held));
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        let own = self.own_lock(held);
+        let held = own.as_ref().unwrap_or(held);
+        self.fault.failure(&self.inner, held, usages)
+    }
+
     fn publish(&self, held: &mut LockProof<'_>) {
         let mut publish = || {
             self.locked(held, |held| self.fault.publish(&self.inner, held));
@@ -249,7 +274,7 @@ impl Backend for Faulty {
             all
         });
         for entry in entries.iter().filter(|entry| usages.contains(entry.usage)) {
-            see(&entry.fence, entry.key())?;
+            see(entry.fence, entry.key())?;
         }
         self.locked(held, |held| self.fault.prepare(&self.inner, held))?;
         Ok(Plan::default())

@@ -55,6 +55,7 @@ pub fn fixtures() -> impl Iterator<Item = &'static Fixture> {
         faults::writers::FIXTURES,
         faults::transactions::FIXTURES,
         faults::composed::FIXTURES,
+        faults::failures::FIXTURES,
         faults::corners::selftests::FIXTURES,
         faults::corners::contract::FIXTURES,
     ]

@@ -13,14 +13,13 @@
 //! A reader clones the `Arc` (or borrows it from `arc-swap`, which then owes a count) and loads the
 //! length: the set at that length was published between the two. It finds out that everything has
 //! signalled, looks again whether cell and length are the same, and only then says so (B2): the `Arc` that
-//! it has keeps another cell from getting the address.
+//! it has keeps another cell from getting the address. The holder of the lock reads at the length that it
+//! will publish.
 //!
 //! What it costs against the default flavour: each read of the head is arc-swap's (two read-modify-writes
 //! of a word of the thread), each slot an atomic of its own, dead entries give up their fences with their
 //! cell only, and a swap walks all threads that ever read anything through arc-swap. Tests of an idle
 //! object lose to a mutex; snapshots do not.
-//!
-//! # Orderings
 //!
 //! | store | load | why |
 //! |---|---|---|
@@ -29,24 +28,23 @@
 //! | `died`, then `len`, Release | `len`, Acquire, then `died` | a reader that sees the length sees what is dead at it |
 //! | swap of the head, SeqCst in `arc-swap` | load of it, SeqCst | the cell is visible with its address |
 //!
-//! # Known limits
-//!
-//! * A thread's first use of `arc-swap` allocates, and aborts the process when there is no memory;
-//!   `reserve` sees to it that a publish is not the first use. `Arc::new` aborts as well: the memory is
-//!   asked for, and given back, just before.
+//! A thread's first use of `arc-swap` allocates, and ends the process when there is no memory; `reserve`
+//! sees to it that a publish is not the first use. So does `Arc::new`: the memory is asked for, and given
+//! back, just before.
 
 use arc_swap::ArcSwapOption;
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Key, LockProof, ObjectLock, ReserveError,
-    UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Failures, FenceError, FenceStatus, Key,
+    LockProof, ObjectLock, ReserveError, UsageSet,
 };
-use resv_sync::sync::Mutex;
+use resv_sync::sync::{Mutex, MutexGuard};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// `died` of an entry that is alive.
-const ALIVE: u32 = u32::MAX;
+/// `died` of an entry that is alive; also while it is judged to go.
+const ALIVE: usize = usize::MAX;
+const GOES: usize = ALIVE - 1;
 /// The slots of the smallest cell.
 const FEW: usize = 8;
 /// An object that nobody has locked keeps more slots than this only for an eighth as many entries.
@@ -54,100 +52,113 @@ const ROOMY: usize = 248;
 
 struct Slot {
     entry: OnceLock<Entry>,
-    died: AtomicU32,
+    died: AtomicUsize,
 }
 
 struct Cell {
     slots: Box<[Slot]>,
     /// How many slots are published.
-    len: AtomicU32,
+    len: AtomicUsize,
 }
 
 impl Cell {
     fn new(count: usize) -> Option<Arc<Cell>> {
-        u32::try_from(count).ok().filter(|&count| count < ALIVE)?;
         let mut slots = Vec::new();
         slots.try_reserve_exact(count).ok()?;
         slots.extend((0..count).map(|_| Slot {
             entry: OnceLock::new(),
-            died: AtomicU32::new(ALIVE),
+            died: AtomicUsize::new(ALIVE),
         }));
-        // `Arc::new` ends the process when it gets no memory: ask first.
         Vec::<[u64; 8]>::new().try_reserve_exact(1).ok()?;
         Some(Arc::new(Cell {
             slots: slots.into_boxed_slice(),
-            len: AtomicU32::new(0),
+            len: AtomicUsize::new(0),
         }))
     }
 
-    fn len(&self) -> u32 {
+    fn len(&self) -> usize {
         // Acquire: pairs with the Release store in `publish`.
         self.len.load(Ordering::Acquire)
     }
 
-    /// The entries that are visible at length `len`.
-    fn at(&self, len: u32) -> impl Iterator<Item = EntryRef<'_>> {
-        let slots = self.slots[..len as usize].iter();
-        slots.filter_map(move |slot| {
+    /// The entries that are visible at length `len`, and where they are.
+    fn at(&self, len: usize) -> impl Iterator<Item = (&Entry, usize)> {
+        let slots = self.slots[..len].iter().enumerate();
+        slots.filter_map(move |(at, slot)| {
             let is_visible = slot.died.load(Ordering::Relaxed) > len;
-            slot.entry.get().filter(|_| is_visible).map(EntryRef::from)
+            Some((slot.entry.get().filter(|_| is_visible)?, at))
         })
     }
 
-    /// What the holder of the lock sees of the first `end` slots, and where: entries that have not died.
-    fn living(&self, end: u32) -> impl Iterator<Item = (&Entry, usize)> {
-        let slots = self.slots[..end as usize].iter().enumerate();
-        slots.filter_map(|(at, slot)| {
-            let is_alive = slot.died.load(Ordering::Relaxed) == ALIVE;
-            Some((slot.entry.get().filter(|_| is_alive)?, at))
-        })
+    /// Those of them that are pending.
+    fn pending(&self, len: usize) -> impl Iterator<Item = &Entry> {
+        let entries = self.at(len).map(|(entry, _)| entry);
+        entries.filter(|entry| !entry.fence.is_signaled())
     }
 }
 
 /// What the holder of the object's lock knows. Its mutex is never contended.
 #[derive(Default)]
 struct Holder {
-    /// The cell that edits go to, and how many of its slots are in use.
-    working: Option<Arc<Cell>>,
+    /// The cell that edits go to, how many of its slots are in use, and whether it is not the head yet.
+    cell: Option<Arc<Cell>>,
     end: usize,
-    /// How many of them are visible to the holder.
-    alive: usize,
-    /// Whether it is in the head.
-    is_published: bool,
+    is_new: bool,
     is_edited: bool,
     budget: Budget,
-    /// Where an edit writes down which entries go; has memory for all of them.
-    goes: Vec<usize>,
+    /// The entries in the first so many slots count for no failure; and what has counted and is gone (B10).
+    overwritten: usize,
+    failures: Failures,
 }
 
 impl Holder {
-    fn living(&self) -> impl Iterator<Item = (&Entry, usize)> {
-        let cell = self.working.iter();
-        cell.flat_map(|cell| cell.living(self.end as u32))
+    /// How many slots of the cell readers may see.
+    fn published(&self) -> usize {
+        let head = self.cell.as_ref().filter(|_| !self.is_new);
+        head.map_or(0, |cell| cell.len())
     }
 
-    fn pending(&self) -> impl Iterator<Item = &Entry> {
-        let entries = self.living().map(|(entry, _)| entry);
-        entries.filter(|entry| !entry.fence.is_signaled())
+    fn slots(&self) -> usize {
+        self.cell.as_ref().map_or(0, |cell| cell.slots.len())
     }
 
-    /// Goes over to a new cell with what is pending and `room` more slots, published by the next publish.
+    fn alive(&self) -> usize {
+        self.cell
+            .as_ref()
+            .map_or(0, |cell| cell.at(self.end).count())
+    }
+
+    /// Goes over to a new cell with what is pending and `room` more slots.
     fn move_on(&mut self, room: usize) -> Option<()> {
-        let pending = self.pending().count();
-        let slots = room.checked_add(pending.checked_mul(3)?)?.max(FEW);
-        self.goes.try_reserve(slots).ok()?;
-        let cell = Cell::new(slots)?;
-        for (entry, slot) in self.pending().zip(&cell.slots) {
-            let _ = slot.entry.set(entry.clone());
+        let old = self.cell.clone();
+        let pending = old.as_ref().map_or(0, |old| old.pending(self.end).count());
+        let new = Cell::new(room.checked_add(pending.checked_mul(3)?)?.max(FEW))?;
+        let (mut end, mut overwritten) = (0, 0);
+        for (entry, at) in old.iter().flat_map(|old| old.at(self.end)) {
+            let (status, counts) = (entry.fence.status(), at >= self.overwritten);
+            if status == FenceStatus::Pending && end < pending {
+                let _ = new.slots[end].entry.set(entry.clone());
+                end += 1;
+                overwritten += usize::from(!counts);
+            } else if counts {
+                self.failures.note(entry.usage, status);
+            }
         }
-        self.working = Some(cell);
-        (self.end, self.alive, self.is_published) = (pending, pending, false);
+        (self.cell, self.end, self.is_new) = (Some(new), end, true);
+        self.overwritten = overwritten;
         Some(())
     }
 
-    fn published(&self) -> usize {
-        let published = self.working.as_ref().filter(|_| self.is_published);
-        published.map_or(0, |cell| cell.len() as usize)
+    /// Publishes at one instant what is there.
+    fn publish(&mut self, head: &ArcSwapOption<Cell>) {
+        self.is_edited = false;
+        if let Some(cell) = &self.cell {
+            // Release: pairs with the Acquire load in `len`.
+            cell.len.store(self.end, Ordering::Release);
+            if std::mem::take(&mut self.is_new) {
+                head.store(Some(Arc::clone(cell)));
+            }
+        }
     }
 }
 
@@ -171,11 +182,12 @@ pub struct ArcSwapped;
 
 /// A cell and the length that the reader saw.
 #[derive(Clone)]
-pub struct Snapshot(Option<Arc<Cell>>, u32);
+pub struct Snapshot(Option<Arc<Cell>>, usize);
 
 impl EntrySet for Snapshot {
     fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        self.0.iter().flat_map(|cell| cell.at(self.1))
+        let entries = self.0.iter().flat_map(|cell| cell.at(self.1));
+        entries.map(|(entry, _)| entry.into())
     }
 }
 
@@ -186,34 +198,20 @@ impl fmt::Debug for Snapshot {
 }
 
 impl ArcSwappedObject {
-    fn check(&self, held: &LockProof<'_>) {
+    fn holder(&self, held: &LockProof<'_>) -> MutexGuard<'_, Holder> {
         let is_ours = held.is_for(&self.lock);
         assert!(is_ours, "the lock of another object is held");
+        self.holder.lock()
     }
 
     /// Whether `cell` is published at length `len` still, which the caller has.
-    fn is_current(&self, cell: &Arc<Cell>, len: u32) -> bool {
+    fn is_current(&self, cell: &Arc<Cell>, len: usize) -> bool {
         let now = self.head.load();
         let is_same = now.as_ref().is_some_and(|now| Arc::ptr_eq(now, cell)) && cell.len() == len;
         if !is_same {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
         is_same
-    }
-
-    fn publish_held(&self, holder: &mut Holder) {
-        if !std::mem::take(&mut holder.is_edited) {
-            return;
-        }
-        holder.budget.publishes = holder.budget.publishes.saturating_sub(1);
-        let Some(cell) = &holder.working else {
-            return;
-        };
-        // Release: pairs with the Acquire load in `len`.
-        cell.len.store(holder.end as u32, Ordering::Release);
-        if !std::mem::replace(&mut holder.is_published, true) {
-            self.head.store(Some(Arc::clone(cell)));
-        }
     }
 }
 
@@ -229,18 +227,16 @@ impl Backend for ArcSwappedObject {
     }
 
     fn reserve(&self, held: &mut LockProof<'_>, budget: Budget) -> Result<(), ReserveError> {
-        self.check(held);
-        let mut holder = self.holder.lock();
+        let mut holder = self.holder(held);
         let mut wanted = holder.budget;
         wanted.widen(budget);
         // One slot for each add, and one for each publish without an add.
         let slots = wanted.adds.saturating_add(wanted.publishes);
-        let has = holder.working.as_ref().map_or(0, |cell| cell.slots.len());
-        let is_dense = holder.end - holder.alive <= 2 * holder.alive + FEW;
-        if slots > has - holder.end || !is_dense {
-            holder
-                .move_on(slots)
-                .ok_or(ReserveError::new(budget.adds))?;
+        let alive = holder.alive();
+        let is_dense = holder.end - alive <= 2 * alive + FEW;
+        if slots > holder.slots() - holder.end || !is_dense {
+            let moved = holder.move_on(slots);
+            moved.ok_or(ReserveError::new(budget.adds))?;
         }
         holder.budget = wanted;
         // This thread's first use of arc-swap may allocate.
@@ -254,68 +250,86 @@ impl Backend for ArcSwappedObject {
         mut removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
-        self.check(held);
-        let mut guard = self.holder.lock();
+        let mut guard = self.holder(held);
         let holder = &mut *guard;
         let mut left = holder.budget;
         left.spend_on_edit(add.is_some());
         let published = holder.published();
+        let cell = holder.cell.as_ref().expect("a budget is room in a cell");
         // All are judged before the first of them dies: a predicate that panics changes nothing.
-        let mut goes = std::mem::take(&mut holder.goes);
-        goes.clear();
-        for (entry, at) in holder.living() {
-            if entry.fence.is_signaled() || removes(entry.key()) {
-                goes.push(at);
+        for (entry, at) in cell.at(holder.end) {
+            let status = entry.fence.status();
+            let goes = status != FenceStatus::Pending || removes(entry.key());
+            let judged = if goes { GOES } else { ALIVE };
+            cell.slots[at].died.store(judged, Ordering::Relaxed);
+            if at >= holder.overwritten {
+                holder.failures.note(entry.usage, status);
             }
         }
-        let cell = holder
-            .working
-            .as_ref()
-            .expect("what is reserved is in a cell");
-        for &at in &goes {
-            // Not a length that a reader has. Relaxed: the length that is published next orders it.
-            let length = if at < published {
-                published as u32 + 1
-            } else {
-                0
-            };
-            cell.slots[at].died.store(length, Ordering::Relaxed);
+        for (at, Slot { died, .. }) in cell.slots[..holder.end].iter().enumerate() {
+            if died.load(Ordering::Relaxed) == GOES {
+                // Not a length that a reader has. Relaxed: the length that is published next orders it.
+                let length = if at < published { published + 1 } else { 0 };
+                died.store(length, Ordering::Relaxed);
+            }
         }
-        holder.alive = holder.alive + usize::from(add.is_some()) - goes.len();
         // An edit that only removes takes a slot, too: each publication is a length of its own.
-        let takes_slot = add.is_some() || !holder.is_edited;
+        let takes_slot = add.is_some() || holder.end == published;
         if let Some(entry) = add {
             let _ = cell.slots[holder.end].entry.set(entry);
         }
         holder.end += usize::from(takes_slot);
         holder.is_edited = true;
-        (holder.goes, holder.budget) = (goes, left);
+        holder.budget = left;
+    }
+
+    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+        let mut guard = self.holder(held);
+        let holder = &mut *guard;
+        let left = holder.budget.adds.checked_sub(entries.len());
+        holder.budget.adds = left.expect("no room is reserved for this add");
+        let cell = holder.cell.as_ref().filter(|_| holder.is_edited);
+        let cell = cell.expect("an append needs an edit that is not published");
+        for entry in entries {
+            let _ = cell.slots[holder.end].entry.set(entry);
+            holder.end += 1;
+        }
+    }
+
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        let mut holder = self.holder(held);
+        (holder.overwritten, holder.failures) = (holder.end, Failures::default());
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        let holder = self.holder(held);
+        let mut failures = holder.failures;
+        for (entry, at) in holder.cell.iter().flat_map(|cell| cell.at(holder.end)) {
+            if at >= holder.overwritten {
+                failures.note(entry.usage, entry.fence.status());
+            }
+        }
+        failures.smallest(usages)
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {
-        self.check(held);
-        self.publish_held(&mut self.holder.lock());
+        let mut holder = self.holder(held);
+        if holder.is_edited {
+            holder.budget.publishes = holder.budget.publishes.saturating_sub(1);
+            holder.publish(&self.head);
+        }
     }
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
-        self.check(held);
-        let mut holder = self.holder.lock();
+        let mut holder = self.holder(held);
         holder.budget = Budget::default();
         if holder.is_edited {
             return;
         }
-        if !holder.is_published {
-            // A cell that nothing was done to: back to the published one.
-            let current = self.head.load_full();
-            holder.end = current.as_ref().map_or(0, |cell| cell.len() as usize);
-            holder.is_published = current.is_some();
-            holder.working = current;
-            holder.alive = holder.living().count();
-        }
-        let has = holder.working.as_ref().map_or(0, |cell| cell.slots.len());
-        if has > ROOMY && holder.alive < has / 8 && holder.move_on(0).is_some() {
-            holder.is_edited = true;
-            self.publish_held(&mut holder);
+        let is_sparse = holder.slots() > ROOMY && holder.alive() < holder.slots() / 8;
+        // A new cell shows what the old one does.
+        if holder.is_new || is_sparse && holder.move_on(0).is_some() {
+            holder.publish(&self.head);
         }
     }
 
@@ -325,15 +339,13 @@ impl Backend for ArcSwappedObject {
         init: A,
         mut f: impl FnMut(A, EntryRef<'_>) -> A,
     ) -> A {
-        self.check(held);
         // `f` runs with no mutex locked; the lock, which is held, keeps the cell as it is.
         let (cell, end) = {
-            let holder = self.holder.lock();
-            (holder.working.clone(), holder.end as u32)
+            let holder = self.holder(held);
+            (holder.cell.clone(), holder.end)
         };
-        let living = cell.iter().flat_map(|cell| cell.living(end));
-        let pending = living.filter(|(entry, _)| !entry.fence.is_signaled());
-        pending.fold(init, |acc, (entry, _)| f(acc, entry.into()))
+        let pending = cell.iter().flat_map(|cell| cell.pending(end));
+        pending.fold(init, |acc, entry| f(acc, entry.into()))
     }
 
     fn snapshot(&self) -> Result<Snapshot, ReserveError> {
@@ -349,11 +361,12 @@ impl Backend for ArcSwappedObject {
                 return init;
             };
             let (len, mut shown) = (cell.len(), false);
-            for entry in cell.at(len) {
-                if usages.contains(entry.usage) && !entry.fence.is_signaled() {
-                    init = f(init, entry.key());
-                    shown = true;
-                }
+            for entry in cell
+                .pending(len)
+                .filter(|entry| usages.contains(entry.usage))
+            {
+                init = f(init, entry.key());
+                shown = true;
             }
             // That nothing was pending is true of this instant (B2), if this is published still.
             if shown || self.is_current(&cell, len) {
@@ -369,8 +382,7 @@ impl Backend for ArcSwappedObject {
                 return true;
             };
             let len = cell.len();
-            let mut waits = cell.at(len).filter(|entry| usages.contains(entry.usage));
-            if waits.any(|entry| !entry.fence.is_signaled()) {
+            if cell.pending(len).any(|entry| usages.contains(entry.usage)) {
                 return false;
             }
             if self.is_current(cell, len) {
@@ -385,9 +397,8 @@ impl Backend for ArcSwappedObject {
     }
 
     fn counters(&self) -> Counters {
-        let retries = self.retries.load(Ordering::Relaxed);
         Counters {
-            retries,
+            retries: self.retries.load(Ordering::Relaxed),
             fallbacks: 0,
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::versioned::Versioned;
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock, Plan,
-    ReserveError, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
+    ObjectLock, Plan, ReserveError, UsageSet,
 };
 use std::fmt;
 
@@ -100,6 +100,15 @@ impl<F: Flavour> Backend for RcuArray<F> {
 
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
         self.object.append(held, entries);
+    }
+
+    #[inline]
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        self.object.overwrite(held);
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        self.object.failure(held, usages)
     }
 
     #[inline]

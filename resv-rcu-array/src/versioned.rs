@@ -3,8 +3,8 @@
 
 use crate::raw::{CellRef, Defect, Head, Life, Object, Published, key};
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, Key, LockProof, ObjectLock, Plan,
-    ReserveError, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, FenceError, Key, LockProof,
+    ObjectLock, Plan, ReserveError, UsageSet,
 };
 use resv_sync::hint::spin_loop;
 use std::fmt;
@@ -268,6 +268,15 @@ impl Backend for Versioned {
 
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
         self.raw.holder(held).append(entries);
+    }
+
+    #[inline]
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        self.raw.holder(held).overwrite();
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        self.raw.failure(held, usages)
     }
 
     #[inline]

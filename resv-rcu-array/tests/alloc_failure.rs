@@ -79,7 +79,7 @@ fn fails_cleanly<F: Flavour>(k: isize, adds: usize) -> bool {
 }
 
 /// Cells are kept in a pool, so each case is about a size that nobody has used yet: room for the cell in
-/// the list for leak checkers, which the first of these grows, and the cell itself.
+/// the list for leak checkers, unless tests before this one have left some, and the cell itself.
 #[test]
 fn stable_every_allocation_of_a_reservation_may_fail() {
     let _alone = ALONE
@@ -87,12 +87,12 @@ fn stable_every_allocation_of_a_reservation_may_fail() {
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     let before = pool_stats().live;
     let failed = (0..10).take_while(|&k| fails_cleanly::<resv_rcu_array::Stable>(k, 2_000 << k));
-    assert_eq!(failed.count(), 2);
+    assert!((1..=2).contains(&failed.count()));
     assert_eq!(pool_stats().live, before, "leaked fences");
 }
 
-/// The slots, the note of what goes, and the memory that is asked for on behalf of `Arc::new`, which would
-/// end the process: so that is not let fail.
+/// The slots, and the memory that is asked for on behalf of `Arc::new`, which would end the process: so that
+/// is not let fail.
 #[cfg(feature = "arc-swap")]
 #[test]
 fn arc_swap_every_allocation_but_one_may_fail() {
@@ -102,7 +102,7 @@ fn arc_swap_every_allocation_but_one_may_fail() {
     let before = pool_stats().live;
     // This thread's first use of arc-swap is over.
     assert!(!fails_cleanly::<resv_rcu_array::ArcSwapped>(100, 1));
-    for k in 0..3 {
+    for k in 0..2 {
         assert!(fails_cleanly::<resv_rcu_array::ArcSwapped>(k, 2_000), "{k}");
     }
     assert_eq!(pool_stats().live, before, "leaked fences");

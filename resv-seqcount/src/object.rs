@@ -6,8 +6,8 @@ use crate::raw::{NewTable, OnceBox, Picked, Tables, WriterCell, try_with_capacit
 use crate::slot::{Asked, Content, Slot};
 use crate::writer::{OneChange, OnePlan, Writer};
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, Fence, Garbage, Key, LockProof, ObjectLock, Plan,
-    ReserveError, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
+    ObjectLock, Plan, ReserveError, UsageSet,
 };
 use resv_sync::keys::{Keys, columns};
 use resv_sync::sync::Mutex;
@@ -464,6 +464,18 @@ impl Backend for Seqcount {
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
         let side = self.side_held(held).expect("an edit needs a reservation");
         side.writer.get_mut(&self.lock, held).append(entries);
+    }
+
+    #[inline]
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        if let Some(side) = self.side_held(held) {
+            side.writer.get_mut(&self.lock, held).overwrite();
+        }
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        let writer = self.side_held(held)?.writer.get(&self.lock, held);
+        writer.failure(self.tables.current_held(), usages)
     }
 
     #[inline]

@@ -14,7 +14,11 @@
 use crate::counter::{Seam, UsageMask};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
-use resv_core::{Budget, Entry, EntryRef, Fence, Key, Plan, ReserveError, UsageSet};
+use resv_core::{
+    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, ReserveError,
+    Usage, UsageSet,
+};
+use std::collections::TryReserveError;
 use std::mem::ManuallyDrop;
 
 /// The state of the holder of the object's lock.
@@ -24,7 +28,8 @@ pub(crate) struct Writer {
     /// The usages that the object has when the staged edits are applied.
     leaves: UsageMask,
     /// Which slots the staged edits remove. None, if none are staged.
-    goes: Goes,
+    goes: Slots,
+    counting: Counting,
     /// What the staged edits add, or, if none are staged, fences on their way out. Each owns a
     /// reference. There is memory for as many as the table has slots.
     list: Vec<Content>,
@@ -36,13 +41,46 @@ const WORD: usize = u64::BITS as usize;
 
 /// For each slot, a bit.
 #[derive(Debug, Default)]
-struct Goes {
+struct Slots {
     first: u64,
     /// Behind the first 64.
     more: Vec<u64>,
 }
 
-impl Goes {
+/// What counts for the object's failure (B10).
+#[derive(Debug, Default)]
+struct Counting {
+    /// Of entries that counted and are gone.
+    failures: Failures,
+    /// The slots whose entries count no more. What the others say that are not in use means nothing.
+    overwritten: Slots,
+    /// So many of the first entries that the staged edits add count no more.
+    of_list: usize,
+}
+
+impl Slots {
+    /// Gets memory for `words` words in all.
+    fn reserve(&mut self, words: usize) -> Result<(), TryReserveError> {
+        let missing = (words - 1).saturating_sub(self.more.len());
+        self.more.try_reserve(missing)?;
+        self.more.resize(self.more.len() + missing, 0);
+        Ok(())
+    }
+
+    fn insert_all(&mut self) {
+        self.first = u64::MAX;
+        self.more.fill(u64::MAX);
+    }
+
+    fn set(&mut self, at: usize, is_in: bool) {
+        let word = match (at / WORD).checked_sub(1) {
+            None => &mut self.first,
+            Some(word) => &mut self.more[word],
+        };
+        let bit = 1 << (at % WORD);
+        *word = *word & !bit | if is_in { bit } else { 0 };
+    }
+
     fn has(&self, at: usize) -> bool {
         let word = match (at / WORD).checked_sub(1) {
             None => self.first,
@@ -81,6 +119,8 @@ const MIN_CAPACITY: usize = 1;
 /// One change that is all there is to publish: a slot takes a new entry.
 pub(crate) struct OneChange<'t> {
     table: Table<'t>,
+    /// Which slot it is.
+    at: usize,
     slot: &'t Slot,
     content: Content,
     /// How many slots are in use afterwards, if that changes.
@@ -137,6 +177,7 @@ impl<'t> OneChange<'t> {
         let at = one_of(goes, used)?;
         Some(OneChange {
             table,
+            at,
             slot: table.all().get(at)?,
             content,
             len: (at == used).then_some(used + 1),
@@ -190,13 +231,10 @@ impl Writer {
         let wanted = self.wanted(table, adds);
         let have = table.map_or(0, Table::capacity);
         let capacity = wanted.max(have.saturating_mul(2)).max(MIN_CAPACITY);
-        let words = capacity.div_ceil(WORD) - 1;
-        let missing = words.saturating_sub(self.goes.more.len());
-        self.goes.more.try_reserve(missing).map_err(error)?;
         let missing = capacity.saturating_sub(self.list.len());
         self.list.try_reserve_exact(missing).map_err(error)?;
-        if self.goes.more.len() < words {
-            self.goes.more.resize(words, 0);
+        for slots in [&mut self.goes, &mut self.counting.overwritten] {
+            slots.reserve(capacity.div_ceil(WORD)).map_err(error)?;
         }
         Ok(capacity)
     }
@@ -207,15 +245,22 @@ impl Writer {
         let order = seam.data_store();
         let mut len = 0;
         let mut present = UsageMask::default();
-        for slot in old.map_or(&[][..], Table::used_held) {
+        let used = old.map_or(&[][..], Table::used_held);
+        for (at, slot) in used.iter().enumerate() {
             let Some(content) = slot.load_held() else {
                 continue;
             };
+            let is_overwritten = self.counting.overwritten.has(at);
             if self.is_staged || content.0.is_pending() {
                 new.all()[len].store(Some(content), order);
+                self.counting.overwritten.set(len, is_overwritten);
                 present.insert(content.1);
                 len += 1;
             } else {
+                if !is_overwritten {
+                    let Counting { failures, .. } = &mut self.counting;
+                    failures.note(content.1, content.0.status());
+                }
                 self.list.push(content);
             }
         }
@@ -259,7 +304,10 @@ impl Writer {
         let used = table.map_or(&[][..], Table::used_held);
         let (first, more) = used.split_at(used.len().min(WORD));
         let mut leaves = UsageMask::default();
-        (self.goes.first, leaves) = edit_word(self.goes.first, leaves, first, &mut removes);
+        let goes = self.goes.first;
+        (self.goes.first, leaves) = self
+            .counting
+            .edit_word(0, goes, leaves, first, &mut removes);
         if !more.is_empty() {
             leaves = self.edit_more(leaves, more, &mut removes);
         }
@@ -295,8 +343,9 @@ impl Writer {
         more: &[Slot],
         removes: &mut impl FnMut(Key) -> bool,
     ) -> UsageMask {
-        for (word, slots) in self.goes.more.iter_mut().zip(more.chunks(WORD)) {
-            (*word, leaves) = edit_word(*word, leaves, slots, removes);
+        let words = self.goes.more.iter_mut().zip(more.chunks(WORD));
+        for ((word, slots), at) in words.zip(1..) {
+            (*word, leaves) = self.counting.edit_word(at, *word, leaves, slots, removes);
         }
         leaves
     }
@@ -309,11 +358,16 @@ impl Writer {
         self.drop_removed();
         // What goes is moved behind what stays, and dropped when the list is in order: a predicate or a
         // fence that panics finds it so. What stays keeps its order.
-        let (mut stays, mut at) = (0, 0);
+        let (mut stays, mut at, of_list) = (0, 0, self.counting.of_list);
         while let Some(&content) = self.list.get(at) {
+            let status = content.0.status();
             if !removes(key(content)) {
                 self.list.swap(stays, at);
                 stays += 1;
+            } else if at < of_list {
+                self.counting.of_list -= 1;
+            } else {
+                self.counting.failures.note(content.1, status);
             }
             at += 1;
         }
@@ -341,6 +395,8 @@ impl Writer {
             return None;
         };
         let change = OneChange::at(self.goes.first, table, content, self.leaves)?;
+        let is_overwritten = self.counting.of_list > 0;
+        self.counting.overwritten.set(change.at, is_overwritten);
         self.goes.first = 0;
         self.list.clear();
         self.applied();
@@ -363,11 +419,13 @@ impl Writer {
             {
                 let room = self.room.as_mut().expect("an edit needs a reservation");
                 room.spend_on_edit(true);
-                let (goes, mut leaves) = edit_word(0, UsageMask::default(), used, &mut removes);
+                let (counting, none) = (&mut self.counting, UsageMask::default());
+                let (goes, mut leaves) = counting.edit_word(0, 0, none, used, &mut removes);
                 leaves.insert(usage);
                 let content = (fence.into_cell(), usage);
                 let change = OneChange::at(goes, table, content, leaves);
-                if change.is_some() {
+                if let Some(change) = &change {
+                    self.counting.overwritten.set(change.at, false);
                     self.applied();
                 } else {
                     self.is_staged = true;
@@ -440,11 +498,19 @@ impl Writer {
         let Entry { fence, usage } = add;
         let mut leaves = plan.leaves;
         leaves.insert(usage);
+        let (at, slot) = (plan.at, &table.all()[plan.at]);
+        if let Some((goes, usage)) = slot.load_held()
+            && let failed @ FenceStatus::Error(_) = goes.status()
+        {
+            self.counting.note_failure(at, usage, failed);
+        }
+        self.counting.overwritten.set(at, false);
         OneChange {
             table,
-            slot: &table.all()[plan.at],
+            at,
+            slot,
             content: (fence.into_cell(), usage),
-            len: (plan.at == used).then_some(used + 1),
+            len: (at == used).then_some(used + 1),
             leaves,
         }
     }
@@ -458,7 +524,9 @@ impl Writer {
         mut between: impl FnMut(),
     ) {
         let order = seam.data_store();
+        let of_list = self.counting.of_list;
         self.applied();
+        let overwritten = &mut self.counting.overwritten;
         // An object without a table has had no room for an add, and has nothing to remove.
         let Some(table) = table else { return };
         let slots = table.all();
@@ -471,9 +539,11 @@ impl Writer {
             let old = slot.load_held();
             if gone < comes {
                 slot.store(Some(self.list[gone]), order);
+                overwritten.set(at, gone < of_list);
             } else {
                 len -= 1;
                 slot.store(slots[len].load_held(), order);
+                overwritten.set(at, overwritten.has(len));
                 slots[len].store(None, order);
                 table.set_len(len, order);
             }
@@ -488,6 +558,7 @@ impl Writer {
         }
         for at in gone..comes {
             slots[len].store(Some(self.list[at]), order);
+            overwritten.set(len, at < of_list);
             len += 1;
             table.set_len(len, order);
             between();
@@ -499,6 +570,7 @@ impl Writer {
     #[inline]
     fn applied(&mut self) {
         self.is_staged = false;
+        self.counting.of_list = 0;
         if let Some(room) = &mut self.room {
             room.publishes = room.publishes.saturating_sub(1);
         }
@@ -513,6 +585,28 @@ impl Writer {
                 drop(Fence::from_cell(cell));
             }
         }
+    }
+
+    /// Has what the holder sees count no more for the object's failure.
+    #[inline]
+    pub(crate) fn overwrite(&mut self) {
+        let of_list = if self.is_staged { self.list.len() } else { 0 };
+        self.counting.failures = Failures::default();
+        self.counting.overwritten.insert_all();
+        self.counting.of_list = of_list;
+    }
+
+    /// The smallest error that counts.
+    pub(crate) fn failure(&self, table: Option<Table<'_>>, usages: UsageSet) -> Option<FenceError> {
+        let (counting, mut failures) = (&self.counting, self.counting.failures);
+        let used = table.map_or(&[][..], Table::used_held).iter().enumerate();
+        let stay = used.filter(|&(at, _)| !self.goes.has(at) && !counting.overwritten.has(at));
+        let comes = if self.is_staged { &self.list[..] } else { &[] };
+        let counts = stay.filter_map(|(_, slot)| slot.load_held());
+        for (cell, usage) in counts.chain(comes.iter().skip(counting.of_list).copied()) {
+            failures.note(usage, cell.status());
+        }
+        failures.smallest(usages)
     }
 
     /// Folds the pending entries as the holder sees them, staged edits included.
@@ -559,26 +653,47 @@ fn key((cell, usage): Content) -> Key {
     }
 }
 
-/// Adds to `goes` which of these slots are to go, and to `leaves` what stays.
-#[inline]
-fn edit_word(
-    mut goes: u64,
-    mut leaves: UsageMask,
-    slots: &[Slot],
-    removes: &mut impl FnMut(Key) -> bool,
-) -> (u64, UsageMask) {
-    let mut bit = 1;
-    for slot in slots {
-        if let Some(content) = slot.load_held() {
-            if goes & bit != 0 || !content.0.is_pending() || removes(key(content)) {
-                goes |= bit;
-            } else {
-                leaves.insert(content.1);
+impl Counting {
+    /// Adds to `goes` which of the slots of word `word` are to go, and to `leaves` what stays.
+    #[inline]
+    fn edit_word(
+        &mut self,
+        word: usize,
+        mut goes: u64,
+        mut leaves: UsageMask,
+        slots: &[Slot],
+        removes: &mut impl FnMut(Key) -> bool,
+    ) -> (u64, UsageMask) {
+        let mut bit = 1_u64;
+        for slot in slots {
+            if goes & bit == 0
+                && let Some(content) = slot.load_held()
+            {
+                if !content.0.is_pending() {
+                    goes |= bit;
+                    if let failed @ FenceStatus::Error(_) = content.0.status() {
+                        let at = word * WORD + bit.trailing_zeros() as usize;
+                        self.note_failure(at, content.1, failed);
+                    }
+                } else if removes(key(content)) {
+                    goes |= bit;
+                } else {
+                    leaves.insert(content.1);
+                }
             }
+            bit <<= 1;
         }
-        bit <<= 1;
+        (goes, leaves)
     }
-    (goes, leaves)
+
+    /// The entry in slot `at` has failed and will go.
+    #[cold]
+    #[inline(never)]
+    fn note_failure(&mut self, at: usize, usage: Usage, failed: FenceStatus) {
+        if !self.overwritten.has(at) {
+            self.failures.note(usage, failed);
+        }
+    }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -600,7 +715,7 @@ mod tests {
 
     #[test]
     fn a_set_of_slots_is_taken_apart_from_its_end() {
-        let mut goes = Goes {
+        let mut goes = Slots {
             first: 1 << 63 | 1 << 2 | 1,
             more: vec![0, 1 << 63 | 1],
         };

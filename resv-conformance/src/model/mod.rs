@@ -12,6 +12,9 @@
 //!   fences of a timeline signal in order.
 //!
 //! A fence here is only a position, [`At`]; whether it has signalled is a set beside the objects.
+//!
+//! What an object's failure is follows from the history ([`resv_core::failure`]): the model keeps, beside
+//! what is in an object, the entries that count for it, and never drops one because it has signalled.
 
 mod rules;
 mod slots;
@@ -19,8 +22,8 @@ mod slots;
 pub use rules::{Generation, Rules};
 pub use slots::SlotModel;
 
-use resv_core::{Access, Usage};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use resv_core::{Access, FenceError, Usage};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A fence: its timeline's number and its seqno there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +51,10 @@ pub type Latest = BTreeMap<usize, u64>;
 pub struct Model {
     rules: Rules,
     objects: Vec<Vec<Item>>,
+    /// Of each object, what counts for its failure.
+    counting: Vec<Vec<Item>>,
     signaled: HashSet<At>,
+    failed: HashMap<At, FenceError>,
 }
 
 impl Model {
@@ -57,7 +63,9 @@ impl Model {
         Model {
             rules,
             objects: vec![Vec::new(); objects],
+            counting: vec![Vec::new(); objects],
             signaled: HashSet::new(),
+            failed: HashMap::new(),
         }
     }
 
@@ -69,6 +77,19 @@ impl Model {
     /// `add OBJECT FENCE USAGE`, one fence of a transaction.
     pub fn add(&mut self, object: usize, fence: At, usage: Usage) {
         self.rules.add(&mut self.objects[object], fence, usage);
+        if self.rules.is_write(usage) {
+            self.counting[object].clear();
+        }
+        self.count(object, fence, usage);
+    }
+
+    /// An entry counts that has just come. One that has just gone and was pending does not any more.
+    fn count(&mut self, object: usize, fence: At, usage: Usage) {
+        let usage = self.rules.kept_as(usage);
+        let (signaled, set) = (&self.signaled, &self.objects[object]);
+        let counting = &mut self.counting[object];
+        counting.retain(|item| signaled.contains(&item.at) || set.contains(item));
+        counting.push(Item { at: fence, usage });
     }
 
     /// `replace OBJECT TIMELINE FENCE USAGE`; whether there was anything to replace.
@@ -86,17 +107,34 @@ impl Model {
             old.at.timeline != timeline && !behind
         });
         set.push(Item { at: fence, usage });
+        self.count(object, fence, usage);
         true
     }
 
     /// `copy DST SRC`.
     pub fn copy(&mut self, dst: usize, src: usize) {
         self.objects[dst] = self.list(src).into_iter().collect();
+        self.counting[dst] = self.objects[dst].clone();
     }
 
     /// `signal FENCE`.
     pub fn signal(&mut self, fence: At) {
         self.signaled.insert(fence);
+    }
+
+    /// `signal FENCE error`, with this error.
+    pub fn fail(&mut self, fence: At, error: FenceError) {
+        if self.signaled.insert(fence) {
+            self.failed.insert(fence, error);
+        }
+    }
+
+    /// The failure of the object for `access`.
+    pub fn failure(&self, object: usize, access: Access) -> Option<FenceError> {
+        let counting = self.counting[object].iter();
+        let asked_for = counting.filter(|item| self.rules.waits_for(access, item.usage));
+        let errors = asked_for.filter_map(|item| self.failed.get(&item.at).copied());
+        errors.min_by_key(|error| error.errno())
     }
 
     /// The pending entries.
@@ -193,6 +231,35 @@ mod tests {
         assert!(!model.replace(0, 7, at(2, 1), Read));
         assert!(model.replace(0, 0, at(1, 3), Read));
         assert_eq!(text(model.list(0)), "1:3=read 1:5=read");
+    }
+
+    #[test]
+    fn a_failure_lasts_until_a_write() {
+        let io = Some(FenceError::IO);
+        for generation in Generation::ALL {
+            let mut model = Model::new(Rules::of(generation.kind()), 2);
+            model.add(0, at(0, 1), Write);
+            model.add(0, at(1, 1), Read);
+            model.fail(at(1, 1), FenceError::CANCELED);
+            assert_eq!(model.failure(0, Access::Read), None);
+            assert_eq!(model.failure(0, Access::Write), Some(FenceError::CANCELED));
+            model.fail(at(0, 1), FenceError::IO);
+            assert_eq!(model.failure(0, Access::Read), io);
+            assert_eq!(model.failure(0, Access::Write), io, "the smaller errno");
+            model.copy(1, 0);
+            assert_eq!(
+                model.failure(1, Access::Move),
+                None,
+                "what is pending is copied"
+            );
+            model.add(0, at(2, 1), Bookkeep);
+            assert_eq!(model.failure(0, Access::Read), io);
+            model.add(0, at(3, 1), Kernel);
+            let is_write = generation != Generation::UsageLevels;
+            assert_eq!(model.failure(0, Access::Read), io.filter(|_| !is_write));
+            model.add(0, at(0, 2), Write);
+            assert_eq!(model.failure(0, Access::Move), None);
+        }
     }
 
     #[test]

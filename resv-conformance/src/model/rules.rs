@@ -85,6 +85,15 @@ impl Rules {
         }
     }
 
+    /// Whether an add as `usage` is a write, which makes the content whole again.
+    pub fn is_write(&self, usage: Usage) -> bool {
+        match self {
+            Rules::Restated(Generation::UsageLevels) => usage == Usage::Write,
+            Rules::Restated(_) => is_writer(usage),
+            Rules::Believed(semantics) => semantics.class(usage) == semantics.class(Usage::Write),
+        }
+    }
+
     /// Whether `access` must wait for what is kept as `kept`.
     pub fn waits_for(&self, access: Access, kept: Usage) -> bool {
         use Generation::{ExclusiveShared, UsageLevels, WritersReadersOthers};

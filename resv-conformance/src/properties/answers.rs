@@ -3,16 +3,20 @@
 //! Two objects go through one history, with the same fences: one on the back end under test, one on the
 //! reference. A fence that has signalled is still stored by the one and gone from the other, or the other
 //! way round; which, depends on the back end, and on when it was looked at or edited. After each step
-//! everything that the public interface can answer is compared.
+//! everything that the public interface can answer is compared: of the object, of its guard and its
+//! receipt, of the object-safe form, and of snapshots, futures and descriptors that were made some steps ago
+//! and have seen fences come and go. Where the interface states an order, the order is compared, too.
 
 use crate::support::{job, look, sorted, visited};
 use crate::{Object, Subject};
 use resv_api::{
-    Access, AnyBackend, Edit, FenceError, Locked, Reservation, Resv, Signaler, Timeline, Usage,
-    Waitable, WaitedAny, wait_all, wait_any,
+    Access, AnyBackend, AnySemantics, Edit, EntryRef, Fence, FenceError, Locked, Readiness,
+    ReadyFd, Reservation, Resv, Signaler, Snapshot, Timeline, TimelineId, Usage, WaitFuture,
+    Waitable, Waited, WaitedAny, exec, submit, wait_all, wait_any,
 };
-use resv_core::fence::merge;
-use std::pin::pin;
+use resv_core::fence::{merge, unwrap};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 /// Histories, and steps of each.
@@ -20,10 +24,51 @@ const HISTORIES: u64 = 24;
 const STEPS: usize = 40;
 const TIMELINES: usize = 3;
 
+const ZERO: Duration = Duration::ZERO;
+
+/// The questions that a set of fences answers, whoever has made it.
+fn answers_of_set<S: Waitable>(whose: &str, set: &S, tell: &mut impl FnMut(&str, String)) {
+    let any = match wait_any(&[set], ZERO) {
+        WaitedAny::Signaled(at) => format!("signalled {at}"),
+        WaitedAny::Failed(at, error) => format!("failed {at}: {error:?}"),
+        WaitedAny::TimedOut => "timed out".to_owned(),
+    };
+    tell(&format!("wait_any of {whose}"), any);
+    let all = wait_all(set, ZERO);
+    tell(&format!("wait_all of {whose}"), format!("{all:?}"));
+    let future = pin!(set.when_signaled());
+    tell(&format!("future of {whose}"), format!("{:?}", look(future)));
+    let ready = readiness(set.readiness());
+    tell(&format!("readiness of {whose}"), format!("{ready:?}"));
+}
+
+/// How a wait has ended that a descriptor stands for; `None` while it is not readable.
+fn readiness(answer: std::io::Result<Readiness>) -> Option<Waited> {
+    match answer.expect("a descriptor") {
+        Readiness::Already(waited) => Some(waited),
+        Readiness::Fd(fd) => fd.outcome(),
+    }
+}
+
+/// Entries as plain data, in the order in which they are told.
+fn in_order<'e>(
+    entries: impl IntoIterator<Item = impl Into<EntryRef<'e>>>,
+) -> Vec<(TimelineId, u64, Usage)> {
+    let entries = entries.into_iter().map(Into::into);
+    let plain = entries.map(|e| (e.fence.timeline_id(), e.fence.seqno(), e.usage));
+    plain.collect()
+}
+
+/// Fences as plain data, in order.
+fn places<'f>(fences: impl IntoIterator<Item = &'f Fence>) -> Vec<(TimelineId, u64)> {
+    let fences = fences.into_iter();
+    fences.map(|f| (f.timeline_id(), f.seqno())).collect()
+}
+
 /// What an object answers, each with the question.
 fn answers(object: &Object) -> Vec<String> {
     let mut told = Vec::new();
-    let zero = Duration::ZERO;
+    let zero = ZERO;
     let form: &dyn Reservation = object;
     let snapshot = object.snapshot();
     for access in Access::ALL {
@@ -45,24 +90,47 @@ fn answers(object: &Object) -> Vec<String> {
             tell(&format!("{whose}.is_idle"), set.is_idle().to_string());
             tell(&format!("{whose}.wait"), format!("{:?}", set.wait(zero)));
             tell(&format!("{whose}.describe"), set.describe().to_string());
-            let any = match wait_any(&[set], zero) {
-                WaitedAny::Signaled(at) => format!("signalled {at}"),
-                WaitedAny::Failed(at, error) => format!("failed {at}: {error:?}"),
-                WaitedAny::TimedOut => "timed out".to_owned(),
-            };
-            tell(&format!("wait_any of {whose}"), any);
-            tell(
-                &format!("wait_all of {whose}"),
-                format!("{:?}", wait_all(set, zero)),
-            );
-            let future = pin!(set.when_signaled());
-            tell(&format!("future of {whose}"), format!("{:?}", look(future)));
+            tell(&format!("{whose}.count"), set.iter().count().to_string());
+            answers_of_set(whose, set, &mut tell);
             let merged = merge(set.iter().map(|entry| entry.fence));
             tell(
                 &format!("merge of {whose}"),
                 format!("{:?}", merged.status()),
             );
+            let merged = set.merged();
+            let leaves = places(&unwrap(&merged)).len();
+            tell(
+                &format!("{whose}.merged"),
+                format!("{:?} of {leaves}", merged.status()),
+            );
         }
+        let guard_waits = object.lock().waits_for(access).expect("memory");
+        tell(
+            "waits_for of the holder",
+            format!("{:?}", places(&guard_waits[..])),
+        );
+        answers_of_set("waits_for of the holder", &guard_waits, &mut tell);
+        let of_receipt = exec::<_, std::convert::Infallible>(|tx| {
+            let receipt = tx.lock(object)?;
+            let waits = receipt.waits_for(access).expect("memory");
+            Ok((
+                places(&waits[..]),
+                receipt.is_idle(access),
+                receipt.failure(access),
+                in_order(&receipt.entries()),
+            ))
+        });
+        tell("receipt", format!("{:?}", of_receipt.ok()));
+        tell("failure", format!("{:?}", object.failure(access)));
+        tell("failure of the form", format!("{:?}", form.failure(access)));
+        let of_holder = object.lock().failure(access);
+        tell("failure of the holder", format!("{of_holder:?}"));
+        let ready = readiness(object.readiness(access));
+        tell("readiness", format!("{ready:?}"));
+        tell(
+            "visits",
+            object.visit(access, 0, |count, _| count + 1).to_string(),
+        );
         tell("wait", format!("{:?}", object.wait(access, zero)));
         tell(
             "wait of the form",
@@ -73,15 +141,15 @@ fn answers(object: &Object) -> Vec<String> {
         let future = pin!(object.wait_async(access));
         tell("wait_async", format!("{:?}", look(future)));
         let entries = form.waits_for(access).expect("memory");
-        tell("waits_for of the form", format!("{:?}", sorted(&entries)));
+        tell("waits_for of the form", format!("{:?}", in_order(&entries)));
     }
     told.push(format!("snapshot: {:?}", sorted(snapshot.iter())));
     told.push(format!("count: {}", snapshot.iter().count()));
-    told.push(format!("holder: {:?}", sorted(&object.lock().entries())));
-    told.push(format!(
-        "form: {:?}",
-        sorted(&form.entries().expect("memory"))
-    ));
+    told.push(format!("holder: {:?}", in_order(&object.lock().entries())));
+    let entries = form.entries().expect("memory");
+    told.push(format!("form: {:?}", in_order(&entries)));
+    told.push(format!("counters: {:?}", object.counters()));
+    told.push(format!("counters of the form: {:?}", form.counters()));
     told.push(format!("describe: {}", object.describe().expect("memory")));
     told
 }
@@ -96,6 +164,101 @@ impl Choices {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
+}
+
+/// What was asked of an object some steps ago, and answers still.
+struct Kept {
+    whole: Snapshot<AnySemantics, AnyBackend>,
+    waits: Snapshot<AnySemantics, AnyBackend>,
+    future: Pin<Box<WaitFuture>>,
+    /// How the future has ended.
+    ended: Poll<Waited>,
+    ready: Result<ReadyFd, Waited>,
+    #[cfg(feature = "calloop")]
+    looped: Looped,
+}
+
+/// A wait in an event loop, and what its source has told.
+#[cfg(feature = "calloop")]
+struct Looped {
+    events: calloop::EventLoop<'static, Option<Waited>>,
+    told: Option<Waited>,
+}
+
+#[cfg(feature = "calloop")]
+impl Looped {
+    fn of(object: &Object, access: Access) -> Looped {
+        let mut looped = Looped {
+            events: calloop::EventLoop::try_new().expect("an event loop"),
+            told: None,
+        };
+        match object.readiness(access).expect("a descriptor") {
+            Readiness::Already(waited) => looped.told = Some(waited),
+            Readiness::Fd(fd) => {
+                let source = resv_api::FenceSource::from(fd);
+                let told = |waited, _: &mut (), told: &mut Option<Waited>| *told = Some(waited);
+                let inserted = looped.events.handle().insert_source(source, told);
+                inserted.expect("a new loop takes a source");
+            }
+        }
+        looped
+    }
+
+    fn answer(&mut self) -> String {
+        let polled = self.events.dispatch(ZERO, &mut self.told);
+        polled.expect("a loop can be polled");
+        format!("an event loop some steps later: {:?}", self.told)
+    }
+}
+
+impl Kept {
+    fn of(object: &Object, access: Access) -> Kept {
+        Kept {
+            whole: object.snapshot(),
+            waits: object.waits_for(access),
+            future: Box::pin(object.wait_async(access)),
+            ended: Poll::Pending,
+            ready: match object.readiness(access).expect("a descriptor") {
+                Readiness::Already(waited) => Err(waited),
+                Readiness::Fd(fd) => Ok(fd),
+            },
+            #[cfg(feature = "calloop")]
+            looped: Looped::of(object, access),
+        }
+    }
+
+    fn answers(&mut self) -> Vec<String> {
+        if self.ended.is_pending() {
+            self.ended = look(self.future.as_mut());
+        }
+        let mut told = vec![
+            format!("a future some steps later: {:?}", self.ended),
+            match &self.ready {
+                Ok(fd) => format!("a descriptor some steps later: {:?}", fd.outcome()),
+                Err(waited) => format!("at once: {waited:?}"),
+            },
+            #[cfg(feature = "calloop")]
+            self.looped.answer(),
+        ];
+        for (whose, set) in [("a snapshot", &self.whole), ("a waits_for", &self.waits)] {
+            let mut tell = |question: &str, answer: String| {
+                told.push(format!("{question} some steps later: {answer}"));
+            };
+            tell(whose, format!("{:?}", sorted(set.iter())));
+            tell(&format!("{whose}.is_idle"), set.is_idle().to_string());
+            tell(&format!("{whose}.describe"), set.describe().to_string());
+            answers_of_set(whose, set, &mut tell);
+        }
+        told
+    }
+}
+
+/// Submits a job to both; what it must wait for.
+fn submit_to_both(objects: [&Object; 2], fence: &Fence, usage: Usage) -> [Vec<String>; 2] {
+    objects.map(|object| {
+        let waits = submit(fence, &[(object, usage)]).expect("memory for one");
+        vec![format!("waits of a job: {:?}", places(&waits[..]))]
+    })
 }
 
 /// Adds to both, or replaces in both; whether something was replaced is an answer, too.
@@ -128,14 +291,22 @@ pub fn what_is_stored_is_in_no_answer(on: Subject) {
         );
         let timelines = [(); TIMELINES].map(|()| Timeline::new("same"));
         let mut pending: Vec<Signaler> = Vec::new();
+        let mut kept: Vec<[Kept; 2]> = Vec::new();
         for step in 0..STEPS {
             let timeline = &timelines[choices.below(TIMELINES)];
             let usage = Usage::ALL[choices.below(Usage::ALL.len())];
-            match choices.below(8) {
-                0..3 => {
+            let both = [&object, &reference];
+            match choices.below(10) {
+                0..2 => {
                     let new = job(timeline);
                     let fence = new.fence().clone();
-                    edit_both([&object, &reference], &Edit::Add { fence, usage });
+                    edit_both(both, &Edit::Add { fence, usage });
+                    pending.push(new);
+                }
+                2 => {
+                    let new = job(timeline);
+                    let [ours, theirs] = submit_to_both(both, new.fence(), usage);
+                    assert_eq!(ours, theirs, "seed {seed}, step {step}");
                     pending.push(new);
                 }
                 3 => {
@@ -145,7 +316,7 @@ pub fn what_is_stored_is_in_no_answer(on: Subject) {
                         fence: new.fence().clone(),
                         usage,
                     };
-                    let [ours, theirs] = edit_both([&object, &reference], &edit);
+                    let [ours, theirs] = edit_both(both, &edit);
                     assert_eq!(ours, theirs, "seed {seed}, step {step}: replace");
                     pending.push(new);
                 }
@@ -157,18 +328,39 @@ pub fn what_is_stored_is_in_no_answer(on: Subject) {
                         _ => done.signal(),
                     }
                 }
+                7 => {
+                    let access = Access::ALL[choices.below(Access::ALL.len())];
+                    kept.push(both.map(|object| Kept::of(object, access)));
+                }
+                8 => {
+                    // An object takes over what another has, of which it then has one more reference.
+                    let (copy, copied) = (on.object(), reference.semantics());
+                    copy.lock().copy_from(&object).expect("memory");
+                    let expected = Resv::with(copied, AnyBackend::new(Locked::default()));
+                    expected.lock().copy_from(&reference).expect("memory");
+                    same(seed, step, &answers(&copy), &answers(&expected));
+                }
                 _ => {
                     // One is looked at, the other is not: a look may drop what has signalled.
                     let _ = object.is_idle(Access::Move);
                 }
             }
+            for [ours, theirs] in &mut kept {
+                same(seed, step, &ours.answers(), &theirs.answers());
+            }
             // Some steps go by unseen.
             if choices.below(3) == 0 {
                 continue;
             }
-            for (ours, theirs) in answers(&object).iter().zip(answers(&reference)) {
-                assert_eq!(*ours, theirs, "seed {seed}, step {step}");
-            }
+            same(seed, step, &answers(&object), &answers(&reference));
         }
+    }
+}
+
+#[track_caller]
+fn same(seed: u64, step: usize, ours: &[String], theirs: &[String]) {
+    assert_eq!(ours.len(), theirs.len(), "seed {seed}, step {step}");
+    for (ours, theirs) in ours.iter().zip(theirs) {
+        assert_eq!(ours, theirs, "seed {seed}, step {step}");
     }
 }

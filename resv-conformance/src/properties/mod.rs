@@ -2,13 +2,14 @@
 //!
 //! A property panics when it does not hold. It makes its own objects, leaves nothing behind, and may
 //! run beside others. Names say what they are about: `h_NN` is a hazard of
-//! `docs/hazards.md`, `b1` to `b9` a promise of the back-end contract, `e01` to `e17` a worked example,
+//! `docs/hazards.md`, `b1` to `b10` a promise of the back-end contract, `e01` to `e17` a worked example,
 //! `t1` to `t5` a self-test of the kernel, `f_NN` a rule of fences, `l_NN` one of locking many objects.
 //!
 //! | module | about |
 //! |---|---|
 //! | [`tables`] | the contract of a semantics: its table, cell by cell |
 //! | [`answers`] | every answer of the public interface, compared with the reference |
+//! | [`failures`] | whether the content is broken: which errors count, and how long |
 //! | [`fences`] | fences as seen through an object that holds them |
 //! | [`composed`] | fences made of fences, and lazy ones, in an object |
 //! | [`waits`] | waits for an object, for many, and for whatever is ready first |
@@ -25,6 +26,7 @@ pub mod answers;
 pub mod composed;
 pub mod contract;
 pub mod examples;
+pub mod failures;
 pub mod fences;
 pub mod hazards;
 pub mod locks;

@@ -1,7 +1,8 @@
 //! A back end that does one thing wrong now and then, as the process is told.
 
 use resv_core::{
-    Backend, Budget, Entry, EntryRef, Key, LockProof, ObjectLock, ReserveError, UsageSet,
+    Backend, Budget, Entry, EntryRef, FenceError, Key, LockProof, ObjectLock, ReserveError,
+    UsageSet,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -130,6 +131,13 @@ impl Backend for Flawed {
         let mut entries = self.entries();
         entries.retain(|old| !old.fence.is_signaled() && (keeps || !removes(old.key())));
         entries.extend(add.filter(|_| !strikes(Flaw::DropsAdds)));
+    }
+
+    // A stress asks no object for its failure.
+    fn overwrite(&self, _: &mut LockProof<'_>) {}
+
+    fn failure(&self, _: &LockProof<'_>, _: UsageSet) -> Option<FenceError> {
+        None
     }
 
     fn publish(&self, _: &mut LockProof<'_>) {}

@@ -5,7 +5,8 @@
 //! gets that reference without the mutex.
 
 use resv_core::{
-    Backend, Budget, Entry, EntryRef, EntrySet, Key, LockProof, ObjectLock, ReserveError, UsageSet,
+    Backend, Budget, Entry, EntryRef, EntrySet, Failures, FenceError, FenceStatus, Key, LockProof,
+    ObjectLock, ReserveError, UsageSet,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,10 @@ struct Holder {
     spare: Vec<Array>,
     /// The array that is being made.
     staged: Option<Array>,
+    /// Of entries that counted and were left behind (B10).
+    failures: Failures,
+    /// The entries that do not count.
+    overwritten: Vec<Key>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -85,6 +90,8 @@ impl Backend for CopiedArray {
             entries.try_reserve(capacity).map_err(failed)?;
             spare.push(Array(Arc::new(entries)));
         }
+        let missing = capacity.saturating_sub(holder.overwritten.len());
+        holder.overwritten.try_reserve(missing).map_err(failed)?;
         (holder.budget, holder.spare) = (Some(wanted), spare);
         Ok(())
     }
@@ -98,15 +105,58 @@ impl Backend for CopiedArray {
         let holder = &mut *self.holder(held);
         let budget = holder.budget.as_mut().expect("an edit needs a reservation");
         budget.spend_on_edit(add.is_some());
+        // B10: what counts and is stored no more is noted, with how it had ended by now.
+        let (failures, overwritten) = (&mut holder.failures, &mut holder.overwritten);
+        let mut leaves = |entry: &Entry, status| {
+            if !overwritten.contains(&entry.key()) {
+                failures.note(entry.usage, status);
+            }
+        };
         let staged = holder.staged.get_or_insert_with(|| {
             let mut new = holder.spare.pop().expect("one for each publish");
             let entries = Arc::get_mut(&mut new.0).expect("nobody else has it");
-            entries.extend(pending(&self.published().0).cloned());
+            for entry in self.published().0.as_slice() {
+                match entry.fence.status() {
+                    FenceStatus::Pending => entries.push(entry.clone()),
+                    ended => leaves(entry, ended),
+                }
+            }
             new
         });
         let entries = Arc::get_mut(&mut staged.0).expect("nobody else has it");
-        entries.retain(|entry| !removes(entry.key()));
+        entries.retain(|entry| {
+            let status = entry.fence.status();
+            let goes = removes(entry.key());
+            if goes {
+                leaves(entry, status);
+            }
+            !goes
+        });
+        if let Some(entry) = &add {
+            overwritten.retain(|key| *key != entry.key());
+        }
         entries.extend(add);
+    }
+
+    fn overwrite(&self, held: &mut LockProof<'_>) {
+        let holder = &mut *self.holder(held);
+        let array = holder.staged.clone().unwrap_or_else(|| self.published());
+        holder.failures = Failures::default();
+        holder.overwritten.clear();
+        let keys = array.0.as_slice().iter().map(Entry::key);
+        holder.overwritten.extend(keys);
+    }
+
+    fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        let holder = self.holder(held);
+        let array = holder.staged.clone().unwrap_or_else(|| self.published());
+        let mut failures = holder.failures;
+        for entry in array.0.as_slice() {
+            if !holder.overwritten.contains(&entry.key()) {
+                failures.note(entry.usage, entry.fence.status());
+            }
+        }
+        failures.smallest(usages)
     }
 
     // B4: one exchange of a pointer.

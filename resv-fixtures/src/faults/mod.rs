@@ -4,6 +4,7 @@ pub mod composed;
 pub mod containers;
 pub mod corners;
 pub mod exclusive_shared;
+pub mod failures;
 pub mod readers;
 pub mod transactions;
 pub mod usage_levels;

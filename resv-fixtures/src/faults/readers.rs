@@ -1,6 +1,6 @@
 //! Broken promises to readers: B1, B2, B5, B6, B7.
 
-use crate::fault::{Fault, Gap, lock, now};
+use crate::fault::{Fault, Gap, held_entries, lock, now};
 use crate::fixture::{Fixture, fault};
 use resv_core::{
     Backend, Counters, Entry, Key, LockProof, Locked, ReserveError, UsageLevels, UsageSet,
@@ -47,6 +47,13 @@ pub const FIXTURES: &[Fixture] = &[
         "B2",
         "derived: an array that keeps its dead entries until the next edit",
         "an object is not idle as long as it stores something, signalled or not",
+        &["answers::what_is_stored_is_in_no_answer"],
+    ),
+    fault::<UsageLevels, HolderSeesWhatIsStored>(
+        "holder_sees_what_is_stored",
+        "B9",
+        "the locked iterator of Linux shows signalled entries; derived",
+        "the holder of the lock is shown signalled fences that the object still stores",
         &["answers::what_is_stored_is_in_no_answer"],
     ),
     fault::<UsageLevels, VisitsInside>(
@@ -131,6 +138,25 @@ impl Fault for DropsInside {
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
         self.0.check();
         object.is_idle(usages)
+    }
+}
+
+/// B9: what was published last is shown to the holder, signalled or not.
+#[derive(Default)]
+pub struct HolderSeesWhatIsStored(Mutex<Vec<Entry>>);
+
+impl Fault for HolderSeesWhatIsStored {
+    fn published(&self, object: &Locked) {
+        let before = std::mem::replace(&mut *lock(&self.0), now(object));
+        drop(before);
+    }
+
+    fn held(&self, object: &Locked, held: &LockProof<'_>) -> Vec<Entry> {
+        let mut shown = held_entries(object, held);
+        let stored = lock(&self.0);
+        let signalled = stored.iter().filter(|entry| entry.fence.is_signaled());
+        shown.extend(signalled.cloned());
+        shown
     }
 }
 

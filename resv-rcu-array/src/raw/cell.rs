@@ -30,7 +30,7 @@
 
 use super::word::{Asked, CELL_ALIGN, Head, Slot, fits};
 use resv_core::fence::cell::FenceCell;
-use resv_core::{Usage, UsageSet};
+use resv_core::{Failures, Usage, UsageSet};
 use resv_sync::cell::UnsafeCell;
 use resv_sync::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, OwnerAccess};
 use std::alloc::Layout;
@@ -40,8 +40,8 @@ use std::sync::atomic::AtomicU32 as Hint;
 /// Added to the count of references while the cell is in no object.
 pub(super) const DEAD: usize = 1 << (usize::BITS - 1);
 
-/// What precedes the slots: a cache line.
-#[repr(C, align(64))]
+/// What precedes the slots: a cache line, and what the writer alone touches now and then.
+#[repr(C, align(16))]
 struct Header {
     life: AtomicU64,
     refs: AtomicUsize,
@@ -77,12 +77,16 @@ pub(super) struct Owned {
     pub(super) adds: u32,
     /// Edits that may still be published.
     pub(super) publishes: u32,
+    /// The entries in the first so many slots count no more for the object's failure (B10).
+    pub(super) overwritten: u32,
+    /// Of entries that counted and are gone.
+    pub(super) failures: Failures,
 }
 
 /// Where the slots begin.
 pub(super) const SLOTS: usize = size_of::<Header>();
 #[cfg(not(any(loom, shuttle)))]
-const _: () = assert!(SLOTS == 64);
+const _: () = assert!(SLOTS == 80);
 
 /// The bytes of a cell with so many slots.
 pub(super) const fn bytes(slots: usize) -> usize {

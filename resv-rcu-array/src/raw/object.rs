@@ -9,7 +9,8 @@ use super::reference::{CellRef, end};
 use super::word::{Head, MAX_SLOTS};
 use super::working::{Change, Writing};
 use resv_core::{
-    Budget, Entry, EntryRef, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, UsageSet,
+    Budget, Entry, EntryRef, Failures, Fence, FenceError, Key, LockProof, ObjectLock, Plan,
+    ReserveError, UsageSet,
 };
 use resv_sync::holder::HolderCell;
 use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
@@ -125,14 +126,28 @@ impl Object {
         init: A,
         f: impl FnMut(A, EntryRef<'_>) -> A,
     ) -> A {
-        let spare = *self.spare.get(&self.lock, held);
-        let head = self.head_held();
-        // SAFETY: (11) the proof is borrowed, so that nobody writes meanwhile; the result only reads.
-        let working = unsafe { working(spare, self.cell(head), head) };
-        match working {
-            Some(working) => working.visit(init, f),
+        match self.seen_by(held) {
+            Some(seen) => seen.visit(init, f),
             None => init,
         }
+    }
+
+    /// The smallest error of the entries that count, as the holder sees them.
+    ///
+    /// # Panics
+    ///
+    /// When another object's lock is held.
+    pub(crate) fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
+        self.seen_by(held)?.failure(usages)
+    }
+
+    /// What the holder sees, for as long as it borrows its proof: only to be read.
+    #[inline]
+    fn seen_by(&self, held: &LockProof<'_>) -> Option<Writing> {
+        let spare = *self.spare.get(&self.lock, held);
+        let head = self.head_held();
+        // SAFETY: (11) the callers keep the proof borrowed, so that nobody writes meanwhile, and only read.
+        unsafe { working(spare, self.cell(head), head) }
     }
 
     /// What is published, for the holder of the lock.
@@ -266,6 +281,14 @@ impl Holder<'_> {
         let cell = cell.expect("no room is reserved for a publish");
         cell.edit(removes, add);
         cell.owned_mut().adds = left;
+    }
+
+    /// Has what the holder sees count no more for the object's failure.
+    #[inline]
+    pub(crate) fn overwrite(&mut self) {
+        if let Some(mut cell) = self.working() {
+            cell.overwrite();
+        }
     }
 
     /// Appends entries to an edit that is not published.
@@ -474,11 +497,12 @@ impl Holder<'_> {
             return;
         };
         small.fill_from(&mut cell, |_| false);
-        if small.owned().alive > 0 {
+        let failures = small.owned().failures;
+        if small.owned().alive > 0 || failures != Failures::default() {
             *self.spare = Some(small.cell());
             return self.publish_spare();
         }
-        // Nothing is pending: the object needs no cell.
+        // Nothing is pending, and no failure noted: the object needs no cell.
         small.end(None);
         let old = cell.cell();
         self.object.store_head(Head::EMPTY);

@@ -7,7 +7,9 @@
 use super::cell::{Cell, Owned};
 use super::pool;
 use super::word::{Bound, MAX_SLOTS, Shown, Slot};
-use resv_core::{Entry, EntryRef, Fence, Key, Plan, Usage, UsageSet};
+use resv_core::{
+    Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, Usage, UsageSet,
+};
 use resv_sync::sync::atomic::Ordering;
 use std::convert::Infallible;
 use std::mem::ManuallyDrop;
@@ -242,6 +244,7 @@ impl Writing {
                 // It may have been the last one with its usage.
                 return Err(add);
             }
+            note_failure(owned, change.goes, slot);
             dead = slot.dead_from(end + 1);
         }
         // Release, each: pairs with the Acquire of readers: the fence is initialised.
@@ -305,6 +308,26 @@ impl Writing {
         self.owned_mut().usages = usages;
     }
 
+    /// Has what is there count no more for the object's failure.
+    #[inline]
+    pub(super) fn overwrite(&mut self) {
+        let owned = self.owned_mut();
+        owned.overwritten = owned.end;
+        owned.failures = Failures::default();
+    }
+
+    /// The smallest error that counts.
+    pub(super) fn failure(&self, usages: UsageSet) -> Option<FenceError> {
+        let owned = self.owned();
+        let mut failures = owned.failures;
+        for (at, slot) in self.living() {
+            if let Some(fence) = slot.fence().filter(|_| at >= owned.overwritten) {
+                failures.note(slot.usage(), fence.status());
+            }
+        }
+        failures.smallest(usages)
+    }
+
     /// Appends an entry to what an edit has left.
     #[inline]
     pub(super) fn append(&mut self, entry: Entry) {
@@ -315,6 +338,8 @@ impl Writing {
         // The tombstone of an edit that only removed, in the same transaction, makes place.
         let over = end > published.max(owned.borrowed) && cell.own(end - 1) == Slot::NONE;
         let at = if over { end - 1 } else { end };
+        // A tombstone that was overwritten is one no more.
+        owned.overwritten = owned.overwritten.min(at);
         owned.first = owned.first.min(at);
         owned.usages |= 1 << entry.usage as u8;
         owned.end = at + 1;
@@ -334,6 +359,7 @@ impl Writing {
         let slot = cell.own(at);
         assert!(Bound::HOLDER.shows(slot), "a plan for another set");
         let owned = self.owned_mut();
+        note_failure(owned, at, slot);
         owned.alive -= 1;
         if at < owned.borrowed {
             // Its reference is the published cell's.
@@ -384,13 +410,18 @@ impl Writing {
             edited: old.is_staged(),
             adds: from.adds,
             publishes: from.publishes,
+            failures: from.failures,
             ..Owned::default()
         };
         for (at, slot) in old.living() {
             let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
                 continue;
             };
-            let is_pending = fence.is_pending();
+            let (status, counts) = (fence.status(), at >= from.overwritten);
+            let is_pending = status == FenceStatus::Pending;
+            if counts && !is_pending {
+                to.failures.note(usage, status);
+            }
             if at < lent {
                 if !is_pending || removes(super::word::key(fence, usage)) {
                     continue;
@@ -406,6 +437,9 @@ impl Writing {
             to.usages |= 1 << slot.usage() as u8;
             to.end += 1;
             to.alive += 1;
+            if !counts {
+                to.overwritten = to.end;
+            }
         }
         *self.owned_mut() = to;
         let from = old.owned_mut();
@@ -479,6 +513,16 @@ fn note_goes(cell: Cell, end: u32, goes: u32, at: u32) -> u32 {
     }
     note(cell, at, true);
     first | MANY_GO
+}
+
+/// Notes how the entry at `at`, which goes, has ended, if it counts for the object's failure.
+#[inline]
+fn note_failure(owned: &mut Owned, at: u32, slot: Slot) {
+    if at >= owned.overwritten
+        && let Some(failed @ FenceStatus::Error(_)) = slot.fence().map(|fence| fence.status())
+    {
+        owned.failures.note(slot.usage(), failed);
+    }
 }
 
 /// Takes the fence of an entry that owns it, and does not any more.

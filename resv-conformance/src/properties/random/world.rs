@@ -71,13 +71,19 @@ impl World {
             }
             Step::Signal(at, error) => {
                 let job = self.fences.get_mut(&at).expect("a script signals its own");
-                if let Some(signaler) = job.1.take() {
-                    match error {
-                        true => signaler.signal_error(FenceError::IO),
-                        false => signaler.signal(),
-                    }
+                let Some(signaler) = job.1.take() else {
+                    return Ok(());
+                };
+                if error {
+                    // Not always the same, so that it matters which one is told.
+                    let errno = [5, 19, 125][at.seqno as usize % 3];
+                    let error = FenceError::from_errno(errno).expect("an errno");
+                    signaler.signal_error(error);
+                    self.model.fail(at, error);
+                } else {
+                    signaler.signal();
+                    self.model.signal(at);
                 }
-                self.model.signal(at);
             }
         }
         Ok(())
@@ -104,6 +110,10 @@ impl World {
                 let reader = self.items(self.objects[o].snapshot().iter());
                 self.same(o, "the holder's list in the transaction", holder, &own)?;
                 self.same(o, "a reader's list in the transaction", reader, seen)?;
+                for access in Access::ALL {
+                    let (told, expected) = (guard.failure(access), staged.failure(o, access));
+                    same_failure(o, access, told, expected)?;
+                }
             }
         }
         self.model = staged;
@@ -172,6 +182,8 @@ impl World {
                 &list,
             )?;
             for access in Access::ALL {
+                let told = guard.failure(access);
+                same_failure(o, access, told, self.model.failure(o, access))?;
                 let waits = self.model.waits(o, access);
                 let told = self.items(object.waits_for(access).iter());
                 self.same(o, &format!("what {access} waits for"), told, &waits)?;
@@ -199,4 +211,20 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The scenario language does not ask for failures: the steps before the question are what matters.
+fn same_failure(
+    o: usize,
+    access: Access,
+    told: Option<FenceError>,
+    expected: Option<FenceError>,
+) -> Result<(), Difference> {
+    if told == expected {
+        return Ok(());
+    }
+    Err(Difference {
+        question: format!("list r{o}"),
+        what: format!("the failure for {access} is {told:?}, expected {expected:?}"),
+    })
 }
