@@ -76,8 +76,12 @@ pub(super) fn explore(
     goal: Option<&[Class]>,
 ) -> Found {
     let lines = options.timelines.clamp(1, MOST_LINES);
+    // What files a fence of a timeline depends on its kind.
+    let kinds = match ops.file {
+        true => (0..TAGS.len() as u8).collect(),
+        false => super::follow::kinds(machines, queries),
+    };
     let machines: Vec<&Machine> = machines.iter().collect();
-    let needs_tags = machines.iter().any(|m| m.member().needs_tags());
     let explorer = Explorer {
         machines: &machines,
         ops,
@@ -100,7 +104,7 @@ pub(super) fn explore(
         is_settled: false,
     };
     let mut known: HashMap<Box<[u8]>, ()> = HashMap::new();
-    for kinds in first_kinds(lines, needs_tags) {
+    for kinds in first_kinds(lines, &kinds) {
         let mut world = explorer.empty();
         world.kinds = kinds;
         let mut text = Vec::new();
@@ -186,17 +190,15 @@ pub(super) fn explore(
 }
 
 /// The kinds of timelines to begin with, each choice once, whatever the order.
-fn first_kinds(lines: usize, needs_tags: bool) -> Vec<Vec<u8>> {
-    if !needs_tags {
-        return vec![vec![0; lines]];
-    }
+fn first_kinds(lines: usize, kinds: &[u8]) -> Vec<Vec<u8>> {
     let mut choices = vec![Vec::new()];
     for _ in 0..lines {
         choices = choices
             .into_iter()
             .flat_map(|choice: Vec<u8>| {
                 let least = choice.last().copied().unwrap_or(0);
-                (least..TAGS.len() as u8).map(move |kind| {
+                let later = kinds.iter().filter(move |&&kind| kind >= least);
+                later.map(move |&kind| {
                     let mut choice = choice.clone();
                     choice.push(kind);
                     choice

@@ -127,21 +127,7 @@ pub(super) fn bound(
     }
     let sides: Option<Vec<Side>> = machines.iter().map(|m| Side::of(m, queries)).collect();
     let sides = sides?;
-    // Kinds that no query tells apart are one.
-    let mut kinds: Vec<u8> = Vec::new();
-    let is_same = |a: u8, b: u8| {
-        let of = |side: &Side| {
-            side.sees
-                .iter()
-                .all(|s| s[usize::from(a)] == s[usize::from(b)])
-        };
-        sides[..2].iter().all(of)
-    };
-    for kind in 0..TAGS.len() as u8 {
-        if !kinds.iter().any(|&known| is_same(known, kind)) {
-            kinds.push(kind);
-        }
-    }
+    let kinds = kinds(machines, queries);
     let classes = |most_others: usize| {
         let missed = |holder: usize, coverer: usize| {
             let follower = Follower {
@@ -171,15 +157,58 @@ pub(super) fn bound(
     })
 }
 
+/// The usages of a fence of that kind of timeline that is alone in an object and is waited for.
+fn sees(machine: &Machine, query: Query, kind: u8) -> Usages {
+    let is_seen = |usage: &Usage| {
+        let mut store = Store::default();
+        let fence = Sym {
+            line: 0,
+            place: 4,
+            kind,
+        };
+        store.slots.push(slot(fence, *usage));
+        let mut is_seen = false;
+        machine.visit(&store, query, &mut |_: &Sym| is_seen = true);
+        is_seen
+    };
+    let seen = Usage::ALL.into_iter().filter(is_seen);
+    seen.fold(0, |seen, usage| seen | bit(usage))
+}
+
+fn slot(fence: Sym, usage: Usage) -> Slot<Sym> {
+    Slot {
+        fence,
+        usage,
+        mark: false,
+    }
+}
+
+/// Kinds of timelines, one for those that no query tells apart. A member looks at a kind in nothing else,
+/// unless fences are filed.
+pub(super) fn kinds(machines: &[Machine], queries: &[Query]) -> Vec<u8> {
+    let mut kinds: Vec<u8> = Vec::new();
+    let is_same = |a: u8, b: u8| {
+        let mut asked = machines
+            .iter()
+            .flat_map(|m| queries.iter().map(move |&q| (m, q)));
+        asked.all(|(machine, query)| sees(machine, query, a) == sees(machine, query, b))
+    };
+    for kind in 0..TAGS.len() as u8 {
+        if !kinds.iter().any(|&known| is_same(known, kind)) {
+            kinds.push(kind);
+        }
+    }
+    kinds
+}
+
 impl Side {
     fn of(machine: &Machine, queries: &[Query]) -> Option<Side> {
-        let fence = |line: u8, place: u8, kind: u8| Sym { line, place, kind };
-        let slot = |fence: Sym, usage: Usage| Slot {
-            fence,
-            usage,
-            mark: false,
+        let fence = |line: u8, place: u8| Sym {
+            line,
+            place,
+            kind: 0,
         };
-        let (old, new) = (fence(0, 4, 0), [fence(1, 5, 0), fence(0, 5, 0)]);
+        let (old, new) = (fence(0, 4), [fence(1, 5), fence(0, 5)]);
         let removes = |removes: &dyn Fn(usize, Usage, Usage) -> bool| {
             [0, 1].map(|own| Usage::ALL.map(|new| Usage::ALL.map(|old| removes(own, new, old))))
         };
@@ -201,26 +230,18 @@ impl Side {
             }
             _ => return None,
         };
-        let sees = |query: Query, kind: u8| {
-            let is_seen = |usage: &Usage| {
-                let mut store = Store::default();
-                store.slots.push(slot(fence(0, 4, kind), *usage));
-                let mut is_seen = false;
-                machine.visit(&store, query, &mut |_: &Sym| is_seen = true);
-                is_seen
-            };
-            Usage::ALL
-                .into_iter()
-                .filter(is_seen)
-                .fold(0, |seen, usage| seen | bit(usage))
-        };
         let kinds = 0..TAGS.len() as u8;
         Some(Side {
             class,
             removes,
             sees: queries
                 .iter()
-                .map(|&query| kinds.clone().map(|kind| sees(query, kind)).collect())
+                .map(|&query| {
+                    kinds
+                        .clone()
+                        .map(|kind| sees(machine, query, kind))
+                        .collect()
+                })
                 .collect(),
             is_loose,
         })
