@@ -271,7 +271,7 @@ impl Seqcount {
     }
 
     /// [`is_idle`](Backend::is_idle) where the idle bits of `first` do not answer.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn scan(&self, first: Word, usages: UsageSet) -> bool {
         // The first attempt of `read`, by itself: with no call in it, it saves no registers.
         if self.counter.may_read(first) {
