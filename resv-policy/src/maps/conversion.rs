@@ -39,11 +39,15 @@ pub enum Conversion {
     AlwaysRead,
     /// Memory management asks up to read.
     MovesAskRead,
+    /// The branch of a job that reads reserves a slot and adds nothing.
+    ReadsNotAdded,
+    /// `get_excl` makes one fence of several; if memory for it cannot be had, the object counts as idle.
+    ErrorIsIdle,
 }
 
 impl Conversion {
     /// All of them.
-    pub const ALL: [Conversion; 7] = [
+    pub const ALL: [Conversion; 9] = [
         Conversion::Linux,
         Conversion::BookkeepAsRead,
         Conversion::MovesAsWrites,
@@ -51,6 +55,8 @@ impl Conversion {
         Conversion::WaitOne,
         Conversion::AlwaysRead,
         Conversion::MovesAskRead,
+        Conversion::ReadsNotAdded,
+        Conversion::ErrorIsIdle,
     ];
 
     /// The name on command lines and in reports.
@@ -63,6 +69,8 @@ impl Conversion {
             Conversion::WaitOne => "map:conversion/wait-1",
             Conversion::AlwaysRead => "map:conversion/always-read",
             Conversion::MovesAskRead => "map:conversion/moves-ask-read",
+            Conversion::ReadsNotAdded => "map:conversion/reads-not-added",
+            Conversion::ErrorIsIdle => "map:conversion/error-is-idle",
         }
     }
 }
@@ -80,6 +88,7 @@ impl Map for Conversion {
 
     fn add<F: FenceRef>(&self, store: &mut Store<F>, fence: F, usage: Usage) {
         let usage = match (self, usage) {
+            (Conversion::ReadsNotAdded, Usage::Read) => return,
             (Conversion::BookkeepAsRead, Usage::Bookkeep) => Usage::Read,
             (Conversion::MovesAsWrites, Usage::Kernel) => Usage::Write,
             _ => usage,
@@ -115,9 +124,12 @@ impl Map for Conversion {
                 .for_each(|slot| visit(&slot.fence));
             return;
         }
-        for slot in store.pending().filter(|slot| slot.usage <= cut) {
-            visit(&slot.fence);
+        let seen = || store.pending().filter(|slot| slot.usage <= cut);
+        let finds_none = *self == Conversion::ErrorIsIdle && access == Access::Read;
+        if finds_none && seen().count() > 1 {
+            return;
         }
+        seen().for_each(|slot| visit(&slot.fence));
     }
 }
 
@@ -169,6 +181,19 @@ const ROWS: &[Row] = &[
             "add-read,signal",
             "write",
             Class::Exact,
+        )],
+    },
+    Row {
+        call: "add_shared of a job that reads",
+        becomes: "a reservation, and no add",
+        class: Class::Unsound,
+        why: "the next writer does not wait for the reader",
+        claims: &[claim(
+            "exclusive-shared",
+            "map:conversion/reads-not-added",
+            "add-read,signal",
+            "write",
+            Class::Unsound,
         )],
     },
     Row {
@@ -266,5 +291,18 @@ const ROWS: &[Row] = &[
                 Class::Unsound,
             ),
         ],
+    },
+    Row {
+        call: "get_excl",
+        becomes: "one fence of all up to write; without memory for it, none",
+        class: Class::Unsound,
+        why: "with two writers an error is taken for idle",
+        claims: &[claim(
+            "usage-levels",
+            "map:conversion/error-is-idle",
+            "add-write,signal",
+            "read",
+            Class::Unsound,
+        )],
     },
 ];
