@@ -67,9 +67,22 @@ impl Slots {
         Ok(())
     }
 
+    #[inline]
     fn insert_all(&mut self) {
         self.first = u64::MAX;
-        self.more.fill(u64::MAX);
+        if !self.more.is_empty() {
+            self.more.fill(u64::MAX);
+        }
+    }
+
+    /// Takes a slot out of the set: one of the first 64, or the next.
+    #[inline]
+    fn remove(&mut self, at: usize) {
+        if at < WORD {
+            self.first &= !(1 << at);
+        } else {
+            self.set(at, false);
+        }
     }
 
     fn set(&mut self, at: usize, is_in: bool) {
@@ -425,7 +438,7 @@ impl Writer {
                 let content = (fence.into_cell(), usage);
                 let change = OneChange::at(goes, table, content, leaves);
                 if let Some(change) = &change {
-                    self.counting.overwritten.set(change.at, false);
+                    self.counting.overwritten.remove(change.at);
                     self.applied();
                 } else {
                     self.is_staged = true;
@@ -504,7 +517,7 @@ impl Writer {
         {
             self.counting.note_failure(at, usage, failed);
         }
-        self.counting.overwritten.set(at, false);
+        self.counting.overwritten.remove(at);
         OneChange {
             table,
             at,
