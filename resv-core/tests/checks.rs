@@ -126,7 +126,7 @@ fn a_lock_in_a_section() {
     let context = Context::new();
     let takes: [&dyn Fn() -> u32; 4] = [
         &|| (object.lock(), here()).1,
-        &|| (object.lock_timeout(SHORT).unwrap(), here()).1,
+        &|| (object.lock_until(SHORT).unwrap(), here()).1,
         &|| (object.lock_with(&context).unwrap(), here()).1,
         &|| {
             let set = LockSet::new(Context::new());
@@ -283,7 +283,7 @@ fn orders_that_are_legal() {
         // A try and a timeout in the other order.
         let held = b.lock();
         drop(a.try_lock().unwrap());
-        drop(a.lock_timeout(SHORT).unwrap());
+        drop(a.lock_until(SHORT).unwrap());
         drop(held);
         // Released in between.
         drop(b.lock());
@@ -321,7 +321,7 @@ fn a_lock_that_the_thread_holds() {
     let mut lines = (0, 0);
     let found = reports(|| {
         let (_held, taken) = (object.lock(), here());
-        let (again, line) = (object.lock_timeout(SHORT), here());
+        let (again, line) = (object.lock_until(SHORT), here());
         assert!(again.is_none());
         lines = (taken, line);
     });

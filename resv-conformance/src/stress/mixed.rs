@@ -73,7 +73,7 @@ fn timed(worker: &mut Worker<'_>, at: usize) -> Result<(), Fault> {
     let patience = Duration::from_micros(worker.rng.below(300) as u64);
     let crew = worker.crew;
     let lock = crew.world.objects[at].resv.backend().object_lock();
-    let Some(held) = lock.lock_timeout(patience) else {
+    let Some(held) = lock.lock_until(patience) else {
         return Ok(());
     };
     let stay = worker.enter(at)?;
@@ -139,7 +139,7 @@ fn by_hand(worker: &mut Worker<'_>, algorithm: Algorithm, order: &[usize]) -> Re
         let is_held = stays.iter().any(|stay| stay.at == at);
         worker.beat(Doing::Wants, at);
         let patience = Duration::from_micros(worker.rng.below(2_000) as u64);
-        match lock_of(at).lock_with_timeout(&context, patience) {
+        match lock_of(at).lock_with_until(&context, patience) {
             Ok(_) if is_held => return Err(Fault::at(at, "one context holds the lock twice")),
             Ok(one) => {
                 held.push(one);

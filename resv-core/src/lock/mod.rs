@@ -125,12 +125,13 @@ pub use watch::Watch;
 pub use word::Algorithm;
 
 use crate::checks::LockTrack;
+use crate::fence::Until;
 use contended::Request;
 use defect::{Defect, Seam};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use word::{Claim, FREE};
 
 /// What is kept for contended locks, over all locks of the process.
@@ -208,12 +209,14 @@ impl ObjectLock {
         self.held(Request::PLAIN)
     }
 
-    /// Takes the lock, or gives up after `timeout`.
+    /// Takes the lock, or gives up: after a [`Duration`](std::time::Duration), at an [`Instant`], or never
+    /// with `None`. A lock that is free is taken whatever the time.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn lock_timeout(&self, timeout: Duration) -> Option<LockProof<'_>> {
-        self.checks.wanted_for_a_time(None);
+    pub fn lock_until(&self, until: impl Into<Until>) -> Option<LockProof<'_>> {
+        let until = until.into();
+        self.wanted_until(None, until);
         if !self.try_take(Claim::PLAIN) {
-            contended::acquire(self, Request::PLAIN, deadline_after(timeout)).ok()?;
+            contended::acquire(self, Request::PLAIN, until.deadline()).ok()?;
         }
         self.checks.taken(None);
         Some(self.held(Request::PLAIN))
@@ -243,7 +246,7 @@ impl ObjectLock {
         self.request(context, || None)
     }
 
-    /// [`lock_with`](ObjectLock::lock_with) that gives up after `timeout`.
+    /// [`lock_with`](ObjectLock::lock_with) that gives up, as [`lock_until`](ObjectLock::lock_until).
     ///
     /// # Errors
     ///
@@ -253,13 +256,23 @@ impl ObjectLock {
     ///
     /// When `context` was declared [done](Context::done) and does not hold this lock.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn lock_with_timeout<'a>(
+    pub fn lock_with_until<'a>(
         &'a self,
         context: &'a Context,
-        timeout: Duration,
+        until: impl Into<Until>,
     ) -> Result<LockProof<'a>, LockError> {
-        self.checks.wanted_for_a_time(Some(context));
-        self.request(context, || deadline_after(timeout))
+        let until = until.into();
+        self.wanted_until(Some(context), until);
+        self.request(context, || until.deadline())
+    }
+
+    /// Tells the checks of a request with a time.
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn wanted_until(&self, context: Option<&Context>, until: Until) {
+        match until {
+            Until::Forever => self.checks.wanted(context),
+            _ => self.checks.wanted_for_a_time(context),
+        }
     }
 
     /// Takes the lock for a context that holds nothing, so that it cannot fail: after a back-off,
@@ -499,9 +512,4 @@ impl Drop for LockProof<'_> {
     fn drop(&mut self) {
         drop(self.release_lock());
     }
-}
-
-/// The instant `timeout` from now; `None`, for ever, also when that is beyond the clock.
-fn deadline_after(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
 }

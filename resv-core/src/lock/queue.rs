@@ -13,6 +13,7 @@ use super::word::Claim;
 use resv_sync::process_wide;
 use resv_sync::sync::atomic::Ordering;
 use resv_sync::sync::{Condvar, Mutex, MutexGuard};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 // A hint takes part in no protocol.
@@ -212,13 +213,35 @@ fn ring_all(bells: Box<[Arc<Bell>]>) {
     }
 }
 
-/// A task that wants to know when a lock is released.
+/// A task that wants to know when a lock is released, by its place among the watchers: those of one lock
+/// stand beside each other, the oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Watcher {
     /// The address of the lock.
-    pub(super) lock: usize,
-    /// Its place among the watchers; it asks for nothing.
-    pub(super) claim: Claim,
-    pub(super) bell: Arc<Bell>,
+    lock: usize,
+    /// The age of its context.
+    ticket: u64,
+    /// The address of its bell, which no other watcher has at the same time.
+    bell: usize,
+}
+
+impl Watcher {
+    pub(super) fn new(lock: usize, claim: Claim, bell: &Arc<Bell>) -> Watcher {
+        Watcher {
+            lock,
+            ticket: claim.ticket().unwrap_or(0),
+            bell: Arc::as_ptr(bell).addr(),
+        }
+    }
+
+    /// The place before all watchers of a lock.
+    const fn first(lock: usize) -> Watcher {
+        Watcher {
+            lock,
+            ticket: 0,
+            bell: 0,
+        }
+    }
 }
 
 /// One waiter.
@@ -246,13 +269,13 @@ impl Waiter {
 /// they take part in no decision about waiters, but somebody has to come and ring.
 pub(super) struct Queue {
     waiters: Vec<Waiter>,
-    watchers: Vec<Watcher>,
+    watchers: BTreeMap<Watcher, Arc<Bell>>,
 }
 
 impl Queue {
     const EMPTY: Queue = Queue {
         waiters: Vec::new(),
-        watchers: Vec::new(),
+        watchers: BTreeMap::new(),
     };
 
     fn of(&self, lock: usize) -> impl DoubleEndedIterator<Item = (usize, &Waiter)> {
@@ -262,32 +285,33 @@ impl Queue {
 
     /// Whether nobody waits for the lock and nobody watches it, so that its word needs no flag.
     pub(super) fn is_empty(&self, lock: usize) -> bool {
-        self.of(lock).next().is_none() && self.watchers.iter().all(|watcher| watcher.lock != lock)
+        self.of(lock).next().is_none() && self.first_watcher(lock).is_none()
     }
 
-    /// Enters a watcher, behind the last older one.
-    pub(super) fn watch(&mut self, watcher: Watcher) {
-        let older = |other: &Watcher| {
-            other.lock == watcher.lock && other.claim.is_older_than(watcher.claim)
-        };
-        let at = self.watchers.iter().rposition(older);
-        self.watchers.insert(at.map_or(0, |at| at + 1), watcher);
+    fn first_watcher(&self, lock: usize) -> Option<Watcher> {
+        let (&watcher, _) = self.watchers.range(Watcher::first(lock)..).next()?;
+        Some(watcher).filter(|watcher| watcher.lock == lock)
     }
 
-    /// Takes a watcher out; `false` when it is not there any more.
-    pub(super) fn unwatch(&mut self, bell: &Arc<Bell>) -> bool {
-        let at = self
-            .watchers
-            .iter()
-            .position(|watcher| Arc::ptr_eq(&watcher.bell, bell));
-        at.map(|at| self.watchers.remove(at)).is_some()
+    /// Enters a watcher.
+    pub(super) fn watch(&mut self, watcher: Watcher, bell: Arc<Bell>) {
+        self.watchers.insert(watcher, bell);
+    }
+
+    /// Takes a watcher out, if it is there still: in a few steps, however many there are.
+    pub(super) fn unwatch(&mut self, watcher: Watcher) {
+        self.watchers.remove(&watcher);
     }
 
     /// Takes out the watchers of the lock, at most so many, to be rung.
     pub(super) fn pop_watchers(&mut self, lock: usize, most: usize) -> Rings {
-        let its = self.watchers.extract_if(.., |watcher| watcher.lock == lock);
-        let bells: Box<[Arc<Bell>]> = its.take(most).map(|watcher| watcher.bell).collect();
-        Rings((!bells.is_empty()).then_some(bells))
+        let mut bells = Vec::new();
+        while bells.len() < most
+            && let Some(first) = self.first_watcher(lock)
+        {
+            bells.extend(self.watchers.remove(&first));
+        }
+        Rings((!bells.is_empty()).then(|| bells.into_boxed_slice()))
     }
 
     #[cfg(all(test, not(loom)))]

@@ -7,6 +7,7 @@ use super::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Barrier, mpsc};
 use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(20);
@@ -140,7 +141,7 @@ fn l_01_mutual_exclusion_in_all_mixes() {
             lock.try_lock().into_iter().for_each(enter);
         },
         &|| {
-            lock.lock_timeout(SOON).into_iter().for_each(enter);
+            lock.lock_until(SOON).into_iter().for_each(enter);
         },
         &|| enter(lock.lock_with(&context(Algorithm::WoundWait)).unwrap()),
         &|| enter(lock.lock_with(&context(Algorithm::WaitDie)).unwrap()),
@@ -166,7 +167,7 @@ fn l_02_locking_twice_is_refused_and_changes_nothing() {
         let held = lock.lock_with(&context).unwrap();
         assert_eq!(lock.lock_with(&context).err(), Some(LockError::AlreadyHeld));
         assert_eq!(
-            lock.lock_with_timeout(&context, SOON).err(),
+            lock.lock_with_until(&context, SOON).err(),
             Some(LockError::AlreadyHeld)
         );
         assert!(lock.try_lock_with(&context).is_none());

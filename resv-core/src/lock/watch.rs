@@ -37,6 +37,8 @@ use std::task::{Poll, Waker};
 #[must_use = "dropping a watch takes it back"]
 pub struct Watch<'l> {
     lock: &'l ObjectLock,
+    /// Its place in the queue.
+    watcher: Watcher,
     bell: Arc<Bell>,
 }
 
@@ -55,13 +57,14 @@ impl ObjectLock {
         if !contended::flag_if_held(self, &queue) {
             return None;
         }
-        queue.watch(Watcher {
-            lock: address,
-            claim: context.claim(),
-            bell: Arc::clone(&bell),
-        });
+        let watcher = Watcher::new(address, context.claim(), &bell);
+        queue.watch(watcher, Arc::clone(&bell));
         drop(queue);
-        Some(Watch { lock: self, bell })
+        Some(Watch {
+            lock: self,
+            watcher,
+            bell,
+        })
     }
 }
 
@@ -76,7 +79,7 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let address = self.lock.address();
         let mut queue = queue::of_lock(address);
-        queue.unwatch(&self.bell);
+        queue.unwatch(self.watcher);
     }
 }
 

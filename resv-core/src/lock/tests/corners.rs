@@ -15,7 +15,7 @@ fn a_wound_does_not_outlive_what_was_held() {
         // A new round: contended, with something held, and no reason to back off.
         let _a = a.lock_with(&younger).unwrap();
         let b_held = b.lock();
-        let again = deliberately(|| b.lock_with_timeout(&younger, SOON).err());
+        let again = deliberately(|| b.lock_with_until(&younger, SOON).err());
         assert_eq!(again, Some(LockError::TimedOut));
         drop(b_held);
     });
@@ -122,11 +122,11 @@ fn timeouts_leave_nothing_behind() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let start = Instant::now();
-                assert!(lock.lock_timeout(SOON).is_none());
+                assert!(lock.lock_until(SOON).is_none());
                 assert!(start.elapsed() >= SOON);
                 let context = context(algorithm);
                 for timeout in [Duration::ZERO, SOON] {
-                    let refused = lock.lock_with_timeout(&context, timeout).err();
+                    let refused = lock.lock_with_until(&context, timeout).err();
                     assert_eq!(refused, Some(LockError::TimedOut));
                 }
                 assert_eq!(context.held(), 0);
@@ -134,8 +134,8 @@ fn timeouts_leave_nothing_behind() {
         });
         drop(holder);
         let context = context(algorithm);
-        drop(lock.lock_with_timeout(&context, LONG).expect("free"));
-        drop(lock.lock_timeout(Duration::ZERO).expect("free"));
+        drop(lock.lock_with_until(&context, LONG).expect("free"));
+        drop(lock.lock_until(Duration::ZERO).expect("free"));
         assert_free(&lock);
     }
 }
@@ -148,7 +148,7 @@ fn timeouts_racing_with_releases_lose_no_wake_up() {
         for _ in 0..3 {
             scope.spawn(move || {
                 for _ in 0..300 {
-                    if let Some(held) = lock.lock_timeout(Duration::from_micros(50)) {
+                    if let Some(held) = lock.lock_until(Duration::from_micros(50)) {
                         thread::sleep(Duration::from_micros(40));
                         drop(held);
                     }
