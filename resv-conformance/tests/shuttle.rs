@@ -31,8 +31,9 @@
 
 use resv_api::seqcount::Seqcount;
 use resv_api::{
-    Access, Backend, ExclusiveShared, Locked, ReserveError, Resv, Semantics, Signaler, Timeline,
-    Usage, UsageLevels, Waited, WritersReadersOthers, exec, exec_async, wait_all, wait_any,
+    Access, Backend, ExclusiveShared, Fence, Locked, ReserveError, Resv, Semantics, Signaler,
+    Timeline, Usage, UsageLevels, Waited, WritersReadersOthers, exec, exec_async, submit, wait_all,
+    wait_any,
 };
 use shuttle::future::block_on;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -237,6 +238,60 @@ fn exec_in_a_circle<B: Backend + Default>() {
     });
 }
 
+/// Two jobs are submitted to the same two objects, which they name in opposite orders; nothing signals
+/// before both are in. No deadlock; and there is one order in both objects: `found` if each job waits for
+/// the other, which would be for ever.
+fn two_submits<B: Backend + Default>(
+    found: &Arc<AtomicBool>,
+    submits: fn([&Resv<UsageLevels, B>; 2], &Signaler) -> Vec<Fence>,
+) {
+    let objects: Arc<[Resv<UsageLevels, B>; 2]> = Arc::default();
+    let threads = [0, 1].map(|me| {
+        let objects = Arc::clone(&objects);
+        thread::spawn(move || {
+            let job = job(&Timeline::new("job"));
+            let waits = submits([&objects[me], &objects[1 - me]], &job);
+            (job, waits)
+        })
+    });
+    let [(one, one_waits), (two, two_waits)] =
+        threads.map(|thread| thread.join().expect("it does not fail"));
+    let waits_for = |waits: &[Fence], job: &Signaler| waits.contains(job.fence());
+    match (waits_for(&one_waits, &two), waits_for(&two_waits, &one)) {
+        (true, true) => found.store(true, Ordering::Relaxed),
+        (one, two) => assert!(one || two, "two writers run at the same time"),
+    }
+    let count = |waits: &[Fence]| assert!(waits.len() <= 1, "each job is waited for once");
+    count(&one_waits);
+    count(&two_waits);
+    drop((one, two));
+}
+
+fn submits_in_opposite_orders<B: Backend + Default>() {
+    assert!(!finds(|found| two_submits::<B>(
+        found,
+        |[first, second], job| {
+            let uses = [(first, Usage::Write), (second, Usage::Write)];
+            submit(job.fence(), &uses)
+                .expect("memory")
+                .into_iter()
+                .collect()
+        }
+    )));
+}
+
+/// Known-bad: the first object is released before the second is locked, in the caller's order.
+fn submits_one_by_one_are_found<B: Backend + Default>() {
+    assert!(finds(|found| two_submits::<B>(found, |objects, job| {
+        let mut waits = Vec::new();
+        for object in objects {
+            let one = submit(job.fence(), &[(object, Usage::Write)]);
+            waits.extend(one.expect("memory"));
+        }
+        waits
+    })));
+}
+
 /// The same objects, by tasks and a thread.
 fn exec_async_in_a_circle<B: Backend + Default>() {
     explore(|| {
@@ -321,6 +376,8 @@ resv_api::for_each_backend!(on_each_back_end! (
     h_25_known_bad_is_found
     b4_a_transaction_is_seen_whole
     exec_in_a_circle
+    submits_in_opposite_orders
+    submits_one_by_one_are_found
     exec_async_in_a_circle
     waits_end
 ));
