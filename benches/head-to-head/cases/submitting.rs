@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use resv_api::{Resv, submit};
 use resv_core::{Backend, Fence, Key, Semantics, Signaler, Timeline, Usage, UsageLevels};
 use std::collections::{HashMap, VecDeque};
+use std::ops::Deref;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -161,24 +162,28 @@ fn disjoint<S: Submits>(threads: usize, effort: &Effort) -> Series {
 
 /// Where the fences of 500 buffers are.
 trait Buffers: Sync {
+    /// What a job must wait for, as the subject gives it.
+    type Waits: Deref<Target = [Fence]> + Send;
+
     fn new() -> Self;
 
     /// Adds the fence to each of these; what the job must wait for.
-    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Vec<Fence>;
+    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Self::Waits;
 }
 
 impl Buffers for Vec<Resv> {
+    type Waits = Waits;
+
     fn new() -> Self {
         (0..BUFFERS).map(|_| Resv::new()).collect()
     }
 
-    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Vec<Fence> {
+    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Waits {
         let mut slice = [(&self[0], Usage::Read); 20];
         for (place, &(at, usage)) in slice.iter_mut().zip(uses) {
             *place = (&self[at], usage);
         }
-        let waits = submit(fence, &slice[..uses.len()]).expect("memory for one fence");
-        waits.into_iter().collect()
+        submit(fence, &slice[..uses.len()]).expect("memory for one fence")
     }
 }
 
@@ -186,6 +191,8 @@ impl Buffers for Vec<Resv> {
 struct Map(Mutex<HashMap<usize, Vec<(Fence, Usage)>>>);
 
 impl Buffers for Map {
+    type Waits = Vec<Fence>;
+
     fn new() -> Self {
         Map(Mutex::default())
     }
@@ -213,14 +220,13 @@ impl Buffers for Map {
 }
 
 /// What a submitter hands to a queue.
-struct Queued {
-    waits: Vec<Fence>,
+struct Queued<W> {
+    waits: W,
     job: Signaler,
 }
 
 /// The jobs of one submitter for one queue, in their order.
-#[derive(Default)]
-struct Lane(Mutex<VecDeque<Queued>>);
+struct Lane<W>(Mutex<VecDeque<Queued<W>>>);
 
 /// A submitter waits when a lane has as many.
 const LONGEST: usize = 64;
@@ -229,7 +235,7 @@ const QUEUES: usize = 2;
 
 /// Runs the jobs of all lanes whose waits have signalled, until the submitters are through and nothing
 /// is left.
-fn run_queue(lanes: &[Lane], submitters: &AtomicUsize) {
+fn run_queue<W: Deref<Target = [Fence]>>(lanes: &[Lane<W>], submitters: &AtomicUsize) {
     loop {
         let through = submitters.load(Ordering::Acquire) == 0;
         let (mut ran, mut left) = (false, false);
@@ -257,8 +263,9 @@ fn run_queue(lanes: &[Lane], submitters: &AtomicUsize) {
 /// Nanoseconds a job.
 fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
     let buffers = B::new();
-    let lanes: Vec<Vec<Lane>> = (0..QUEUES)
-        .map(|_| (0..submitters).map(|_| Lane::default()).collect())
+    let lane = |_| Lane::<B::Waits>(Mutex::default());
+    let lanes: Vec<Vec<_>> = (0..QUEUES)
+        .map(|_| (0..submitters).map(lane).collect())
         .collect();
     let (start, busy) = (Barrier::new(submitters), AtomicUsize::new(submitters));
     let rates: Vec<f64> = std::thread::scope(|scope| {
@@ -367,7 +374,7 @@ mod tests {
             let job = issue(&timelines[number % 2]);
             let mut uses = [(0, Usage::Read); 20];
             let uses = random.uses(&mut uses);
-            let mut mine = ours.submit(uses, job.fence());
+            let mut mine = ours.submit(uses, job.fence()).to_vec();
             // Of each timeline the latest.
             let theirs = map.submit(uses, job.fence());
             let key = |fence: &Fence| (fence.timeline_id(), fence.seqno());
