@@ -35,7 +35,7 @@
 //!
 //! A job that must look at an object before it knows what it will add uses [`exec`](crate::exec()).
 
-use crate::ascending::{Order, TRIES_FIRST, ascending, lock_ascending};
+use crate::ascending::{Order, TRIES_FIRST, are_distinct, ascending, lock_ascending};
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transact::Transaction;
@@ -317,9 +317,9 @@ fn submit_unsorted<T: Submittable + ?Sized>(
     uses: &[(&T, Usage)],
     order: &Order,
 ) -> Result<Waits, SubmitError> {
-    let uses: SmallVec<[_; 16]> = order.iter().map(|&(_, at)| uses[at]).collect();
-    let distinct = order.windows(2).all(|two| two[0].0 < two[1].0);
-    submit_in_order(class, patience, fences, &uses, distinct)
+    let mut sorted = SmallVec::<[_; 16]>::with_capacity(order.len());
+    order.iter().for_each(|&(_, at)| sorted.push(uses[at]));
+    submit_in_order(class, patience, fences, &sorted, are_distinct(order))
 }
 
 /// The same for uses in the order of addresses; `distinct` if each names another object.

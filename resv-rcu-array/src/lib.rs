@@ -101,7 +101,7 @@
 //!
 //! * An object that never had a reservation is 32 bytes. One with a few fences has a cell of 256 bytes.
 //! * A cell has eight bytes a slot. It is left when it is full, or when more than `2 n + 8` of its slots
-//!   are dead, for one of three slots for each of `n` pending entries. While nobody has its lock, an object
+//!   behind the first living one are dead, for one of three slots for each of `n` pending entries. While nobody has its lock, an object
 //!   has one cell; if that has more than 248 slots, at least every eighth is of a living entry, or
 //!   [`unreserve`] moves to a smaller one (if memory for it can be had).
 //! * Entries that have signalled count as living until the next edit, reservation or move comes by them.
@@ -118,7 +118,8 @@
 //! | `is_idle`, something is pending | seven loads, if it is where the last test found it; else up to `2 n` |
 //! | `snapshot`, and dropping it | one increment and three loads; one decrement; whatever `n` is |
 //! | `visit` | as a snapshot, and `4 n` loads |
-//! | an add | `4 n` loads, as the rule is asked about each entry; two stores |
+//! | an add | one look: `4 n` loads, as the rule is asked about each entry; two stores |
+//! | [`prepare`] and [`commit`] | the same look, made by the first, and the same stores; nothing is looked at twice |
 //! | a publish | two stores; if something died, one read-modify-write, and the drop of the dead fences |
 //! | a change of cells | `n` words are copied, about every `2 n + 8` adds; no count, if nobody has the old cell |
 //! | `reserve` | nothing, or a cell from the pool |
@@ -131,6 +132,8 @@
 //! asked to; platforms that keep tags in the high bits of pointers to the heap are not supported.
 //!
 //! [`reserve`]: resv_core::Backend::reserve
+//! [`prepare`]: resv_core::Backend::prepare
+//! [`commit`]: resv_core::Backend::commit
 //! [`unreserve`]: resv_core::Backend::unreserve
 //! [`counters`]: resv_core::Backend::counters
 

@@ -262,8 +262,13 @@ impl Backend for Versioned {
         add: Option<Entry>,
     ) {
         let mut holder = self.raw.holder(held);
-        holder.edit(removes, add);
-        holder.publish();
+        match add {
+            Some(add) => holder.add_and_publish(removes, add),
+            None => {
+                holder.edit(removes, None);
+                holder.publish();
+            }
+        }
     }
 
     fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {

@@ -3,7 +3,7 @@
 //! The holder works in one cell: the published one as long as there is place in it, else a spare one
 //! that was filled with what is pending, and that the next publish puts in its place.
 
-use super::cell::{Cell, Published};
+use super::cell::{Cell, Owned, Published};
 use super::defect::{Defect, Seam};
 use super::reference::{CellRef, end};
 use super::word::{Head, MAX_SLOTS};
@@ -14,6 +14,7 @@ use resv_core::{
 };
 use resv_sync::holder::HolderCell;
 use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
+use std::convert::Infallible;
 use std::sync::atomic::AtomicU32;
 
 /// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
@@ -291,6 +292,28 @@ impl Holder<'_> {
         }
     }
 
+    /// An edit that adds, and its publish.
+    #[inline(always)]
+    pub(crate) fn add_and_publish(mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
+        if let Some(mut cell) = self.working_in_place() {
+            let &Owned {
+                adds, publishes, ..
+            } = cell.owned();
+            assert!(adds > 0, "no room is reserved for this add");
+            assert!(publishes > 0, "no room is reserved for a publish");
+            let nothing = |_: &Fence, _| Ok::<_, Infallible>(());
+            let Ok(change) = cell.look(UsageSet::EMPTY, nothing, removes);
+            let left = (adds - 1, publishes - 1);
+            match replace(self.object, &mut cell, change, add, left) {
+                Ok(removed) => drop(removed),
+                Err(add) => add_more(self.object, self.spare, change, add, left),
+            }
+        } else {
+            self.edit(removes, Some(add));
+            self.publish();
+        }
+    }
+
     /// Appends entries to an edit that is not published.
     pub(crate) fn append(&mut self, entries: Vec<Entry>) {
         let cell = self.working().filter(Writing::is_staged);
@@ -338,16 +361,8 @@ impl Holder<'_> {
         else {
             return commit_cell(self.object, self.spare, plan, removes, add);
         };
-        let object = self.object;
-        let plain = object.has(Defect::PlainLoadAtRelease);
         let which = cell.cell();
-        let replaced = cell.replace(
-            change,
-            add,
-            |len, usages| object.store_head(Head::new(which.address(), len, usages)),
-            || which.is_held(plain),
-            object.null_order(),
-        );
+        let replaced = replace(self.object, &mut cell, change, add, (0, 0));
         match replaced {
             Ok(removed) => {
                 if which.capacity() > ROOMY {
@@ -512,6 +527,27 @@ impl Holder<'_> {
     }
 }
 
+/// [`Writing::replace`], published as a cell of this object.
+#[inline(always)]
+fn replace(
+    object: &Object,
+    cell: &mut Writing,
+    change: Change,
+    add: Entry,
+    left: (u32, u32),
+) -> Result<Option<Fence>, Entry> {
+    let plain = object.has(Defect::PlainLoadAtRelease);
+    let which = cell.cell();
+    cell.replace(
+        change,
+        add,
+        left,
+        |len, usages| object.store_head(Head::new(which.address(), len, usages)),
+        || which.is_held(plain),
+        object.null_order(),
+    )
+}
+
 /// [`Holder::commit`] where more than one entry goes, or something else is in the way.
 #[cold]
 #[inline(never)]
@@ -521,14 +557,28 @@ fn commit_more(
     change: Change,
     add: Entry,
 ) -> Option<Fence> {
+    add_more(object, spare, change, add, (0, 0));
+    Holder { object, spare }.unreserve();
+    None
+}
+
+/// [`Holder::add_and_publish`], likewise.
+#[inline(never)]
+fn add_more(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    change: Change,
+    add: Entry,
+    left: (u32, u32),
+) {
     let mut holder = Holder { object, spare };
     if let Some(mut cell) = holder.working() {
         cell.apply(change, Some(add.usage));
         cell.append(add);
+        let owned = cell.owned_mut();
+        (owned.adds, owned.publishes) = left;
         holder.publish_in_place(cell);
     }
-    holder.unreserve();
-    None
 }
 
 /// [`Holder::commit`] after a [`prepare_cell`].

@@ -216,13 +216,14 @@ impl Writing {
     /// staged, nothing that is dead owns its fence still, and one entry goes at most, with the usage of
     /// `add`. Elsewhere `add` comes back, with nothing done.
     ///
-    /// `store_head` publishes a length and its usages; if `is_held` says that nobody else has the cell then,
-    /// the fence of the entry that went is the caller's.
+    /// `left` is what is left of the budget. `store_head` publishes a length and its usages; if `is_held` says
+    /// that nobody else has the cell then, the fence of the entry that went is the caller's.
     #[inline(always)]
     pub(super) fn replace(
         &mut self,
         change: Change,
         add: Entry,
+        left: (u32, u32),
         store_head: impl FnOnce(u32, u8),
         is_held: impl FnOnce() -> bool,
         order: Ordering,
@@ -256,7 +257,7 @@ impl Writing {
         }
         let usages = owned.usages | 1 << usage as u8;
         (owned.first, owned.end, owned.usages) = (change.first, end + 1, usages);
-        (owned.adds, owned.publishes) = (0, 0);
+        (owned.adds, owned.publishes) = left;
         store_head(end + 1, usages);
         // After the head, at whose length they are dead.
         cell.set_below(change.first);
