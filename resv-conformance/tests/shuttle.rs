@@ -287,6 +287,7 @@ fn submits_one_by_one_are_found<B: Backend + Default>() {
         for object in objects {
             let one = submit(job.fence(), &[(object, Usage::Write)]);
             waits.extend(one.expect("memory"));
+            waits.dedup();
         }
         waits
     })));
