@@ -16,7 +16,7 @@
 //!
 //! Scripts keep to what the kernel asks of its drivers: fences of a timeline signal in order. And one case is
 //! left out: a replace where the kernel may still keep a signalled fence of the timeline, which it would bring
-//! back. When it throws one away depends on the sizes of its allocator, so [`Leftovers`] assumes that it does so
+//! back. When it throws one away depends on the sizes of its allocator, so a script assumes that it does so
 //! only where it must.
 
 use crate::model::At;
