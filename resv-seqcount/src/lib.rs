@@ -91,8 +91,10 @@
 mod counter;
 mod garbage;
 mod object;
+mod one_change;
 mod raw;
 mod slot;
+mod slot_set;
 mod writer;
 
 pub use object::Seqcount;

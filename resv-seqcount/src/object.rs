@@ -2,9 +2,10 @@
 
 use crate::counter::{ATTEMPTS, Counter, Defect, UsageMask, Word};
 use crate::garbage;
+use crate::one_change::{OneChange, OnePlan};
 use crate::raw::{NewTable, OnceBox, Picked, Tables, WriterCell, try_with_capacity};
 use crate::slot::{Asked, Content, Slot};
-use crate::writer::{OneChange, OnePlan, Writer};
+use crate::writer::Writer;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
     ObjectLock, Plan, ReserveError, UsageSet,

@@ -12,13 +12,14 @@
 //! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
 use crate::counter::{Seam, UsageMask};
+use crate::one_change::{OneChange, OnePlan};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
+use crate::slot_set::{SlotSet, WORD};
 use resv_core::{
-    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, ReserveError,
-    Usage, UsageSet,
+    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, ReserveError, Usage,
+    UsageSet,
 };
-use std::collections::TryReserveError;
 use std::mem::ManuallyDrop;
 
 /// The state of the holder of the object's lock.
@@ -28,23 +29,12 @@ pub(crate) struct Writer {
     /// The usages that the object has when the staged edits are applied.
     leaves: UsageMask,
     /// Which slots the staged edits remove. None, if none are staged.
-    goes: Slots,
+    goes: SlotSet,
     counting: Counting,
     /// What the staged edits add, or, if none are staged, fences on their way out. Each owns a
     /// reference. There is memory for as many as the table has slots.
     list: Vec<Content>,
     room: Option<Budget>,
-}
-
-/// Slots in a word.
-const WORD: usize = u64::BITS as usize;
-
-/// For each slot, a bit.
-#[derive(Debug, Default)]
-struct Slots {
-    first: u64,
-    /// Behind the first 64.
-    more: Vec<u64>,
 }
 
 /// What counts for the object's failure (B10).
@@ -53,74 +43,9 @@ struct Counting {
     /// Of entries that counted and are gone.
     failures: Failures,
     /// The slots whose entries count no more. What the others say that are not in use means nothing.
-    overwritten: Slots,
+    overwritten: SlotSet,
     /// So many of the first entries that the staged edits add count no more.
     of_list: usize,
-}
-
-impl Slots {
-    /// Gets memory for `words` words in all.
-    fn reserve(&mut self, words: usize) -> Result<(), TryReserveError> {
-        let missing = (words - 1).saturating_sub(self.more.len());
-        self.more.try_reserve(missing)?;
-        self.more.resize(self.more.len() + missing, 0);
-        Ok(())
-    }
-
-    #[inline]
-    fn insert_all(&mut self) {
-        self.first = u64::MAX;
-        if !self.more.is_empty() {
-            self.more.fill(u64::MAX);
-        }
-    }
-
-    /// Takes a slot out of the set: one of the first 64, or the next.
-    #[inline]
-    fn remove(&mut self, at: usize) {
-        if at < WORD {
-            self.first &= !(1 << at);
-        } else {
-            self.set(at, false);
-        }
-    }
-
-    fn set(&mut self, at: usize, is_in: bool) {
-        let word = match (at / WORD).checked_sub(1) {
-            None => &mut self.first,
-            Some(word) => &mut self.more[word],
-        };
-        let bit = 1 << (at % WORD);
-        *word = *word & !bit | if is_in { bit } else { 0 };
-    }
-
-    fn has(&self, at: usize) -> bool {
-        let word = match (at / WORD).checked_sub(1) {
-            None => self.first,
-            Some(word) => self.more[word],
-        };
-        word >> (at % WORD) & 1 != 0
-    }
-
-    /// Takes the last slot out of the set.
-    fn pop(&mut self) -> Option<usize> {
-        let more = self.more.iter_mut().enumerate().rev();
-        let last = more
-            .map(|(at, word)| (at + 1, word))
-            .find(|(_, word)| **word != 0);
-        let (at, word) = last.unwrap_or((0, &mut self.first));
-        let bit = word.checked_ilog2()?;
-        *word ^= 1 << bit;
-        Some(at * WORD + bit as usize)
-    }
-}
-
-/// The slot to change, if the set is that slot at most and there are few: of `len`, or the next.
-#[inline]
-fn one_of(goes: u64, len: usize) -> Option<usize> {
-    let is_one = goes & goes.wrapping_sub(1) == 0 && len <= WORD;
-    // Zero has 64 trailing zeros.
-    is_one.then(|| len.min(goes.trailing_zeros() as usize))
 }
 
 /// The smallest table; in models small, so that growth is in reach of a model.
@@ -128,94 +53,6 @@ fn one_of(goes: u64, len: usize) -> Option<usize> {
 const MIN_CAPACITY: usize = 4;
 #[cfg(any(loom, shuttle))]
 const MIN_CAPACITY: usize = 1;
-
-/// One change that is all there is to publish: a slot takes a new entry.
-pub(crate) struct OneChange<'t> {
-    table: Table<'t>,
-    /// Which slot it is.
-    at: usize,
-    slot: &'t Slot,
-    content: Content,
-    /// How many slots are in use afterwards, if that changes.
-    len: Option<usize>,
-    /// The usages that the object has afterwards.
-    pub(crate) leaves: UsageMask,
-}
-
-/// One change that was found by a [look](Writer::look), before there is an entry to add.
-#[derive(Clone, Copy)]
-pub(crate) struct OnePlan {
-    /// The slot that changes.
-    at: usize,
-    /// The usages of the entries that stay.
-    leaves: UsageMask,
-}
-
-impl OnePlan {
-    /// More than one change.
-    const MANY: OnePlan = OnePlan {
-        at: usize::MAX,
-        leaves: UsageMask::ALL,
-    };
-
-    /// For [`Backend::commit`](resv_core::Backend::commit). More than one change is no plan.
-    #[inline]
-    pub(crate) fn to_plan(self) -> Plan {
-        if self.at == OnePlan::MANY.at {
-            return Plan::default();
-        }
-        Plan((self.at as u64 + 1) << 8 | u64::from(self.leaves.to_bits()))
-    }
-
-    /// `None` for a plan that is none.
-    #[inline]
-    pub(crate) fn of_plan(Plan(bits): Plan) -> Option<OnePlan> {
-        Some(OnePlan {
-            at: (bits as usize >> 8).checked_sub(1)?,
-            leaves: UsageMask::from_bits(bits as u8),
-        })
-    }
-}
-
-impl<'t> OneChange<'t> {
-    /// The slot that is in the set takes `content`, or the next one if none is, if that is one change.
-    #[inline]
-    fn at(
-        goes: u64,
-        table: Table<'t>,
-        content: Content,
-        leaves: UsageMask,
-    ) -> Option<OneChange<'t>> {
-        let used = table.used_held().len();
-        let at = one_of(goes, used)?;
-        Some(OneChange {
-            table,
-            at,
-            slot: table.all().get(at)?,
-            content,
-            len: (at == used).then_some(used + 1),
-            leaves,
-        })
-    }
-
-    /// What the slot holds until the change is made, and is the caller's afterwards.
-    #[inline]
-    pub(crate) fn old(&self) -> Option<Content> {
-        match self.len {
-            None => self.slot.load_held(),
-            Some(_) => None,
-        }
-    }
-
-    /// Makes the change in a write section.
-    #[inline]
-    pub(crate) fn apply(&self, seam: Seam) {
-        self.slot.store(Some(self.content), seam.data_store());
-        if let Some(len) = self.len {
-            self.table.set_len(len, seam.data_store());
-        }
-    }
-}
 
 impl Writer {
     /// How many slots the table must have for `adds` more entries.
@@ -712,33 +549,6 @@ impl Counting {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-
-    /// The cheap publish is for one change; were it taken for more, the others would be lost.
-    #[test]
-    fn b4_only_a_set_of_one_slot_is_one_change() {
-        assert_eq!(one_of(0, 5), Some(5), "none goes: the next slot");
-        assert_eq!(one_of(1, 5), Some(0));
-        assert_eq!(one_of(1 << 4, 5), Some(4));
-        assert_eq!(one_of(0b11, 5), None);
-        assert_eq!(one_of(1 << 4 | 1, 5), None);
-        assert_eq!(one_of(1 << 63, 64), Some(63));
-        assert_eq!(one_of(0, 64), Some(64));
-        assert_eq!(one_of(0, 65), None, "others may go behind the first 64");
-    }
-
-    #[test]
-    fn a_set_of_slots_is_taken_apart_from_its_end() {
-        let mut goes = Slots {
-            first: 1 << 63 | 1 << 2 | 1,
-            more: vec![0, 1 << 63 | 1],
-        };
-        let all = [0, 2, 63, 128, 191];
-        for at in 0..192 {
-            assert_eq!(goes.has(at), all.contains(&at), "{at}");
-        }
-        let taken: Vec<usize> = std::iter::from_fn(|| goes.pop()).collect();
-        assert_eq!(taken, [191, 128, 63, 2, 0]);
-    }
 
     /// A bit for each slot, of which the first 64 are in the object: small objects need no more.
     #[test]
