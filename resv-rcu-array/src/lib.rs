@@ -62,7 +62,8 @@
 //! | `raw/word.rs` | what the head and a slot say |
 //! | `raw/cell.rs`, `raw/pool.rs` | the memory of a cell, and where it comes from |
 //! | `raw/working.rs` | the writer's side of a cell: appending, dying, giving up, moving |
-//! | `raw/object.rs` | the head of an object; reserve, edit, publish, unreserve |
+//! | `raw/object.rs` | the head of an object |
+//! | `raw/holder.rs` | reserve, edit, publish, unreserve; prepare, commit |
 //! | `raw/reference.rs` | a snapshot |
 //! | `arc_swapped.rs` | the flavour in safe code |
 //! | `models.rs`, `stress.rs` | models, and the known-bad variants that they reject |

@@ -7,7 +7,8 @@
 //! | [`pool`] | where cells come from and go back to | |
 //! | [`working`] | appending, dying, giving up, moving | one writer at a time |
 //! | [`reference`] | a snapshot | counts |
-//! | [`object`] | the head, and what the holder of the lock does | the proof that the lock is held exists once |
+//! | [`object`] | the head | the cells that heads name are made here |
+//! | [`holder`] | what the holder of the lock does | the proof that the lock is held exists once |
 //! | [`defect`] | known-bad variants of it, for tests | |
 //!
 //! The numbers of the `SAFETY` comments are those of `docs/correctness.md`.
@@ -16,6 +17,7 @@
 
 mod cell;
 mod defect;
+mod holder;
 mod object;
 mod pool;
 mod reference;

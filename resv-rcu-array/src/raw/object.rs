@@ -1,29 +1,17 @@
 //! One object: its lock, the head word that readers load, and the spare cell of the lock's holder.
 //!
-//! The holder works in one cell: the published one as long as there is place in it, else a spare one
-//! that was filled with what is pending, and that the next publish puts in its place.
+//! What the holder does is in [`holder`](super::holder).
 
-use super::cell::{Cell, Owned, Published};
+use super::cell::{Cell, Published};
 use super::defect::{Defect, Seam};
+use super::holder::{Holder, working};
 use super::reference::{CellRef, end};
-use super::word::{Head, MAX_SLOTS};
-use super::working::{Change, Writing};
-use resv_core::{
-    Budget, Entry, EntryRef, Failures, Fence, FenceError, Key, LockProof, ObjectLock, Plan,
-    ReserveError, UsageSet,
-};
+use super::word::Head;
+use super::working::Writing;
+use resv_core::{EntryRef, FenceError, LockProof, ObjectLock, UsageSet};
 use resv_sync::holder::HolderCell;
 use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
-use std::convert::Infallible;
 use std::sync::atomic::AtomicU32;
-
-/// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
-/// in [`SPARSE`] holds a living entry.
-const ROOMY: usize = if cfg!(any(loom, shuttle)) { 4 } else { 248 };
-const SPARSE: usize = 8;
-
-/// So many dead entries between those that live are not worth a new cell.
-const FEW_HOLES: u32 = 8;
 
 /// The shared parts of an object.
 pub(crate) struct Object {
@@ -60,7 +48,7 @@ impl Object {
 
     /// The cell that a head of this object names.
     #[inline]
-    fn cell(&self, head: Head) -> Option<Cell> {
+    pub(super) fn cell(&self, head: Head) -> Option<Cell> {
         // SAFETY: (9) a head's address is that of a cell, or 0: heads are made in this file.
         unsafe { Cell::at(head.address()) }
     }
@@ -153,14 +141,14 @@ impl Object {
 
     /// What is published, for the holder of the lock.
     #[inline]
-    fn head_held(&self) -> Head {
+    pub(super) fn head_held(&self) -> Head {
         // Relaxed: nobody else publishes, and the lock orders earlier holders.
         Head(self.head.load_own())
     }
 
     /// How the word of an entry whose fence is given up is stored.
     #[inline(always)]
-    fn null_order(&self) -> Ordering {
+    pub(super) fn null_order(&self) -> Ordering {
         if self.has(Defect::RelaxedNull) {
             Ordering::Relaxed
         } else {
@@ -169,7 +157,7 @@ impl Object {
     }
 
     #[inline]
-    fn store_head(&self, head: Head) {
+    pub(super) fn store_head(&self, head: Head) {
         let order = if self.has(Defect::RelaxedHead) {
             Ordering::Relaxed
         } else {
@@ -179,485 +167,6 @@ impl Object {
         // Over idle bits that a reader may set at the same time: they are about the publication before.
         self.head.store_over(head.0, order);
     }
-}
-
-/// The cell that the holder works in.
-///
-/// # Safety
-///
-/// The caller may write to both cells, or only reads while nobody writes.
-#[inline]
-unsafe fn working(spare: Option<Cell>, current: Option<Cell>, head: Head) -> Option<Writing> {
-    // SAFETY: (11) the caller's promise. Readers have at most the published length of the published
-    // cell, and no length of the spare one.
-    unsafe {
-        match (spare, current) {
-            (Some(spare), _) => Some(Writing::new(spare, None)),
-            (None, Some(current)) => Some(Writing::new(current, Some(head.len()))),
-            (None, None) => None,
-        }
-    }
-}
-
-/// What the holder of the object's lock works with.
-pub(crate) struct Holder<'a> {
-    object: &'a Object,
-    spare: &'a mut Option<Cell>,
-}
-
-/// How many slots `budget` may use: one for each add, and one for each publish without an add, of which
-/// there is one less if anything is added, as each add needs a publish.
-fn slots_for(adds: usize, publishes: usize) -> usize {
-    let without = publishes.saturating_sub(usize::from(adds > 0));
-    adds.saturating_add(without)
-}
-
-impl Holder<'_> {
-    #[inline]
-    fn working(&mut self) -> Option<Writing> {
-        let head = self.object.head_held();
-        // SAFETY: (11) the proof that the lock is held is borrowed as long as `self` lives, and `self`
-        // as long as a `Writing` is used: the functions below make one at a time for each cell.
-        unsafe { working(*self.spare, self.object.cell(head), head) }
-    }
-
-    /// Gets room for `budget`. Changes nothing when it fails.
-    #[inline]
-    pub(crate) fn reserve(&mut self, budget: Budget) -> Result<(), ReserveError> {
-        if let Some(mut cell) = self.working() {
-            let owned = cell.owned();
-            let adds = budget.adds.max(owned.adds as usize);
-            let publishes = budget.publishes.max(owned.publishes as usize);
-            if cell.is_dense() && slots_for(adds, publishes) <= cell.free() {
-                let owned = cell.owned_mut();
-                // Not more than slots that there are.
-                (owned.adds, owned.publishes) = (adds as u32, publishes as u32);
-                return Ok(());
-            }
-        }
-        self.reserve_cell(budget)
-    }
-
-    /// Gets a spare cell with room for `budget`, and fills it with what is pending.
-    #[cold]
-    #[inline(never)]
-    fn reserve_cell(&mut self, budget: Budget) -> Result<(), ReserveError> {
-        let error = ReserveError::new(budget.adds);
-        let old = self.working();
-        let owned = old.as_ref().map(|old| *old.owned()).unwrap_or_default();
-        let adds = budget.adds.max(owned.adds as usize);
-        let publishes = budget.publishes.max(owned.publishes as usize);
-        // What has signalled is left behind.
-        let pending = old.as_ref().map_or(0, Writing::count_pending);
-        let needed = slots_for(adds, publishes).saturating_add(pending);
-        if needed.max(adds).max(publishes) > MAX_SLOTS {
-            return Err(error);
-        }
-        // Two thirds of a cell are for what comes and goes until the next one.
-        let roomy = needed.saturating_add(2 * pending).min(MAX_SLOTS);
-        let mut new = Writing::take(roomy).ok_or(error)?;
-        if let Some(mut old) = old {
-            new.fill_from(&mut old, |_| false);
-        }
-        let owned = new.owned_mut();
-        (owned.adds, owned.publishes) = (adds as u32, publishes as u32);
-        if let Some(before) = self.spare.replace(new.cell()) {
-            // SAFETY: (11) as in `working`; it is spare no more, so it is this function's.
-            unsafe { Writing::new(before, None) }.end(None);
-        }
-        Ok(())
-    }
-
-    /// Makes one edit, invisible to readers until the next publish.
-    #[inline]
-    pub(crate) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
-        let mut cell = self.working();
-        let budget = cell.as_ref().map(Writing::owned);
-        let (adds, publishes) = budget.map_or((0, 0), |budget| (budget.adds, budget.publishes));
-        // Both panics come before anything is changed.
-        let left = adds
-            .checked_sub(u32::from(add.is_some()))
-            .expect("no room is reserved for this add");
-        let cell = cell.as_mut().filter(|_| publishes > 0);
-        let cell = cell.expect("no room is reserved for a publish");
-        cell.edit(removes, add);
-        cell.owned_mut().adds = left;
-    }
-
-    /// Has what the holder sees count no more for the object's failure.
-    #[inline]
-    pub(crate) fn overwrite(&mut self) {
-        if let Some(mut cell) = self.working() {
-            cell.overwrite();
-        }
-    }
-
-    /// An edit that adds, and its publish.
-    #[inline(always)]
-    pub(crate) fn add_and_publish(mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
-        if let Some(mut cell) = self.working_in_place() {
-            let &Owned {
-                adds, publishes, ..
-            } = cell.owned();
-            assert!(adds > 0, "no room is reserved for this add");
-            assert!(publishes > 0, "no room is reserved for a publish");
-            let nothing = |_: &Fence, _| Ok::<_, Infallible>(());
-            let Ok(change) = cell.look(UsageSet::EMPTY, nothing, removes);
-            let left = (adds - 1, publishes - 1);
-            match replace(self.object, &mut cell, change, add, left) {
-                Ok(removed) => drop(removed),
-                Err(add) => add_more(self.object, self.spare, change, add, left),
-            }
-        } else {
-            self.edit(removes, Some(add));
-            self.publish();
-        }
-    }
-
-    /// Appends entries to an edit that is not published.
-    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
-        let cell = self.working().filter(Writing::is_staged);
-        let mut cell = cell.expect("an append needs an edit that is not published");
-        let left = usize::try_from(cell.owned().adds).ok();
-        let left = left.and_then(|left| left.checked_sub(entries.len()));
-        // The panics come before anything is changed.
-        let left = left.expect("no room is reserved for this add");
-        for entry in entries {
-            cell.append(entry);
-        }
-        // It has become no more.
-        cell.owned_mut().adds = left as u32;
-    }
-
-    /// One look at what is pending, and room for one add; see [`Backend::prepare`](resv_core::Backend::prepare).
-    #[inline(always)]
-    pub(crate) fn prepare(
-        mut self,
-        usages: UsageSet,
-        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl FnMut(Key) -> bool,
-    ) -> Result<Plan, ReserveError> {
-        if let Some(cell) = self.working_in_place()
-            && cell.free() > 0
-        {
-            let change = cell.look(usages, see, removes)?;
-            if change.holes <= FEW_HOLES || cell.is_dense() {
-                return Ok(change.to_plan());
-            }
-            return prepare_dense(self.object, self.spare);
-        }
-        prepare_cell(self.object, self.spare, usages, see, removes)
-    }
-
-    /// Makes the edit that was prepared, and publishes it.
-    #[inline(always)]
-    pub(crate) fn commit(
-        mut self,
-        plan: Plan,
-        removes: impl FnMut(Key) -> bool,
-        add: Entry,
-    ) -> Option<Fence> {
-        let (Some(change), Some(mut cell)) = (Change::of_plan(plan), self.working_in_place())
-        else {
-            return commit_cell(self.object, self.spare, plan, removes, add);
-        };
-        let which = cell.cell();
-        let replaced = replace(self.object, &mut cell, change, add, (0, 0));
-        match replaced {
-            Ok(removed) => {
-                if which.capacity() > ROOMY {
-                    trim(self.object, self.spare);
-                }
-                removed
-            }
-            Err(add) => commit_more(self.object, self.spare, change, add),
-        }
-    }
-
-    /// The published cell, if that is the one to work in.
-    #[inline]
-    fn working_in_place(&mut self) -> Option<Writing> {
-        if self.spare.is_some() {
-            return None;
-        }
-        self.working()
-    }
-
-    /// Makes all edits since the last publish visible at one instant.
-    #[inline]
-    pub(crate) fn publish(&mut self) {
-        let Some(mut cell) = self.working().filter(Writing::is_staged) else {
-            return;
-        };
-        let owned = cell.owned_mut();
-        owned.publishes = owned.publishes.saturating_sub(1);
-        if self.spare.is_some() {
-            return self.publish_spare();
-        }
-        self.publish_in_place(cell);
-    }
-
-    /// Publishes what was appended to the published cell.
-    #[inline]
-    fn publish_in_place(&mut self, mut cell: Writing) {
-        // One by one: these were stored just now.
-        let owned = cell.owned();
-        let (first, end, usages, dead) = (owned.first, owned.end, owned.usages, owned.dead);
-        let head = Head::new(cell.cell().address(), end, usages);
-        if self.object.has(Defect::HintBeforeHead) {
-            cell.cell().set_below(first);
-        }
-        self.object.store_head(head);
-        // After the head, at whose length they are dead.
-        cell.cell().set_below(first);
-        if dead > 0 {
-            self.give_up(&mut cell);
-        }
-    }
-
-    /// Drops the fences of dead entries if nobody else has the cell; else a later publish does it, or
-    /// the last owner of the cell.
-    #[inline]
-    fn give_up(&mut self, cell: &mut Writing) {
-        let plain = self.object.has(Defect::PlainLoadAtRelease);
-        if !cell.cell().is_held(plain) {
-            cell.give_up_dead(self.object.null_order());
-        }
-    }
-
-    /// Publishes the spare cell in the place of the one before.
-    #[inline(never)]
-    fn publish_spare(&mut self) {
-        let (Some(mut new), before) = (self.working(), self.object.head_held()) else {
-            return;
-        };
-        *self.spare = None;
-        let old = self.object.cell(before);
-        let borrowed = new.take_borrowed();
-        let owned = new.owned_mut();
-        owned.edited = false;
-        let owned = *owned;
-        let cell = new.cell();
-        cell.set_below(owned.first);
-        cell.set_look(owned.first);
-        cell.begin();
-        self.object
-            .store_head(Head::new(cell.address(), owned.end, owned.usages));
-        if let Some(old) = old {
-            if old.claim() {
-                old.end();
-                // SAFETY: (12) nobody else has the cell, and nobody can get it: it is this function's.
-                unsafe { Writing::new(old, None) }.end(Some((cell, borrowed)));
-            } else {
-                // Readers have the old cell, and with it the references; the new one takes its own while
-                // the old one's are still there.
-                if !self.object.has(Defect::MovesFromUnderReaders) {
-                    new.count(borrowed);
-                }
-                if old.release() {
-                    end(old);
-                }
-            }
-        }
-        // SAFETY: (11) as in `working`, with the length that was published here.
-        let mut new = unsafe { Writing::new(cell, Some(owned.end)) };
-        if owned.dead > 0 {
-            self.give_up(&mut new);
-        }
-    }
-
-    /// Publishes what is not published, and gives up the rest.
-    #[inline]
-    pub(crate) fn finish(&mut self) {
-        self.publish();
-        self.unreserve();
-    }
-
-    /// Gives up what was reserved and not used, and memory that the object does not need.
-    #[inline]
-    pub(crate) fn unreserve(&mut self) {
-        let Some(mut cell) = self.working() else {
-            return;
-        };
-        let owned = cell.owned_mut();
-        (owned.adds, owned.publishes) = (0, 0);
-        let capacity = cell.cell().capacity();
-        if self.spare.is_some() || capacity > ROOMY {
-            self.trim();
-        }
-    }
-
-    /// The rest of it: drops a spare cell that nothing was staged in, and moves what is pending to a
-    /// smaller cell if this one is large and sparse and memory can be had.
-    #[cold]
-    #[inline(never)]
-    fn trim(&mut self) {
-        if let Some(spare) = *self.spare {
-            // SAFETY: (11) as in `working`.
-            let spare = unsafe { Writing::new(spare, None) };
-            if spare.is_staged() {
-                return;
-            }
-            *self.spare = None;
-            spare.end(None);
-        }
-        let Some(mut cell) = self.working().filter(|cell| !cell.is_staged()) else {
-            return;
-        };
-        let (capacity, alive) = (cell.cell().capacity(), cell.owned().alive as usize);
-        if capacity <= ROOMY || alive * SPARSE >= capacity {
-            return;
-        }
-        let Some(mut small) = Writing::take(3 * cell.count_pending()) else {
-            return;
-        };
-        small.fill_from(&mut cell, |_| false);
-        let failures = small.owned().failures;
-        if small.owned().alive > 0 || failures != Failures::default() {
-            *self.spare = Some(small.cell());
-            return self.publish_spare();
-        }
-        // Nothing is pending, and no failure noted: the object needs no cell.
-        small.end(None);
-        let old = cell.cell();
-        self.object.store_head(Head::EMPTY);
-        if old.release() {
-            end(old);
-        }
-    }
-}
-
-/// [`Writing::replace`], published as a cell of this object.
-#[inline(always)]
-fn replace(
-    object: &Object,
-    cell: &mut Writing,
-    change: Change,
-    add: Entry,
-    left: (u32, u32),
-) -> Result<Option<Fence>, Entry> {
-    let plain = object.has(Defect::PlainLoadAtRelease);
-    let which = cell.cell();
-    cell.replace(
-        change,
-        add,
-        left,
-        |len, usages| object.store_head(Head::new(which.address(), len, usages)),
-        || which.is_held(plain),
-        object.null_order(),
-    )
-}
-
-/// [`Holder::commit`] where more than one entry goes, or something else is in the way.
-#[cold]
-#[inline(never)]
-fn commit_more(
-    object: &Object,
-    spare: &mut Option<Cell>,
-    change: Change,
-    add: Entry,
-) -> Option<Fence> {
-    add_more(object, spare, change, add, (0, 0));
-    Holder { object, spare }.unreserve();
-    None
-}
-
-/// [`Holder::add_and_publish`], likewise.
-#[inline(never)]
-fn add_more(
-    object: &Object,
-    spare: &mut Option<Cell>,
-    change: Change,
-    add: Entry,
-    left: (u32, u32),
-) {
-    let mut holder = Holder { object, spare };
-    if let Some(mut cell) = holder.working() {
-        cell.apply(change, Some(add.usage));
-        cell.append(add);
-        let owned = cell.owned_mut();
-        (owned.adds, owned.publishes) = left;
-        holder.publish_in_place(cell);
-    }
-}
-
-/// [`Holder::commit`] after a [`prepare_cell`].
-#[cold]
-#[inline(never)]
-fn commit_cell(
-    object: &Object,
-    spare: &mut Option<Cell>,
-    plan: Plan,
-    removes: impl FnMut(Key) -> bool,
-    add: Entry,
-) -> Option<Fence> {
-    let mut holder = Holder { object, spare };
-    match holder.working() {
-        Some(mut cell) if plan == IN_SPARE && holder.spare.is_some() => {
-            cell.append(add);
-            holder.publish_spare();
-        }
-        _ => {
-            holder.edit(removes, Some(add));
-            holder.publish();
-        }
-    }
-    holder.unreserve();
-    None
-}
-
-#[cold]
-#[inline(never)]
-fn trim(object: &Object, spare: &mut Option<Cell>) {
-    Holder { object, spare }.trim();
-}
-
-/// [`Holder::prepare`] when everything was shown, in single steps: the commit will look again.
-#[cold]
-#[inline(never)]
-fn prepare_dense(object: &Object, spare: &mut Option<Cell>) -> Result<Plan, ReserveError> {
-    let mut holder = Holder { object, spare };
-    holder.reserve(Budget {
-        adds: 1,
-        publishes: 1,
-    })?;
-    Ok(Plan::default())
-}
-
-/// What is planned is in the spare cell: what stays, and place for what comes.
-const IN_SPARE: Plan = Plan(u64::MAX);
-
-/// [`Holder::prepare`] where a cell must be got, or is being filled.
-// Not a function of `Holder`, which would have to be in memory for it.
-#[cold]
-#[inline(never)]
-fn prepare_cell(
-    object: &Object,
-    spare: &mut Option<Cell>,
-    usages: UsageSet,
-    see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-    removes: impl FnMut(Key) -> bool,
-) -> Result<Plan, ReserveError> {
-    let mut holder = Holder { object, spare };
-    let old = holder.working();
-    if let Some(cell) = &old {
-        cell.look(usages, see, |_| false)?;
-    }
-    if holder.spare.is_some() || old.as_ref().is_some_and(Writing::is_staged) {
-        return prepare_dense(object, spare);
-    }
-    // At once without what goes: one walk.
-    let alive = old.as_ref().map_or(0, |old| old.owned().alive as usize);
-    if alive >= MAX_SLOTS {
-        return Err(ReserveError::new(1));
-    }
-    let roomy = (3 * alive + 1).min(MAX_SLOTS);
-    let mut new = Writing::take(roomy).ok_or(ReserveError::new(1))?;
-    if let Some(mut old) = old {
-        new.fill_from(&mut old, removes);
-    }
-    *holder.spare = Some(new.cell());
-    Ok(IN_SPARE)
 }
 
 impl Default for Object {
