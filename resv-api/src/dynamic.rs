@@ -3,7 +3,7 @@
 use crate::kind::{BackendKind, NotCompiledIn};
 use crate::object::Resv;
 use crate::snapshot::order;
-use crate::submit::Submittable;
+use crate::submittable::Submittable;
 use resv_core::{
     Access, Backend, Counters, Entry, EntryRef, Fence, FenceError, ReserveError, Semantics,
     SemanticsKind, TimelineId, Until, Usage, Waited,

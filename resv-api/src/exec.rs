@@ -68,7 +68,7 @@ use crate::ascending::ascending;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::receipt::{Members, Receipt};
-use crate::submit::{Fences, Submittable};
+use crate::submittable::{Fences, Submittable};
 use crate::transact::Transaction;
 use crate::waits::Waits;
 use resv_core::lock::{Class, Context, LockError, Watch};

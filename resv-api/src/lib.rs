@@ -133,6 +133,7 @@ mod receipt;
 mod recorded;
 mod snapshot;
 pub mod submit;
+mod submittable;
 #[cfg(feature = "tracing")]
 pub mod trace;
 mod transact;
@@ -155,7 +156,8 @@ pub use object::Resv;
 pub use patience::TimedOut;
 pub use receipt::{Receipt, Reserved};
 pub use snapshot::Snapshot;
-pub use submit::{Fences, SubmitError, Submittable, submit};
+pub use submit::{SubmitError, submit};
+pub use submittable::{Fences, Submittable};
 pub use transact::{TimedTransaction, Transaction};
 pub use transaction::{Guard, Slots};
 pub use wait::{Waitable, WaitedAny, wait_all, wait_any};

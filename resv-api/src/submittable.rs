@@ -1,0 +1,195 @@
+//! What [`submit`](crate::submit()) is about: the fences of a job, and the objects that it uses.
+
+use crate::object::Resv;
+use crate::transaction::{Editor, Promised, finish, is_write, note_waits, slots_for};
+use crate::waits::Waits;
+use resv_core::{
+    Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, Usage, checks,
+};
+/// The fences of one job: one, or several, all of which are added to each object.
+pub trait Fences {
+    /// All of them.
+    fn as_slice(&self) -> &[Fence];
+}
+
+impl Fences for Fence {
+    fn as_slice(&self) -> &[Fence] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl Fences for [Fence] {
+    fn as_slice(&self) -> &[Fence] {
+        self
+    }
+}
+
+impl<const N: usize> Fences for [Fence; N] {
+    fn as_slice(&self) -> &[Fence] {
+        self
+    }
+}
+
+impl Fences for Vec<Fence> {
+    fn as_slice(&self) -> &[Fence] {
+        self
+    }
+}
+
+/// What can be submitted to: a [`Resv`] of any kind, and `dyn Reservation`, whose kinds may differ.
+///
+/// Its functions are steps of [`submit`], which knows their order.
+pub trait Submittable: sealed::Sealed + Sync {
+    #[doc(hidden)]
+    fn object_lock(&self) -> &ObjectLock;
+
+    /// For a job with one fence, which is not taken apart, that names the object once: what it must wait
+    /// for goes to `waits`, and the memory is got.
+    #[doc(hidden)]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        fence: &Fence,
+        usage: Usage,
+        waits: &mut Waits,
+    ) -> Result<Plan, ReserveError>;
+
+    /// Adds the fence that was prepared for, publishes and gives up the rest; a fence that was removed.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        spare: Fence,
+        usage: Usage,
+    ) -> Option<Fence>;
+
+    /// What a job that uses the object so must wait for goes to `waits`.
+    #[doc(hidden)]
+    fn note_waits(
+        &self,
+        held: &LockProof<'_>,
+        fences: &[Fence],
+        usage: Usage,
+        waits: &mut Waits,
+    ) -> Result<(), ReserveError>;
+
+    /// How many slots the fences need.
+    #[doc(hidden)]
+    fn slots(&self, fences: &[Fence], usage: Usage) -> usize;
+
+    #[doc(hidden)]
+    fn reserve(&self, held: &mut LockProof<'_>, slots: usize) -> Result<(), ReserveError>;
+
+    /// Adds one fence, of which `spare` is a handle to give.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn add(&self, held: &mut LockProof<'_>, spare: Fence, usage: Usage);
+
+    /// Publishes and gives up the rest.
+    #[doc(hidden)]
+    fn finish(&self, held: &mut LockProof<'_>);
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<S: super::Semantics, B: super::Backend> Sealed for super::Resv<S, B> {}
+}
+
+impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
+    #[inline]
+    fn object_lock(&self) -> &ObjectLock {
+        self.backend().object_lock()
+    }
+
+    // Not inline, as is `commit`: the loop over what is pending gets the registers.
+    #[inline(always)]
+    fn prepare(
+        &self,
+        held: &mut LockProof<'_>,
+        fence: &Fence,
+        usage: Usage,
+        waits: &mut Waits,
+    ) -> Result<Plan, ReserveError> {
+        self.id().asked(usage.access());
+        let semantics = self.semantics();
+        let new = Key::new(fence, semantics.class(usage));
+        self.backend().prepare(
+            held,
+            semantics.waits_for(usage.access()),
+            // Not inline: the loop that finds them gets the registers.
+            |pending, key| waits.note_but(fence, pending, key),
+            |old| semantics.supersedes(new, old),
+        )
+    }
+
+    #[inline(always)]
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        spare: Fence,
+        usage: Usage,
+    ) -> Option<Fence> {
+        checks::added(&spare);
+        self.id().adding(&spare, usage, None);
+        // What is added is never taken back, so a holder of several locks must have them all.
+        held.done();
+        let semantics = self.semantics();
+        if is_write(semantics, usage) {
+            self.backend().overwrite(held);
+        }
+        let add = Entry {
+            fence: spare,
+            usage: semantics.class(usage),
+        };
+        let new = add.key();
+        let removes = |old| semantics.supersedes(new, old);
+        let removed = self.backend().commit(held, plan, removes, add);
+        self.id().unlocked();
+        removed
+    }
+
+    #[inline]
+    fn note_waits(
+        &self,
+        held: &LockProof<'_>,
+        fences: &[Fence],
+        usage: Usage,
+        waits: &mut Waits,
+    ) -> Result<(), ReserveError> {
+        self.id().asked(usage.access());
+        note_waits(self, held, usage.access(), fences, waits)
+    }
+
+    #[inline]
+    fn slots(&self, fences: &[Fence], usage: Usage) -> usize {
+        let slots = fences
+            .iter()
+            .map(|fence| slots_for(self.semantics(), fence, usage));
+        slots.sum()
+    }
+
+    #[inline]
+    fn reserve(&self, held: &mut LockProof<'_>, slots: usize) -> Result<(), ReserveError> {
+        Editor { resv: self, held }.reserve(Promised::default(), slots)
+    }
+
+    #[inline]
+    fn add(&self, held: &mut LockProof<'_>, spare: Fence, usage: Usage) {
+        let mut editor = Editor { resv: self, held };
+        if spare.is_composed() {
+            editor.add(&spare, usage);
+            checks::added(&spare);
+        } else {
+            checks::added(&spare);
+            editor.add_whole(spare, usage);
+        }
+    }
+
+    #[inline]
+    fn finish(&self, held: &mut LockProof<'_>) {
+        finish(self, held);
+    }
+}
