@@ -587,7 +587,7 @@ impl Backend for Seqcount {
             return Ok(Vec::new());
         }
         match self.snapshot_pending(word) {
-            Some(found) => Ok(found.into_vec()),
+            Some(found) => found.into_vec(),
             None => self.snapshot_again(),
         }
     }

@@ -34,17 +34,25 @@ pub(crate) fn try_with_capacity<T>(capacity: usize) -> Result<Vec<T>, ReserveErr
 /// as a whole waits for the parts.
 pub(crate) struct Picked<T> {
     first: NonNull<T>,
-    /// The capacity, and above it the length.
+    /// The capacity, and above it the length; a length of [`NO_MEMORY`] when it could not be had.
     lens: u64,
 }
 
+/// More than the length of a [`Picked`] can be.
+const NO_MEMORY: u32 = u32::MAX;
+
 impl<T> Picked<T> {
-    /// What `pick` picks of each of `from`; `None` when memory cannot be had. Length and capacity are stored
+    /// What `pick` picks of each of `from`; `None` if that are too many. Length and capacity are stored
     /// once and not after each value. If `pick` panics, what it had picked is leaked.
     #[inline]
     pub(crate) fn of<S>(from: &[S], mut pick: impl FnMut(&S) -> Option<T>) -> Option<Picked<T>> {
-        let capacity = u32::try_from(from.len()).ok()?;
-        let vector: Vec<T> = try_with_capacity(from.len()).ok()?;
+        let capacity = u32::try_from(from.len()).ok().filter(|&n| n < NO_MEMORY)?;
+        let Ok(vector) = try_with_capacity::<T>(from.len()) else {
+            return Some(Picked {
+                first: NonNull::dangling(),
+                lens: u64::from(NO_MEMORY) << 32 | u64::from(capacity),
+            });
+        };
         // The parts are put together again in `into_vec`.
         let places = NonNull::from(ManuallyDrop::new(vector).spare_capacity_mut()).cast::<T>();
         let mut len = 0;
@@ -61,11 +69,17 @@ impl<T> Picked<T> {
         })
     }
 
+    /// # Errors
+    ///
+    /// When the memory for it could not be had.
     #[inline]
-    pub(crate) fn into_vec(self) -> Vec<T> {
-        let (len, capacity) = ((self.lens >> 32) as usize, self.lens as u32 as usize);
+    pub(crate) fn into_vec(self) -> Result<Vec<T>, ReserveError> {
+        let (len, capacity) = ((self.lens >> 32) as u32, self.lens as u32 as usize);
+        if len == NO_MEMORY {
+            return Err(ReserveError::new(capacity));
+        }
         // SAFETY: the parts of a vector that `of` got with this capacity, of which so many values were
         // written.
-        unsafe { Vec::from_raw_parts(self.first.as_ptr(), len, capacity) }
+        Ok(unsafe { Vec::from_raw_parts(self.first.as_ptr(), len as usize, capacity) })
     }
 }
