@@ -19,7 +19,7 @@ use crate::harness::{Bench, Effort, ONE_THREAD, Series, timed};
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Product, Subject};
 use parking_lot::Mutex;
-use resv_api::{Resv, submit};
+use resv_api::{Resv, Waits, submit};
 use resv_core::{Backend, Fence, Key, Semantics, Signaler, Timeline, Usage, UsageLevels};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
