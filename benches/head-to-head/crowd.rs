@@ -140,43 +140,44 @@ fn paced_reader(step: Duration, span: Duration, read: &impl Fn()) -> Outcome {
 /// Nanoseconds that an operation takes its thread, if `threads` work for `span`, each on what it has made for
 /// itself; `batch` runs some operations and says how many.
 ///
-/// One window for all: what the threads have done between its begin and its end. If each had its own, threads
-/// that take turns on few processors would count as if they had run side by side.
+/// One window for all, from the first begin to the last end: if each thread had its own, those that take turns
+/// on few processors would count as if they had run side by side. The threads take its times themselves: the one
+/// that starts them may get a processor late.
 pub(crate) fn side_by_side<T>(
     threads: usize,
     span: Duration,
     make: impl Fn() -> T + Sync,
     batch: impl Fn(&mut T) -> u64 + Sync,
 ) -> f64 {
-    let start = Barrier::new(threads + 1);
-    // Relaxed: as above.
-    let stop = AtomicBool::new(false);
-    let (window, counts) = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut own = make();
-                    batch(&mut own);
-                    start.wait();
-                    let mut count = 0;
-                    while !stop.load(Ordering::Relaxed) {
-                        count += batch(&mut own);
-                    }
-                    count
-                })
-            })
-            .collect();
+    let start = Barrier::new(threads);
+    let work = || {
+        let mut own = make();
+        batch(&mut own);
         start.wait();
         let begin = Instant::now();
-        std::thread::sleep(span);
-        let window = begin.elapsed();
-        stop.store(true, Ordering::Relaxed);
-        let join = |worker: std::thread::ScopedJoinHandle<'_, u64>| {
+        let mut count = 0;
+        loop {
+            count += batch(&mut own);
+            let now = Instant::now();
+            if now - begin >= span {
+                return (begin, now, count);
+            }
+        }
+    };
+    let done: Vec<(Instant, Instant, u64)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
             worker.join().expect("a worker does not panic")
         };
-        (window, workers.into_iter().map(join).collect::<Vec<u64>>())
+        workers.into_iter().map(join).collect()
     });
-    ns_of_each(window, &counts)
+    let begin = done.iter().map(|&(begin, ..)| begin).min();
+    let end = done.iter().map(|&(_, end, _)| end).max();
+    let window = begin.zip(end).map_or(span, |(begin, end)| end - begin);
+    ns_of_each(
+        window,
+        &done.iter().map(|&(.., count)| count).collect::<Vec<u64>>(),
+    )
 }
 
 /// Nanoseconds that an operation takes its thread, if the threads have done so many in `window`.
