@@ -165,7 +165,7 @@ pub(crate) fn side_by_side<T>(
         }
     };
     let done: Vec<(Instant, Instant, u64)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
             worker.join().expect("a worker does not panic")
         };
