@@ -38,7 +38,7 @@ impl Fences for Vec<Fence> {
 
 /// What can be submitted to: a [`Resv`] of any kind, and `dyn Reservation`, whose kinds may differ.
 ///
-/// Its functions are steps of [`submit`], which knows their order.
+/// Its functions are steps of [`submit`](crate::submit()), which knows their order.
 pub trait Submittable: sealed::Sealed + Sync {
     #[doc(hidden)]
     fn object_lock(&self) -> &ObjectLock;

@@ -385,7 +385,12 @@ fn replace(
         change,
         add,
         left,
-        |len, usages| object.store_head(Head::new(which.address(), len, usages)),
+        |len, usages| {
+            if object.has(Defect::HintBeforeHead) {
+                which.set_below(change.first);
+            }
+            object.store_head(Head::new(which.address(), len, usages));
+        },
         || which.is_held(plain),
         object.null_order(),
     )

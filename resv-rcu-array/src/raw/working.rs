@@ -18,7 +18,7 @@ use std::mem::ManuallyDrop;
 #[derive(Clone, Copy)]
 pub(super) struct Change {
     /// All below are dead, or go.
-    first: u32,
+    pub(super) first: u32,
     /// The first entry that goes, or [`NONE_GOES`]. With [`MANY_GO`], all that go are noted.
     goes: u32,
     /// By how many dead entries the look came.
