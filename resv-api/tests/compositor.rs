@@ -2,11 +2,11 @@
 #![cfg(feature = "calloop")]
 
 #[path = "../examples/compositor.rs"]
-mod compositor;
+mod example;
 
 #[test]
 fn who_waited_for_what() {
-    let log = compositor::run().unwrap();
+    let log = example::run().unwrap();
     let expected = [
         "player: commits, ready at once",
         "player: on screen as output:1",
