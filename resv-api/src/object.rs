@@ -235,8 +235,8 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     /// fences count. It is a question about the content, not about waiting: a failed fence holds nobody up,
     /// and a pending one has no error yet. A wait reports what fails while it lasts.
     ///
-    /// It takes the object's [`lock`](Resv::lock), so that nobody else pays for it: not for who has that lock
-    /// ([`Guard::failure`]), and not from a fence's callback.
+    /// It takes the object's [`lock`](Resv::lock), so that no other call pays for it. The holder of that lock
+    /// asks [`Guard::failure`] instead; a fence's callback must not ask at all.
     ///
     /// ```
     /// use resv_api::{Access, FenceError, Resv, Timeline, Usage, Waited};

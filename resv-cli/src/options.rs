@@ -64,7 +64,7 @@ pub struct ScriptOptions {
     /// The back end that the objects are on.
     #[arg(long, default_value_t = BackendKind::RcuArray, value_name = "NAME", help = one_of(&BackendKind::ALL))]
     pub backend: BackendKind,
-    /// Print a graph of who waits for whom, in the language of Graphviz, instead of answers
+    /// Print a graph of which fences wait for which, in the language of Graphviz, instead of answers
     #[arg(long, conflicts_with = "json")]
     pub dot: bool,
     /// Where and in which form; JSON is one object a line

@@ -146,7 +146,7 @@ fn b7_the_next_generation_is_not_evicted_before_its_time() {
         Event::Pass(1),
     ];
     play(&mut world, &evicts);
-    // Who waited for the first generation has been told; the second comes with the restore.
+    // The move that waited for the first generation has been told; the second comes with the restore.
     assert_eq!(
         (world.waiting(), world.runs(), world.asked()),
         (0, false, 1)

@@ -24,7 +24,7 @@ use resv_core::{Owner, Tag};
 use std::fmt;
 use std::str::FromStr;
 
-/// The asker: for whom, and on which device, it is asked what to wait for.
+/// The asker: the owner for which, and the device on which, it is asked what to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Asker {
     /// On whose behalf.

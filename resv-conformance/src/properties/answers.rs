@@ -26,7 +26,7 @@ const TIMELINES: usize = 3;
 
 const ZERO: Duration = Duration::ZERO;
 
-/// The questions that a set of fences answers, whoever has made it.
+/// The questions that a set of fences answers, whichever call has made it.
 fn answers_of_set<S: Waitable>(whose: &str, set: &S, tell: &mut impl FnMut(&str, String)) {
     let any = match wait_any(&[set], ZERO) {
         WaitedAny::Signaled(at) => format!("signalled {at}"),

@@ -261,7 +261,7 @@ pub fn b10_a_composition_is_one_write(on: Subject) {
     }
 }
 
-/// The holder is told of its own edits; who asks later, of what was published with them.
+/// The holder is told of its own edits; a caller that asks later, of what was published with them.
 pub fn b10_the_holder_is_told_of_its_own_edits(on: Subject) {
     stirred(on, |object, stir| {
         let (first, second) = (lone_job(), lone_job());

@@ -14,7 +14,7 @@ pub const FIXTURES: &[Fixture] = &[
         "adding_enables_signalling",
         "lazy fences",
         "derived: a callback on every fence of an object, to learn when it is idle",
-        "an add asks a lazy fence for its work, so an eviction fence evicts whom it protects",
+        "an add asks a lazy fence for its work, so an eviction fence evicts the process that it protects",
         &["composed::lazy_a_look_never_asks"],
     ),
     fault::<UsageLevels, LookingEnables>(

@@ -1,4 +1,4 @@
-//! `resv script --dot`: who waits for whom in a scenario, as a graph.
+//! `resv script --dot`: which fences wait for which in a scenario, as a graph.
 //!
 //! A fence is a node. A job that adds its fence to an object waits for what is in the object then, as the
 //! usage says: a job that reads asks as a reader, one that writes as a writer, memory management as a
