@@ -14,7 +14,7 @@
 //!
 //! `RESV_KERNEL_COMPARISONS` says how many (20,000).
 
-use crate::common::{LONG, needs};
+use crate::common::{LONG, Random, needs};
 use resv_api::{
     Access, Fence, FenceError, FenceStatus, Locked, Resv, Semantics, SemanticsKind, Signaler,
     Timeline, Usage, UsageLevels, UsageSet, Visibility, fence,
@@ -78,19 +78,6 @@ impl Semantics for Beside {
             }
             _ => UsageLevels.supersedes(new, old),
         }
-    }
-}
-
-/// A small generator of random numbers, by its seed the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as usize
     }
 }
 

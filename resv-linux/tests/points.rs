@@ -2,26 +2,13 @@
 //! fences of two rings or signalled by hand, the rings are moved on, and after each step both are asked for
 //! every point: whether it has signalled, whether it was submitted, and how far they have come.
 
-use crate::common::{node, sw_sync};
+use crate::common::{Random, node, sw_sync};
 use resv_api::{Fence, Signaler, Timeline};
 use resv_linux::sources::SwSync;
 use resv_linux::{SyncFile, Syncobj, Waiting};
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::time::Duration;
-
-/// A small generator of random numbers, by its seed the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as usize
-    }
-}
 
 struct Ring {
     kernel: SwSync,

@@ -220,25 +220,22 @@ fn whole(fences: &[Fence]) -> Option<Fence> {
     }
 }
 
-/// A real fence, as a member looks at it.
-#[derive(Clone, Debug, PartialEq)]
-struct Real(Fence);
-
-impl FenceRef for Real {
+/// A real fence is one that members and rules look at.
+impl FenceRef for Fence {
     fn timeline(&self) -> u64 {
-        self.0.timeline_id().as_raw()
+        self.timeline_id().as_raw()
     }
 
     fn seqno(&self) -> u64 {
-        self.0.seqno()
+        Fence::seqno(self)
     }
 
     fn is_signaled(&self) -> bool {
-        self.0.is_signaled()
+        Fence::is_signaled(self)
     }
 
     fn tag(&self) -> Tag {
-        self.0.tag()
+        Fence::tag(self)
     }
 }
 
@@ -259,7 +256,7 @@ impl FenceRef for Real {
 #[derive(Debug)]
 pub struct MemberObject {
     machine: Machine,
-    store: Mutex<Store<Real>>,
+    store: Mutex<Store<Fence>>,
 }
 
 impl MemberObject {
@@ -276,14 +273,14 @@ impl MemberObject {
         self.machine.member()
     }
 
-    fn store(&self) -> MutexGuard<'_, Store<Real>> {
+    fn store(&self) -> MutexGuard<'_, Store<Fence>> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// [`file`](fn@file).
     pub fn file(&self, fence: &Fence, producer: Producer, attached: bool, explicit: bool) {
         let mut store = self.store();
-        let fence = Real(fence.clone());
+        let fence = fence.clone();
         self.machine
             .file(&mut store, fence, producer, attached, explicit);
     }
@@ -301,9 +298,9 @@ impl MemberObject {
         let store = self.store();
         let entries = store.pending().map(|slot| (&slot.fence, slot.usage));
         let mut waits = Vec::new();
-        crate::member::era::wait_set(era, asker, mode, entries, &mut |fence: &Real| {
-            if !waits.contains(&fence.0) {
-                waits.push(fence.0.clone());
+        crate::member::era::wait_set(era, asker, mode, entries, &mut |fence: &Fence| {
+            if !waits.contains(fence) {
+                waits.push(fence.clone());
             }
         });
         Some(waits)
@@ -323,7 +320,7 @@ impl MemberObject {
             match edit {
                 Edit::Add { fence, usage } => {
                     for leaf in unwrap(fence) {
-                        self.machine.add(&mut store, Real(leaf), *usage);
+                        self.machine.add(&mut store, leaf, *usage);
                     }
                 }
                 Edit::Replace {
@@ -331,7 +328,7 @@ impl MemberObject {
                     fence,
                     usage,
                 } => {
-                    let fence = Real(fence.clone());
+                    let fence = fence.clone();
                     self.machine
                         .replace(&mut store, TimelineId::as_raw(*timeline), fence, *usage);
                 }
@@ -342,8 +339,8 @@ impl MemberObject {
     /// The pending entries, in the order of the slots.
     pub fn entries(&self) -> Vec<Entry> {
         let store = self.store();
-        let entry = |slot: &crate::store::Slot<Real>| Entry {
-            fence: slot.fence.0.clone(),
+        let entry = |slot: &crate::store::Slot<Fence>| Entry {
+            fence: slot.fence.clone(),
             usage: slot.usage,
         };
         store.pending().map(entry).collect()
@@ -354,10 +351,10 @@ impl MemberObject {
         let store = self.store();
         let mut waits: Vec<Entry> = Vec::new();
         self.machine
-            .visit(&store, Query::Access(access), &mut |fence: &Real| {
+            .visit(&store, Query::Access(access), &mut |fence: &Fence| {
                 let kept = store.slots.iter().find(|slot| slot.fence == *fence);
                 let usage = kept.map_or(Usage::Write, |slot| slot.usage);
-                let fence = fence.0.clone();
+                let fence = fence.clone();
                 waits.push(Entry { fence, usage });
             });
         waits

@@ -9,6 +9,15 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use resv_core::{Backend, Budget, Timeline, UsageSet};
 
+/// Another thread, which does `f` with the object.
+fn beside<R: 'static>(
+    object: &Arc<Seqcount>,
+    f: impl FnOnce(&Seqcount) -> R + 'static,
+) -> thread::JoinHandle<R> {
+    let object = Arc::clone(object);
+    thread::spawn(move || f(&object))
+}
+
 /// {E}, which has signalled; a reader finds that out and sets the idle bits while S is added. Afterwards the
 /// object is not idle.
 fn an_idle_bit_is_never_on_a_newer_set(seam: Seam) {
@@ -18,10 +27,7 @@ fn an_idle_bit_is_never_on_a_newer_set(seam: Seam) {
         let object = Arc::new(Seqcount::with(seam));
         transact(&object, |_| false, &[e.fence()]);
         e.signal();
-        let marker = {
-            let object = Arc::clone(&object);
-            thread::spawn(move || object.is_idle(UsageSet::ALL))
-        };
+        let marker = beside(&object, |object| object.is_idle(UsageSet::ALL));
         transact(&object, |_| false, &[s.fence()]);
         let mut lied = object.is_idle(UsageSet::ALL);
         marker.join().expect("the marker ends");
@@ -63,10 +69,7 @@ fn idle_by_an_idle_bit_was_true(seam: Seam) {
         let (e, s) = (gfx.issue().expect("seqno"), dma.issue().expect("seqno"));
         let object = Arc::new(Seqcount::with(seam));
         transact(&object, |_| false, &[e.fence()]);
-        let marker = {
-            let object = Arc::clone(&object);
-            thread::spawn(move || object.is_idle(UsageSet::ALL))
-        };
+        let marker = beside(&object, |object| object.is_idle(UsageSet::ALL));
         transact(&object, |_| false, &[s.fence()]);
         e.signal();
         let mut lied = object.word().says_idle(UsageSet::ALL);
@@ -98,26 +101,30 @@ fn reader_of_idle_bits(
     })
 }
 
-/// A job writes its result and signals E. A reader looks and sets the idle bits; a second reader, which is told
-/// "idle" by the idle bit, sees the result.
-fn an_idle_bit_brings_what_was_before_the_signal(seam: Seam) {
+/// A job writes its result and signals E. A thread does `first` meanwhile; a reader, which is told "idle" by the
+/// idle bits that come of that, sees the result.
+fn what_was_before_the_signal_is_seen(seam: Seam, first: fn(&Seqcount)) {
     loom::model(move || {
         let gfx = Timeline::new("gfx");
         let e = gfx.issue().expect("seqno");
         let object = Arc::new(Seqcount::with(seam));
         let result = Arc::new(AtomicUsize::new(0));
         transact(&object, |_| false, &[e.fence()]);
-        let marker = {
-            let object = Arc::clone(&object);
-            thread::spawn(move || object.is_idle(UsageSet::ALL))
-        };
+        let other = beside(&object, first);
         let reader = reader_of_idle_bits(&object, &result);
         result.store(1, Ordering::Relaxed);
         e.signal();
-        marker.join().expect("the marker ends");
+        other.join().expect("the first thread ends");
         let is_good = reader.join().expect("the reader ends");
         drop(object);
         assert!(is_good, "unseen");
+    });
+}
+
+/// With a reader that looks, and sets the idle bits.
+fn an_idle_bit_brings_what_was_before_the_signal(seam: Seam) {
+    what_was_before_the_signal_is_seen(seam, |object| {
+        object.is_idle(UsageSet::ALL);
     });
 }
 
@@ -138,36 +145,18 @@ fn f_05_known_bad_unordered_load() {
     an_idle_bit_brings_what_was_before_the_signal(Seam::planted(Defect::UnorderedLoad));
 }
 
-/// The same, if it is a writer that finds E signalled, drops it, and closes with the idle bits of an
-/// empty set.
+/// With a writer that finds E signalled, drops it, and closes with the idle bits of an empty set.
 fn a_close_brings_what_was_before_the_signal(seam: Seam) {
-    loom::model(move || {
-        let gfx = Timeline::new("gfx");
-        let e = gfx.issue().expect("seqno");
-        let object = Arc::new(Seqcount::with(seam));
-        let result = Arc::new(AtomicUsize::new(0));
-        transact(&object, |_| false, &[e.fence()]);
-        let writer = {
-            let object = Arc::clone(&object);
-            thread::spawn(move || {
-                let mut held = object.object_lock().lock();
-                let room = Budget {
-                    adds: 0,
-                    publishes: 1,
-                };
-                object.reserve(&mut held, room).expect("memory");
-                object.edit(&mut held, |_| false, None);
-                object.publish(&mut held);
-                object.unreserve(&mut held);
-            })
+    what_was_before_the_signal_is_seen(seam, |object| {
+        let mut held = object.object_lock().lock();
+        let room = Budget {
+            adds: 0,
+            publishes: 1,
         };
-        let reader = reader_of_idle_bits(&object, &result);
-        result.store(1, Ordering::Relaxed);
-        e.signal();
-        writer.join().expect("the writer ends");
-        let is_good = reader.join().expect("the reader ends");
-        drop(object);
-        assert!(is_good, "unseen");
+        object.reserve(&mut held, room).expect("memory");
+        object.edit(&mut held, |_| false, None);
+        object.publish(&mut held);
+        object.unreserve(&mut held);
     });
 }
 

@@ -6,7 +6,6 @@ use resv_api::{
     Access, BackendKind, Entry, Fence, Reservation, Signaler, Timeline, Usage, new_reservation,
 };
 use resv_policy::objects::{attach, file, pending_leaves, wait_set};
-use resv_policy::store::FenceRef;
 use resv_policy::{Asker, Era, Mode, Owner, Place, Producer, Tag, decide};
 
 const CLIENT: Asker = asker(Owner::Client(1), Some(0));
@@ -152,25 +151,6 @@ fn latest(fences: &[Fence]) -> Vec<(u64, u64)> {
     latest.into_iter().collect()
 }
 
-/// A fence, as the rule over entries looks at it.
-#[derive(Clone, PartialEq)]
-struct Looked(Fence);
-
-impl FenceRef for Looked {
-    fn timeline(&self) -> u64 {
-        self.0.timeline_id().as_raw()
-    }
-    fn seqno(&self) -> u64 {
-        self.0.seqno()
-    }
-    fn is_signaled(&self) -> bool {
-        self.0.is_signaled()
-    }
-    fn tag(&self) -> Tag {
-        self.0.tag()
-    }
-}
-
 fn backend() -> impl Strategy<Value = BackendKind> {
     proptest::sample::select(BackendKind::ALL.to_vec())
 }
@@ -311,18 +291,18 @@ proptest! {
         for era in [Era::P5, Era::P6a, Era::P6b, Era::P7] {
             let played = play(&[era], &steps, backend, None);
             let lines = lines();
-            let all: Vec<(Looked, Usage)> = steps.iter().zip(&played.fences).filter_map(|(step, fence)| {
+            let all: Vec<(Fence, Usage)> = steps.iter().zip(&played.fences).filter_map(|(step, fence)| {
                 let producers = &lines[step.line].1;
                 match resv_policy::file(era, producers[step.producer % producers.len()], false, false) {
-                    resv_policy::Filing::Add(usage) if !fence.is_signaled() => Some((Looked(fence.clone()), usage)),
+                    resv_policy::Filing::Add(usage) if !fence.is_signaled() => Some((fence.clone(), usage)),
                     _ => None,
                 }
             }).collect();
             for asker in ASKERS {
                 let mut waits = Vec::new();
                 let entries = all.iter().map(|(fence, usage)| (fence, *usage));
-                resv_policy::member::era::wait_set(era, asker, mode, entries, &mut |fence: &Looked| {
-                    waits.push(fence.0.clone());
+                resv_policy::member::era::wait_set(era, asker, mode, entries, &mut |fence: &Fence| {
+                    waits.push(fence.clone());
                 });
                 prop_assert_eq!(latest(&waits), latest(&ask(&*played.objects[0], era, asker, mode)), "{} {:?}", era, asker);
             }

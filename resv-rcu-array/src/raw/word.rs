@@ -134,7 +134,7 @@ impl Bound {
     }
 }
 
-/// The usages that a reader asks for, in the form that slots are tested with: bit `i` says whether the usage
+/// The usages that are asked for, in the form that slots are tested with: bit `i` says whether the usage
 /// in the two low bits of `i` is asked for. So the low bits of a slot need not be cut out.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked(u32);
@@ -223,23 +223,6 @@ impl Slot {
         // SAFETY: (1) a word that is not 0 was made by `alive` from the address of a fence cell, whose
         // provenance was exposed there, and whose memory is never given back.
         unsafe { cell.as_ref() }
-    }
-}
-
-/// A set of usages, as a bit for each value that the five low bits of a slot may have.
-#[derive(Clone, Copy)]
-pub(super) struct Shown(u32);
-
-impl Shown {
-    #[inline]
-    pub(super) fn new(usages: UsageSet) -> Shown {
-        Shown(u32::from(usages.bits()) * 0x1111_1111)
-    }
-
-    /// Whether the usage of this slot is in the set.
-    #[inline]
-    pub(super) fn has(self, slot: Slot) -> bool {
-        self.0 >> (slot.0 as u32 % u32::BITS) & 1 != 0
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::cell::{Cell, Owned};
 use super::pool;
-use super::word::{Bound, MAX_SLOTS, Shown, Slot};
+use super::word::{Asked, Bound, MAX_SLOTS, Slot};
 use resv_core::{
     Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, Usage, UsageSet,
 };
@@ -180,7 +180,7 @@ impl Writing {
     ) -> Result<Change, E> {
         let cell = self.cell;
         let &Owned { first, end, .. } = self.owned();
-        let shown = Shown::new(usages);
+        let asked = Asked::new(usages);
         let mut change = Change {
             first,
             goes: NONE_GOES,
@@ -194,7 +194,7 @@ impl Writing {
             };
             if fence.is_pending() {
                 let key = super::word::key(fence, usage);
-                if shown.has(slot) {
+                if asked.asks_for(slot) {
                     // The slot owns a reference as long as the lock is held, which is borrowed here.
                     see(&ManuallyDrop::new(Fence::from_cell(fence)), key)?;
                 }
