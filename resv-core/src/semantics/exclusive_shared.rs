@@ -4,8 +4,7 @@ use super::{Semantics, Visibility, is_covered_by, is_newer_on_same_timeline};
 use crate::entry::Key;
 use crate::usage::{Access, Usage, UsageSet};
 
-/// The legacy meaning: one exclusive fence and many shared ones (Linux until 5.18; G1 in the
-/// literature of this project).
+/// The legacy meaning: one exclusive fence and many shared ones (Linux until 5.18).
 ///
 /// | added as | kept as | removes |
 /// |---|---|---|
@@ -31,7 +30,7 @@ use crate::usage::{Access, Usage, UsageSet};
 /// wait that returns early (H-24, H-25). Where the old rule kept the *older* of two exclusive
 /// fences of one timeline, both are kept here.
 ///
-/// Source: Linux 4.20 to 5.18, with the hazards H-14, H-16, H-24 and H-25 mended.
+/// Source: Linux until 5.18, as 4.20 and later wrote it down, with the hazards H-14, H-16, H-24 and H-25 mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ExclusiveShared;
 

@@ -1,4 +1,4 @@
-//! What a reservation object means: three pure tables.
+//! What a reservation object means: three semantics, each a pure table.
 //!
 //! A [`Semantics`] answers four questions, and nothing else:
 //!
@@ -32,7 +32,7 @@
 //! A new fence removes *every* entry that it supersedes. Linux scans its slots and overwrites the
 //! first that matches, so it may keep an entry that the new one dominates. As fences of a timeline
 //! signal in order, the latest pending seqno of each timeline under each access is the same in
-//! both; that is the equivalence which the conformance suite checks.
+//! both; that is the equivalence which the conformance suite checks. `docs/kernel.md` has its conditions.
 
 mod any;
 mod exclusive_shared;

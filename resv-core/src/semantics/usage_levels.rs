@@ -1,11 +1,11 @@
-//! Four ordered usages: Linux since 5.19.
+//! Four ordered usages: Linux since 5.19, with the rule of superseding that it has since 6.7.
 
 use super::{Semantics, Visibility, is_covered_by};
 use crate::entry::Key;
 use crate::usage::{Access, Usage, UsageSet};
 
-/// The meaning that Linux has had since 5.19: four ordered usages, and nothing is lost (G3 in the
-/// literature of this project).
+/// Four ordered usages, and nothing is lost. Linux has these usages and these waits since 5.19, and this
+/// rule of superseding since 6.7.
 ///
 /// | added as | kept as | removes |
 /// |---|---|---|
@@ -25,8 +25,8 @@ use crate::usage::{Access, Usage, UsageSet};
 /// by adding the fence again (bookkeep, then read: one entry), never lowered (write, then bookkeep:
 /// two entries, and readers still wait; E7, E8).
 ///
-/// Source: Linux 6.7 and later: the same fence counts as "later or same" (H-17, Linux commit
-/// 95ba893c9f4f).
+/// Source: Linux 6.7 and later, where the same fence counts as "later or same" (H-17, Linux commit
+/// 95ba893c9f4f). 5.19 let an older fence remove a newer one of its timeline (H-16).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UsageLevels;
 

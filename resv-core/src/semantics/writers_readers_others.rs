@@ -4,8 +4,7 @@ use super::{Semantics, Visibility, is_covered_by, is_newer_on_same_timeline};
 use crate::entry::Key;
 use crate::usage::{Access, Usage, UsageSet};
 
-/// The meaning that was proposed in August 2019 and never merged: three categories (G2 in the
-/// literature of this project).
+/// The meaning that was proposed in August 2019 and never merged: three categories.
 ///
 /// | added as | kept as | removes |
 /// |---|---|---|
