@@ -10,21 +10,28 @@ use std::sync::Mutex;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, AddingEnables>(
+    fault::<UsageLevels>(
         "adding_enables_signalling",
         "lazy fences",
         "derived: a callback on every fence of an object, to learn when it is idle",
         "an add asks a lazy fence for its work, so an eviction fence evicts the process that it protects",
         &["composed::lazy_a_look_never_asks"],
+        || edit(|object, removes, add| {
+        if let Some(entry) = &add {
+            enable(&entry.fence);
+        }
+        object.edit(removes, add);
+}),
     ),
-    fault::<UsageLevels, LookingEnables>(
+    fault::<UsageLevels>(
         "a_test_enables_signalling",
         "lazy fences, H-12",
         "dma_fence_is_signaled asks nobody; the poll of a dma-buf enables the first fence it finds",
         "a test of an object asks the fences that it finds pending for their work",
         &["composed::lazy_a_look_never_asks"],
+        faulty::<LookingEnables>,
     ),
-    fault::<UsageLevels, SnapshotEnables>(
+    fault::<UsageLevels>(
         "a_snapshot_enables_signalling",
         "lazy fences",
         "derived: an export that attaches its callbacks at once",
@@ -33,27 +40,50 @@ pub const FIXTURES: &[Fixture] = &[
             "composed::lazy_a_look_never_asks",
             "composed::deadlines_reach_what_an_object_holds",
         ],
+        || snapshot(|object| {
+        let all = object.snapshot()?;
+        all.iter().for_each(|entry| enable(&entry.fence));
+        Ok(all)
+}),
     ),
-    fault::<ExclusiveShared, FirstLeafOnly>(
+    fault::<ExclusiveShared>(
         "composition_is_its_first_leaf",
         "H-18, B9",
         "derived: header documentation of 5.19, containers are not to be added",
         "of a composed fence in the exclusive place the first leaf is kept",
         &["composed::leaves_never_supersede_each_other"],
+        || edit(|object, removes, add| {
+        let add = add.map(|Entry { fence, usage }| {
+            let fence = fence.leaves().next().unwrap_or_else(|| fence.clone());
+            Entry { fence, usage }
+        });
+        object.edit(removes, add);
+}),
     ),
-    fault::<UsageLevels, AnyIsNotKept>(
+    fault::<UsageLevels>(
         "any_is_not_kept",
         "B9",
         "mutant",
         "a fence that no job signals by itself is taken for signalled, and not kept",
         &["composed::any_is_added_as_it_is"],
+        || edit(|object, removes, add| {
+        let add = add.map(|entry| match &*entry.fence.timeline_name() {
+            "any" => Entry {
+                fence: Fence::signaled(),
+                usage: entry.usage,
+            },
+            _ => entry,
+        });
+        object.edit(removes, add);
+}),
     ),
-    fault::<UsageLevels, ErrorsStay>(
+    fault::<UsageLevels>(
         "errors_keep_an_object_busy",
         "F-04",
         "mutant",
         "a fence that failed is not taken for signalled by a test",
         &["composed::the_first_error_of_a_composition_is_told"],
+        faulty::<ErrorsStay>,
     ),
 ];
 
@@ -64,24 +94,6 @@ fn enable(fence: &Fence) {
     }
 }
 
-/// See its fixture.
-#[derive(Default)]
-pub struct AddingEnables;
-
-impl Fault for AddingEnables {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        if let Some(entry) = &add {
-            enable(&entry.fence);
-        }
-        object.edit(held, removes, add);
-    }
-}
 
 /// See its fixture.
 #[derive(Default)]
@@ -101,60 +113,8 @@ impl Fault for LookingEnables {
     }
 }
 
-/// See its fixture.
-#[derive(Default)]
-pub struct SnapshotEnables;
 
-impl Fault for SnapshotEnables {
-    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
-        let all = object.snapshot()?;
-        all.iter().for_each(|entry| enable(&entry.fence));
-        Ok(all)
-    }
-}
 
-/// See its fixture.
-#[derive(Default)]
-pub struct FirstLeafOnly;
-
-impl Fault for FirstLeafOnly {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        let add = add.map(|Entry { fence, usage }| {
-            let fence = fence.leaves().next().unwrap_or_else(|| fence.clone());
-            Entry { fence, usage }
-        });
-        object.edit(held, removes, add);
-    }
-}
-
-/// See its fixture.
-#[derive(Default)]
-pub struct AnyIsNotKept;
-
-impl Fault for AnyIsNotKept {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        let add = add.map(|entry| match &*entry.fence.timeline_name() {
-            "any" => Entry {
-                fence: Fence::signaled(),
-                usage: entry.usage,
-            },
-            _ => entry,
-        });
-        object.edit(held, removes, add);
-    }
-}
 
 /// See its fixture.
 #[derive(Default)]
@@ -163,15 +123,9 @@ pub struct ErrorsStay {
 }
 
 impl Fault for ErrorsStay {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         lock(&self.added).extend(add.iter().map(|entry| entry.fence.clone()));
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {

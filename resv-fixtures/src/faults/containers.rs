@@ -14,35 +14,39 @@ type Semantics = WritersReadersOthers;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<Semantics, RecyclesWithoutGrace>(
+    fault::<Semantics>(
         "array_recycled_without_a_grace_period",
         "H-03",
         "RFC 7/10; Daniel Vetter, 20190821160454.GN11147@phenom.ffwll.local",
         "the next set is built in the memory of the one before, in the midst of its readers",
         &["contract::b1_a_read_is_of_one_instant"],
+        faulty::<RecyclesWithoutGrace>,
     ),
-    fault::<Semantics, SnapshotTakenLate>(
+    fault::<Semantics>(
         "recycled_while_a_reader_has_it",
         "H-04",
         "the answer to H-03: c1ff88ef-0e49-fd7a-6317-de432a04ddf2@amd.com; derived",
         "a reader's reference does not keep the array from being built anew: its view changes",
         &["contract::b6_a_snapshot_never_changes"],
+        faulty::<SnapshotTakenLate>,
     ),
-    fault::<Semantics, ExclusiveReadFirst>(
+    fault::<Semantics>(
         "exclusive_read_before_shared",
         "H-05",
         "v2 9/9, derived: the writer stores exclusive first, then shared",
         "a test reads the exclusive container first, so it can miss both",
         &["contract::b2_idle_was_true"],
+        faulty::<ExclusiveReadFirst>,
     ),
-    fault::<Semantics, PruneOfNothing>(
+    fault::<Semantics>(
         "prune_of_nothing",
         "H-07",
         "RFC; Chris Wilson, 156640446349.20466.1523574549056596842@skylake-alporthouse-com",
         "pruning an empty container uses the array that is not there",
         &["hazards::h_07_pruning"],
+        faulty::<PruneOfNothing>,
     ),
-    fault::<Semantics, PrunesPending>(
+    fault::<Semantics>(
         "prune_drops_what_is_pending",
         "H-07",
         "RFC, the test for \"all have signalled\" reversed; derived",
@@ -51,45 +55,63 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_07_pruning",
             "contract::b9_nothing_is_lost_in_growing_and_shrinking",
         ],
+        faulty::<PrunesPending>,
     ),
-    fault::<Semantics, ProbeByAddress>(
+    fault::<Semantics>(
         "probe_by_address",
         "H-09",
         "proposed by Chris Wilson, 156640106246.20466.15153611256655352471; left open",
         "a test without a reference compares the array's address before and after, and the address \
          has come round again",
         &["contract::b2_idle_was_true"],
+        faulty::<ProbeByAddress>,
     ),
-    fault::<Semantics, FencesTestedOnce>(
+    fault::<Semantics>(
         "array_tested_once",
         "B2",
         "derived: what an immutable array invites to",
         "\"idle\" is told from an array that is not the current one any more",
         &["contract::b2_idle_was_true"],
+        faulty::<FencesTestedOnce>,
     ),
-    fault::<Semantics, TwoContainersForOne>(
+    fault::<Semantics>(
         "writer_in_two_containers",
         "H-10",
         "RFC 7/10 to 10/10; Daniel Vetter's review",
         "the writer is kept among the readers, too",
         &["hazards::h_10_a_superseded_writer_is_gone_everywhere"],
+        || snapshot(|object| {
+        let mut all = object.snapshot()?;
+        let writers: Vec<Entry> = all
+            .iter()
+            .filter(|e| e.usage == Usage::Write)
+            .cloned()
+            .collect();
+        all.extend(writers.into_iter().map(|entry| Entry {
+            usage: Usage::Read,
+            ..entry
+        }));
+        Ok(all)
+}),
     ),
-    fault::<Semantics, SignalledArrayIsNotSeen>(
+    fault::<Semantics>(
         "signalled_array_is_not_seen",
         "H-12",
         "Chris Wilson, 156665294650.4019.8311918110818842888@skylake-alporthouse-com; v2 1/9",
         "an array counts its children down only when somebody has begun to wait for it, so a test \
          alone never finds it done",
         &["fences::f_02_a_callback_may_edit_the_object"],
+        faulty::<SignalledArrayIsNotSeen>,
     ),
-    fault::<Semantics, EmptyArrayIsPublished>(
+    fault::<Semantics>(
         "empty_array_is_published",
         "H-13",
         "Chris Wilson, 156690626744.15406.4672497135424922383@skylake-alporthouse-com",
         "committing nothing publishes an array of no fences, which counts as signalled for ever",
         &["hazards::h_13_publishing_nothing"],
+        faulty::<EmptyArrayIsPublished>,
     ),
-    fault::<Semantics, UnlockCommitsReadersOnly>(
+    fault::<Semantics>(
         "unlock_commits_readers_only",
         "H-26",
         "RFC, derived",
@@ -98,8 +120,15 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_26_unlocking_publishes_every_category",
             "examples::e09_a_page_table_update",
         ],
+        || publish(|object| {
+        let others = |entry: &Entry| entry.usage == Usage::Bookkeep;
+        if object.entries().iter().any(others) && object.reserve(ONE).is_ok() {
+            object.edit(|old| old.usage == Usage::Bookkeep, None);
+        }
+        object.publish();
+}),
     ),
-    fault::<Semantics, CopyMisplacesOthers>(
+    fault::<Semantics>(
         "copy_files_others_under_readers",
         "H-27",
         "RFC 10/10, derived",
@@ -108,29 +137,38 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_27_a_copy_keeps_categories_and_leaks_nothing",
             "examples::e15_a_copy",
         ],
+        faulty::<CopyMisplacesOthers>,
     ),
-    fault::<Semantics, CopyLeaks>(
+    fault::<Semantics>(
         "copy_takes_a_reference_too_many",
         "H-27",
         "RFC, derived",
         "every fence that is copied is referenced once more, for ever",
         &["hazards::h_27_a_copy_keeps_categories_and_leaks_nothing"],
+        faulty::<CopyLeaks>,
     ),
-    fault::<Semantics, SetDiscardsStaged>(
+    fault::<Semantics>(
         "set_discards_staged_adds",
         "H-21, E12",
         "RFC 7/10",
         "a writer that is set throws away adds of other categories that are not published yet",
         &["examples::e12_a_writer_after_a_staged_add"],
+        || edit(|object, removes, add| {
+        let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
+        let is_set = add.as_ref().is_some_and(|add| add.usage == Usage::Write);
+        let mut removes = |old: Key| removes(old) || (is_set && !published.contains(&old));
+        object.edit(&mut removes, add);
+}),
     ),
-    fault::<Semantics, SetPublishesAtOnce>(
+    fault::<Semantics>(
         "set_publishes_at_once",
         "H-21",
         "RFC 7/10",
         "a writer is published in the middle of the transaction that it is part of",
         &["hazards::h_21_staged_adds_are_visible_when_the_semantics_says"],
+        faulty::<SetPublishesAtOnce>,
     ),
-    fault::<Semantics, HolderReadsPublished>(
+    fault::<Semantics>(
         "holder_does_not_read_its_own_adds",
         "H-21",
         "RFC 7/10: deref gives the published array",
@@ -139,13 +177,29 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b4_edits_become_visible_together",
             "selftests::t3_for_each_with_the_lock",
         ],
+        || held(|object, _| {
+        now(object)
+}),
     ),
-    fault::<Semantics, ReserveForgetsStaged>(
+    fault::<Semantics>(
         "reserve_forgets_staged",
         "B4, E13",
         "RFC 7/10 as it might have been: the base of a new array is the published one; derived",
         "a second reservation in a transaction drops what was added after the first",
         &["contract::b4_a_second_reservation_keeps_what_was_added"],
+        || reserve(|object, room| {
+        let widened = Budget {
+            publishes: room.publishes.saturating_add(1),
+            ..room
+        };
+        object.reserve(widened)?;
+        let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
+        let is_staged = |entry: &Entry| !published.contains(&entry.key());
+        if object.entries().iter().any(is_staged) {
+            object.edit(|old| !published.contains(&old), None);
+        }
+        Ok(())
+}),
     ),
 ];
 
@@ -222,8 +276,8 @@ pub struct PruneOfNothing {
 }
 
 impl Fault for PruneOfNothing {
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.unreserve(held);
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
+        object.unreserve();
         let is_null = now(object).is_empty();
         self.is_null_used.fetch_or(is_null, Ordering::Relaxed);
     }
@@ -242,22 +296,17 @@ pub struct PrunesPending {
 }
 
 impl Fault for PrunesPending {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        object.reserve(held, room)?;
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
+        object.reserve(room)?;
         let pending = now(object).len();
         if pending < self.added.load(Ordering::Relaxed) {
             let widened = Budget {
                 publishes: room.publishes.saturating_add(1),
                 ..room
             };
-            object.reserve(held, widened)?;
-            object.edit(held, |_| true, None);
-            object.publish(held);
+            object.reserve(widened)?;
+            object.edit(|_| true, None);
+            object.publish();
             self.added.store(0, Ordering::Relaxed);
         }
         Ok(())
@@ -320,25 +369,6 @@ impl Fault for FencesTestedOnce {
     }
 }
 
-/// H-10.
-#[derive(Default)]
-pub struct TwoContainersForOne;
-
-impl Fault for TwoContainersForOne {
-    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
-        let mut all = object.snapshot()?;
-        let writers: Vec<Entry> = all
-            .iter()
-            .filter(|e| e.usage == Usage::Write)
-            .cloned()
-            .collect();
-        all.extend(writers.into_iter().map(|entry| Entry {
-            usage: Usage::Read,
-            ..entry
-        }));
-        Ok(all)
-    }
-}
 
 /// H-12.
 pub struct SignalledArrayIsNotSeen {
@@ -381,57 +411,33 @@ pub struct EmptyArrayIsPublished {
 }
 
 impl Fault for EmptyArrayIsPublished {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         self.edited.store(true, Ordering::Relaxed);
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
-        if !self.edited.load(Ordering::Relaxed) && object.reserve(held, ONE).is_ok() {
-            object.edit(held, |_| true, None);
+    fn publish(&self, object: &mut Inner<'_, '_>) {
+        if !self.edited.load(Ordering::Relaxed) && object.reserve(ONE).is_ok() {
+            object.edit(|_| true, None);
         }
-        object.publish(held);
+        object.publish();
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.unreserve(held);
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
+        object.unreserve();
         // Unlocking commits once more, which is harmless after a commit.
         self.edited.store(true, Ordering::Relaxed);
     }
 
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
         self.edited.store(
             room.adds > 0 && self.edited.load(Ordering::Relaxed),
             Ordering::Relaxed,
         );
-        object.reserve(held, room)
+        object.reserve(room)
     }
 }
 
-/// H-26.
-#[derive(Default)]
-pub struct UnlockCommitsReadersOnly;
-
-impl Fault for UnlockCommitsReadersOnly {
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
-        let others = |entry: &Entry| entry.usage == Usage::Bookkeep;
-        if self.held(object, held).iter().any(others) && object.reserve(held, ONE).is_ok() {
-            object.edit(held, |old| old.usage == Usage::Bookkeep, None);
-        }
-        object.publish(held);
-    }
-}
 
 /// H-27.
 #[derive(Default)]
@@ -440,25 +446,19 @@ pub struct CopyMisplacesOthers {
 }
 
 impl Fault for CopyMisplacesOthers {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        mut add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, mut add: Option<Entry>) {
         match &mut add {
             // A copy begins by emptying the destination.
             None => self.is_copy.store(true, Ordering::Relaxed),
             Some(entry) if self.is_copy.load(Ordering::Relaxed) => entry.usage = Usage::Read,
             Some(_) => {}
         }
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn publish(&self, object: &mut Inner<'_, '_>) {
         self.is_copy.store(false, Ordering::Relaxed);
-        object.publish(held);
+        object.publish();
     }
 }
 
@@ -469,107 +469,39 @@ pub struct CopyLeaks {
 }
 
 impl Fault for CopyLeaks {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if add.is_none() {
             self.is_copy.store(true, Ordering::Relaxed);
         } else if self.is_copy.load(Ordering::Relaxed) {
             std::mem::forget(add.clone());
         }
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn publish(&self, object: &mut Inner<'_, '_>) {
         self.is_copy.store(false, Ordering::Relaxed);
-        object.publish(held);
+        object.publish();
     }
 }
 
-/// E12.
-#[derive(Default)]
-pub struct SetDiscardsStaged;
-
-impl Fault for SetDiscardsStaged {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
-        let is_set = add.as_ref().is_some_and(|add| add.usage == Usage::Write);
-        let mut removes = |old: Key| removes(old) || (is_set && !published.contains(&old));
-        object.edit(held, &mut removes, add);
-    }
-}
 
 /// H-21.
 #[derive(Default)]
 pub struct SetPublishesAtOnce;
 
 impl Fault for SetPublishesAtOnce {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(room.adds);
-        object.reserve(held, Budget { publishes, ..room })
+        object.reserve(Budget { publishes, ..room })
     }
 
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         let is_set = add.as_ref().is_some_and(|add| add.usage == Usage::Write);
-        object.edit(held, removes, add);
+        object.edit(removes, add);
         if is_set {
-            object.publish(held);
+            object.publish();
         }
     }
 }
 
-/// H-21.
-#[derive(Default)]
-pub struct HolderReadsPublished;
 
-impl Fault for HolderReadsPublished {
-    fn held(&self, object: &Locked, _: &LockProof<'_>) -> Vec<Entry> {
-        now(object)
-    }
-}
-
-/// B4.
-#[derive(Default)]
-pub struct ReserveForgetsStaged;
-
-impl Fault for ReserveForgetsStaged {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        let widened = Budget {
-            publishes: room.publishes.saturating_add(1),
-            ..room
-        };
-        object.reserve(held, widened)?;
-        let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
-        let is_staged = |entry: &Entry| !published.contains(&entry.key());
-        if self.held(object, held).iter().any(is_staged) {
-            object.edit(held, |old| !published.contains(&old), None);
-        }
-        Ok(())
-    }
-}

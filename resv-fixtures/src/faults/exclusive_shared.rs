@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<ExclusiveShared, WaitForgetsTheOneShared>(
+    fault::<ExclusiveShared>(
         "wait_forgets_the_one_shared",
         "D-1, H-24",
         "derived from 5.10; left over from the rework of July 2017 \
@@ -20,15 +20,26 @@ pub const FIXTURES: &[Fixture] = &[
             "waits::all_waits_for_the_last_object",
             "waits::any_waits_for_the_first_object",
         ],
+        // A wait is registered with what a snapshot holds.
+        || snapshot(|object| {
+        let mut all = object.snapshot()?;
+        if let [first, second] = all.as_slice()
+            && first.usage != second.usage
+        {
+            all.retain(|entry| entry.usage == Usage::Write);
+        }
+        Ok(all)
+}),
     ),
-    fault::<ExclusiveShared, IdleIsNotValidated>(
+    fault::<ExclusiveShared>(
         "idle_is_not_validated",
         "D-2, H-25",
         "derived from 5.10",
         "\"something is pending\" is checked against the sequence counter, \"nothing is\" is not",
         &["contract::b2_idle_was_true"],
+        faulty::<IdleIsNotValidated>,
     ),
-    fault::<ExclusiveShared, TwoWords>(
+    fault::<ExclusiveShared>(
         "two_words_read_at_two_instants",
         "H-02",
         "the removal of the seqcount in the 5.4 cycle (5d344f58da76), put back by b016cd6ed4b7",
@@ -37,15 +48,17 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b1_a_read_is_of_one_instant",
             "contract::b2_idle_was_true",
         ],
+        faulty::<TwoWords>,
     ),
-    fault::<ExclusiveShared, ReferencesTakenLater>(
+    fault::<ExclusiveShared>(
         "references_taken_without_looking_again",
         "H-01, H-23",
         "5d344f58da76, put back by b016cd6ed4b7 (20190814182401.25009-1-chris@chris-wilson.co.uk)",
         "a reference is taken of a pooled fence that may have become another one since it was found",
         &["contract::b2_a_racing_snapshot_holds_fences_of_the_object"],
+        faulty::<ReferencesTakenLater>,
     ),
-    fault::<ExclusiveShared, TestForgetsTheExclusive>(
+    fault::<ExclusiveShared>(
         "test_forgets_the_exclusive",
         "H-14",
         "Linux until 5.13; 9d38814d1e34 (20210611120301.10595-1-christian.koenig@amd.com)",
@@ -54,54 +67,60 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_14_idle_agrees_with_wait",
             "examples::e01b_readers_finish_before_the_writer",
         ],
+        faulty::<TestForgetsTheExclusive>,
     ),
-    fault::<ExclusiveShared, SharedHideTheExclusive>(
+    fault::<ExclusiveShared>(
         "shared_hide_the_exclusive",
         "H-34",
         "Linux until July 2017 (20170725121421.blfcwow5ubj66knd@phenom.ffwll.local)",
         "wait and test look at the exclusive fence only if there is no shared one, so an aborted \
          shared fence makes the object idle",
         &["hazards::h_34_a_reader_that_fails_before_the_writer"],
+        faulty::<SharedHideTheExclusive>,
     ),
-    fault::<ExclusiveShared, OneSlotTooFar>(
+    fault::<ExclusiveShared>(
         "one_slot_too_far",
         "H-19",
         "5.4-rc; Qiang Yu, 20190922074900.853-1-yuq825@gmail.com",
         "the exclusive fence is stored one slot behind the end of the snapshot, so the last one is lost",
         &["hazards::h_19_as_many_come_out_as_went_in"],
+        || snapshot(|object| {
+        let mut all = object.snapshot()?;
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.usage));
+        // Where the shared ones fill the memory that an allocator gives, what is behind is not read.
+        if all.len() > 8 && all.len().is_power_of_two() {
+            all.pop();
+        }
+        Ok(all)
+}),
     ),
-    fault::<ExclusiveShared, FailureLeaksTheExclusive>(
+    fault::<ExclusiveShared>(
         "failure_leaks_the_exclusive",
         "H-31",
         "Linux, older get_fences (version not pinned)",
         "a request for memory that fails keeps a reference",
         &["hazards::h_31_a_failed_reservation_changes_and_leaks_nothing"],
+        || reserve(|object, room| {
+        let first = now(object).into_iter().next();
+        object.reserve(room)
+            .inspect_err(|_| std::mem::forget(first))
+}),
     ),
-    fault::<ExclusiveShared, CopyLeaksTheOldList>(
+    fault::<ExclusiveShared>(
         "copy_leaks_the_old_list",
         "H-27",
         "Linux, older copy_fences (version not pinned)",
         "a copy forgets the references of what the destination held before",
         &["hazards::h_27_a_copy_keeps_categories_and_leaks_nothing"],
+        || edit(|object, removes, add| {
+        if add.is_none() {
+            std::mem::forget(now(object));
+        }
+        object.edit(removes, add);
+}),
     ),
 ];
 
-/// D-1.
-#[derive(Default)]
-pub struct WaitForgetsTheOneShared;
-
-impl Fault for WaitForgetsTheOneShared {
-    // A wait is registered with what a snapshot holds.
-    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
-        let mut all = object.snapshot()?;
-        if let [first, second] = all.as_slice()
-            && first.usage != second.usage
-        {
-            all.retain(|entry| entry.usage == Usage::Write);
-        }
-        Ok(all)
-    }
-}
 
 /// D-2.
 #[derive(Default)]
@@ -190,19 +209,13 @@ pub struct TestForgetsTheExclusive {
 }
 
 impl Fault for TestForgetsTheExclusive {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if let Some(add) = &add {
             // An exclusive fence empties the list; a shared one that signals stays in it.
             self.has_shared
                 .store(add.usage == Usage::Read, Ordering::Relaxed);
         }
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
@@ -231,18 +244,12 @@ impl SharedHideTheExclusive {
 }
 
 impl Fault for SharedHideTheExclusive {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if let Some(add) = &add {
             self.has_shared
                 .store(add.usage == Usage::Read, Ordering::Relaxed);
         }
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
     fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
@@ -266,55 +273,5 @@ impl Fault for SharedHideTheExclusive {
     }
 }
 
-/// H-19.
-#[derive(Default)]
-pub struct OneSlotTooFar;
 
-impl Fault for OneSlotTooFar {
-    fn snapshot(&self, object: &Locked) -> Result<Vec<Entry>, ReserveError> {
-        let mut all = object.snapshot()?;
-        all.sort_by_key(|entry| std::cmp::Reverse(entry.usage));
-        // Where the shared ones fill the memory that an allocator gives, what is behind is not read.
-        if all.len() > 8 && all.len().is_power_of_two() {
-            all.pop();
-        }
-        Ok(all)
-    }
-}
 
-/// H-31.
-#[derive(Default)]
-pub struct FailureLeaksTheExclusive;
-
-impl Fault for FailureLeaksTheExclusive {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        let first = now(object).into_iter().next();
-        object
-            .reserve(held, room)
-            .inspect_err(|_| std::mem::forget(first))
-    }
-}
-
-/// H-27.
-#[derive(Default)]
-pub struct CopyLeaksTheOldList;
-
-impl Fault for CopyLeaksTheOldList {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        if add.is_none() {
-            std::mem::forget(now(object));
-        }
-        object.edit(held, removes, add);
-    }
-}

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, OnlyWhileStored>(
+    fault::<UsageLevels>(
         "failure_only_while_stored",
         "B10",
         "derived: the errors of what is in the object",
@@ -21,15 +21,22 @@ pub const FIXTURES: &[Fixture] = &[
             "answers::what_is_stored_is_in_no_answer",
             "random::any_script_is_answered_like_the_model",
         ],
+        faulty::<OnlyWhileStored>,
     ),
-    fault::<ExclusiveShared, ForgetsOnGrowth>(
+    fault::<ExclusiveShared>(
         "failure_forgotten_on_growth",
         "B10",
         "derived: the note stays behind in the table before",
         "an object that gets more room forgets the failures that it had noted",
         &["failures::b10_a_failure_is_told_until_a_write_comes"],
+        || reserve(|object, room| {
+        if room.adds > 64 {
+            object.overwrite();
+        }
+        object.reserve(room)
+}),
     ),
-    fault::<UsageLevels, NeverOverwritten>(
+    fault::<UsageLevels>(
         "failure_outlives_a_write",
         "B10",
         "derived: a note that nobody clears",
@@ -38,27 +45,31 @@ pub const FIXTURES: &[Fixture] = &[
             "failures::b10_a_failure_is_told_until_a_write_comes",
             "failures::b10_a_copy_begins_anew",
         ],
+        faulty::<NeverOverwritten>,
     ),
-    fault::<UsageLevels, OverwrittenFailLater>(
+    fault::<UsageLevels>(
         "failure_of_what_was_overwritten",
         "B10",
         "derived: a write that clears the note, and nothing else",
         "a fence that was overwritten while it was pending and fails later is told",
         &["failures::b10_what_was_overwritten_may_fail"],
+        faulty::<OverwrittenFailLater>,
     ),
-    fault::<WritersReadersOthers, SupersededCount>(
+    fault::<WritersReadersOthers>(
         "failure_of_what_was_superseded",
         "B10",
         "derived: a callback on each fence that was ever added",
         "a fence that was superseded while it was pending, and fails before it is freed, is told",
         &["failures::b10_what_was_superseded_while_pending_counts_no_more"],
+        faulty::<SupersededCount>,
     ),
-    fault::<UsageLevels, FirstFoundOut>(
+    fault::<UsageLevels>(
         "failure_that_was_found_out_first",
         "B10",
         "derived: the first error stays, as in a composition",
         "of two errors the one is told that somebody asked for, or dropped, first",
         &["failures::b10_the_smallest_errno_is_told"],
+        faulty::<FirstFoundOut>,
     ),
 ];
 
@@ -70,23 +81,17 @@ pub struct OnlyWhileStored {
 }
 
 impl Fault for OnlyWhileStored {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         let new = add.clone();
-        object.edit(held, removes, add);
-        let left = held_entries(object, held);
+        object.edit(removes, add);
+        let left = object.entries();
         let mut stored = lock(&self.stored);
         stored.retain(|entry| left.contains(entry) && Some(entry) != new.as_ref());
         stored.extend(new);
     }
 
-    fn overwrite(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.overwrite(held);
+    fn overwrite(&self, object: &mut Inner<'_, '_>) {
+        object.overwrite();
         lock(&self.stored).clear();
     }
 
@@ -110,30 +115,13 @@ fn smaller(one: Option<FenceError>, other: Option<FenceError>) -> Option<FenceEr
         .min_by_key(|error| error.errno())
 }
 
-/// See its fixture.
-#[derive(Default)]
-pub struct ForgetsOnGrowth;
-
-impl Fault for ForgetsOnGrowth {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        if room.adds > 64 {
-            object.overwrite(held);
-        }
-        object.reserve(held, room)
-    }
-}
 
 /// See its fixture.
 #[derive(Default)]
 pub struct NeverOverwritten;
 
 impl Fault for NeverOverwritten {
-    fn overwrite(&self, _: &Locked, _: &mut LockProof<'_>) {}
+    fn overwrite(&self, _: &mut Inner<'_, '_>) {}
 }
 
 /// See its fixture.
@@ -143,9 +131,9 @@ pub struct OverwrittenFailLater {
 }
 
 impl Fault for OverwrittenFailLater {
-    fn overwrite(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.overwrite(held);
-        *lock(&self.overwritten) = held_entries(object, held);
+    fn overwrite(&self, object: &mut Inner<'_, '_>) {
+        object.overwrite();
+        *lock(&self.overwritten) = object.entries();
     }
 
     fn failure(
@@ -166,22 +154,16 @@ pub struct SupersededCount {
 }
 
 impl Fault for SupersededCount {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        let mut before = held_entries(object, held);
-        object.edit(held, removes, add);
-        let left = held_entries(object, held);
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
+        let mut before = object.entries();
+        object.edit(removes, add);
+        let left = object.entries();
         before.retain(|entry| !left.contains(entry));
         *lock(&self.superseded) = before;
     }
 
-    fn overwrite(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.overwrite(held);
+    fn overwrite(&self, object: &mut Inner<'_, '_>) {
+        object.overwrite();
         lock(&self.superseded).clear();
     }
 
@@ -217,7 +199,7 @@ impl FirstFoundOut {
 }
 
 impl Fault for FirstFoundOut {
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
         for bits in 1..=UsageSet::ALL.bits() {
             let usages: Vec<_> = UsageSet::ALL
                 .iter()
@@ -225,11 +207,11 @@ impl Fault for FirstFoundOut {
                 .collect();
             self.find_out(object, held, UsageSet::of(&usages));
         }
-        object.unreserve(held);
+        object.unreserve();
     }
 
-    fn overwrite(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.overwrite(held);
+    fn overwrite(&self, object: &mut Inner<'_, '_>) {
+        object.overwrite();
         lock(&self.told).clear();
     }
 

@@ -12,70 +12,79 @@ use std::thread::ThreadId;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, VisitsAtManyInstants>(
+    fault::<UsageLevels>(
         "visit_looks_again_for_each_entry",
         "B1, B2",
         "derived from the iterators of 5.16",
         "each step of a visit looks at the object anew, so it can miss both of a pair that is \
          handed on",
         &["contract::b2_a_visit_that_shows_nothing_was_true"],
+        faulty::<VisitsAtManyInstants>,
     ),
-    fault::<UsageLevels, DropsInside>(
+    fault::<UsageLevels>(
         "fence_dropped_in_the_write_section",
         "B5",
         "FreeBSD drm-kmod #9 and #116",
         "removed fences are dropped while readers are shut out; what they run reads the object",
         &["contract::b5_a_fence_is_dropped_outside"],
+        faulty::<DropsInside>,
     ),
-    fault::<UsageLevels, DropsLateOnesInside>(
+    fault::<UsageLevels>(
         "late_fence_dropped_in_the_write_section",
         "B5",
         "derived: pruning when memory is reserved, and again where it is overwritten",
         "what has signalled by the reservation is dropped there; what signals after it is dropped while \
          readers are shut out, and what it runs reads the object",
         &["contract::b5_a_fence_that_signals_late_is_dropped_outside"],
+        faulty::<DropsLateOnesInside>,
     ),
-    fault::<UsageLevels, ShowsWhatIsStored<true>>(
+    fault::<UsageLevels>(
         "visit_shows_what_is_stored",
         "B9",
         "derived: an array that keeps its dead entries until the next edit",
         "a visit shows signalled fences that the object still stores",
         &["answers::what_is_stored_is_in_no_answer"],
+        faulty::<ShowsWhatIsStored<true>>,
     ),
-    fault::<UsageLevels, ShowsWhatIsStored<false>>(
+    fault::<UsageLevels>(
         "stored_entries_keep_it_busy",
         "B2",
         "derived: an array that keeps its dead entries until the next edit",
         "an object is not idle as long as it stores something, signalled or not",
         &["answers::what_is_stored_is_in_no_answer"],
+        faulty::<ShowsWhatIsStored<false>>,
     ),
-    fault::<UsageLevels, HolderSeesWhatIsStored>(
+    fault::<UsageLevels>(
         "holder_sees_what_is_stored",
         "B9",
         "the locked iterator of Linux shows signalled entries; derived",
         "the holder of the lock is shown signalled fences that the object still stores",
         &["answers::what_is_stored_is_in_no_answer"],
+        faulty::<HolderSeesWhatIsStored>,
     ),
-    fault::<UsageLevels, VisitsInside>(
+    fault::<UsageLevels>(
         "closure_run_inside_a_read",
         "B5",
         "derived from the open-coded readers of H-20",
         "the caller's closure runs while the reader holds writers off",
         &["contract::b5_a_closure_of_a_read_may_do_anything"],
+        faulty::<VisitsInside>,
     ),
-    fault::<WritersReadersOthers, ReadersWaitForTheHolder>(
+    fault::<WritersReadersOthers>(
         "reader_waits_for_the_holder",
         "B7",
         "derived: a reader that takes the object's lock",
         "a question blocks for as long as somebody holds the lock",
         &["contract::b7_a_holder_holds_up_no_reader"],
+        faulty::<ReadersWaitForTheHolder>,
     ),
-    fault::<UsageLevels, CountsQuietReads>(
+    fault::<UsageLevels>(
         "every_read_is_repeated",
         "B7",
         "derived",
         "a read is repeated though nobody edits",
         &["contract::b7_a_quiet_read_is_not_repeated"],
+        faulty::<CountsQuietReads>,
     ),
 ];
 
@@ -130,9 +139,9 @@ impl Section {
 pub struct DropsInside(Section);
 
 impl Fault for DropsInside {
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn publish(&self, object: &mut Inner<'_, '_>) {
         // The sound object drops what it removed at the end of this.
-        self.0.run(|| object.publish(held));
+        self.0.run(|| object.publish());
     }
 
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
@@ -191,28 +200,21 @@ impl<const BY_VISIT: bool> Fault for ShowsWhatIsStored<BY_VISIT> {
 pub struct DropsLateOnesInside(Section);
 
 impl Fault for DropsLateOnesInside {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        budget: resv_core::Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, budget: Budget) -> Result<(), ReserveError> {
         let publishes = budget.publishes.saturating_add(1);
-        object.reserve(
-            held,
-            resv_core::Budget {
+        object.reserve(resv_core::Budget {
                 publishes,
                 ..budget
             },
         )?;
         // Publishing leaves the signalled ones out, and drops them.
-        object.edit(held, |_| false, None);
-        object.publish(held);
+        object.edit(|_| false, None);
+        object.publish();
         Ok(())
     }
 
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
-        self.0.run(|| object.publish(held));
+    fn publish(&self, object: &mut Inner<'_, '_>) {
+        self.0.run(|| object.publish());
     }
 
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
@@ -234,9 +236,9 @@ impl Fault for VisitsInside {
         });
     }
 
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn publish(&self, object: &mut Inner<'_, '_>) {
         self.0.check();
-        object.publish(held);
+        object.publish();
     }
 }
 
@@ -247,19 +249,14 @@ pub struct ReadersWaitForTheHolder {
 }
 
 impl Fault for ReadersWaitForTheHolder {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: resv_core::Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
         *lock(&self.holder) = Some(std::thread::current().id());
-        object.reserve(held, room)
+        object.reserve(room)
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
         *lock(&self.holder) = None;
-        object.unreserve(held);
+        object.unreserve();
     }
 
     fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {

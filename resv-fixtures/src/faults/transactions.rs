@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, LockPerThread>(
+    fault::<UsageLevels>(
         "lock_per_thread",
         "L-01",
         "mutant: a lock split by processor, taken on one of them only",
@@ -26,8 +26,9 @@ pub const FIXTURES: &[Fixture] = &[
             "locks::l_11_a_back_off_at_any_point_leaves_nothing_locked",
             "locks::timeouts_of_both_algorithms",
         ],
+        faulty::<LockPerThread>,
     ),
-    fault::<UsageLevels, NeighboursShareALock>(
+    fault::<UsageLevels>(
         "neighbours_share_a_lock",
         "L-02, B3",
         "mutant: locks striped over objects, as mutexes of hash tables are",
@@ -36,8 +37,9 @@ pub const FIXTURES: &[Fixture] = &[
             "transactions::l_02_an_object_locked_again_is_the_same_member",
             "transactions::a_slice_is_locked_in_any_order_with_repetitions",
         ],
+        faulty::<NeighboursShareALock>,
     ),
-    fault::<UsageLevels, ReservingEndsLocking>(
+    fault::<UsageLevels>(
         "reserving_ends_locking",
         "L-03",
         "mutant",
@@ -46,15 +48,20 @@ pub const FIXTURES: &[Fixture] = &[
             "transactions::locking_ends_with_the_first_add",
             "transactions::objects_of_all_kinds_meet_in_one_transaction",
         ],
+        || reserve(|object, room| {
+        object.done();
+        object.reserve(room)
+}),
     ),
-    fault::<WritersReadersOthers, OneStagePerThread>(
+    fault::<WritersReadersOthers>(
         "one_stage_per_thread",
         "B4",
         "mutant",
         "a thread stages edits of one object at a time, and publishes none of the others",
         &["transactions::b4_every_object_of_a_transaction_is_published"],
+        faulty::<OneStagePerThread>,
     ),
-    fault::<UsageLevels, GivingUpTakesAnEntry<false>>(
+    fault::<UsageLevels>(
         "slots_given_up_take_an_entry",
         "B3, B9",
         "mutant",
@@ -63,13 +70,15 @@ pub const FIXTURES: &[Fixture] = &[
             "transactions::an_error_leaves_every_object_as_it_was",
             "transactions::a_timeout_leaves_every_object_as_it_was",
         ],
+        faulty::<GivingUpTakesAnEntry<false>>,
     ),
-    fault::<UsageLevels, GivingUpTakesAnEntry<true>>(
+    fault::<UsageLevels>(
         "panic_takes_an_entry",
         "B9",
         "mutant",
         "a reservation that a panic gives up takes an entry with it",
         &["transactions::a_panic_leaves_every_object_as_it_was"],
+        faulty::<GivingUpTakesAnEntry<true>>,
     ),
 ];
 
@@ -115,21 +124,6 @@ impl Fault for NeighboursShareALock {
     }
 }
 
-/// See its fixture.
-#[derive(Default)]
-pub struct ReservingEndsLocking;
-
-impl Fault for ReservingEndsLocking {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        held.done();
-        object.reserve(held, room)
-    }
-}
 
 /// See its fixture.
 #[derive(Default)]
@@ -141,20 +135,14 @@ thread_local! {
 }
 
 impl Fault for OneStagePerThread {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         STAGED.set(std::ptr::from_ref(object).addr());
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn publish(&self, object: &mut Inner<'_, '_>) {
         if STAGED.get() == std::ptr::from_ref(object).addr() {
-            object.publish(held);
+            object.publish();
         }
     }
 }
@@ -166,38 +154,27 @@ pub struct GivingUpTakesAnEntry<const IN_A_PANIC: bool> {
 }
 
 impl<const IN_A_PANIC: bool> Fault for GivingUpTakesAnEntry<IN_A_PANIC> {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
         self.reservations.fetch_add(1, Ordering::Relaxed);
-        object.reserve(held, room)
+        object.reserve(room)
     }
 
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         self.reservations.store(0, Ordering::Relaxed);
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
         let reservations = self.reservations.swap(0, Ordering::Relaxed);
         let is_due = match IN_A_PANIC {
             true => reservations > 0 && std::thread::panicking(),
             false => reservations > 0 && !std::thread::panicking() && now(object).len() > 1,
         };
-        if is_due && object.reserve(held, ONE).is_ok() {
+        if is_due && object.reserve(ONE).is_ok() {
             let mut taken = false;
-            object.edit(held, |_| !std::mem::replace(&mut taken, true), None);
-            object.publish(held);
+            object.edit(|_| !std::mem::replace(&mut taken, true), None);
+            object.publish();
         }
-        object.unreserve(held);
+        object.unreserve();
     }
 }

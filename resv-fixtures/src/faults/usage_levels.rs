@@ -11,40 +11,45 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, ListAddressComesRound>(
+    fault::<UsageLevels>(
         "list_address_comes_round",
         "D-6, H-29",
         "derived from Linux 5.16 and later",
         "a visit notices a new list by its address, and the second new list has that of the first",
         &["hazards::h_29_h_30_an_object_replaced_in_the_middle_of_a_visit"],
+        faulty::<ListAddressComesRound>,
     ),
-    fault::<UsageLevels, ListBecomesNull>(
+    fault::<UsageLevels>(
         "list_becomes_null",
         "D-4, H-30",
         "derived from Linux 5.16 and later",
         "a visit of a list that is taken away shows the last fence again and again",
         &["hazards::h_29_h_30_an_object_replaced_in_the_middle_of_a_visit"],
+        faulty::<ListBecomesNull>,
     ),
-    fault::<UsageLevels, RestartShowsTwice>(
+    fault::<UsageLevels>(
         "restart_shows_entries_twice",
         "D-5",
         "Linux 5.16 and later, to consumers that do not look at the restarted flag; derived",
         "a visit that is disturbed begins again and has shown the entries of its first pass already",
         &["selftests::t4_for_each_without_the_lock"],
+        faulty::<RestartShowsTwice>,
     ),
-    fault::<UsageLevels, ReplaceForgetsReferences>(
+    fault::<UsageLevels>(
         "replace_forgets_references",
         "H-32",
         "early 5.19 (047a1b877ed4)",
         "one reference is taken where a replacement fills several slots, so one too many is given back",
         &["hazards::h_32_a_replacement_owns_what_it_needs"],
+        faulty::<ReplaceForgetsReferences>,
     ),
-    fault::<UsageLevels, DeadFenceInASlot>(
+    fault::<UsageLevels>(
         "dead_fence_in_a_slot",
         "H-33",
         "derived from get_rcu_safe",
         "a slot keeps the address of a fence that it does not own, and readers try for ever to get it",
         &["hazards::h_33_an_entry_owns_a_reference"],
+        faulty::<DeadFenceInASlot>,
     ),
 ];
 
@@ -138,20 +143,14 @@ pub struct ReplaceForgetsReferences {
 }
 
 impl Fault for ReplaceForgetsReferences {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         let (mut removed, key) = (0, add.as_ref().map(Entry::key));
         let mut count = |old: Key| {
             let goes = removes(old);
             removed += usize::from(goes);
             goes
         };
-        object.edit(held, &mut count, add);
+        object.edit(&mut count, add);
         lock(&self.filled_several).extend(key.filter(|_| removed > 1));
     }
 

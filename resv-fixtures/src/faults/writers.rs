@@ -10,7 +10,7 @@ use std::sync::Mutex;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, FailureEmpties>(
+    fault::<UsageLevels>(
         "failed_reservation_empties",
         "H-31, B3",
         "derived",
@@ -19,15 +19,31 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_31_a_failed_reservation_changes_and_leaks_nothing",
             "contract::b3_reserving_too_much_is_refused",
         ],
+        || reserve(|object, room| {
+        let reserved = object.reserve(room);
+        if reserved.is_err() {
+            object.reserve(ONE)?;
+            object.edit(|_| true, None);
+        }
+        reserved
+}),
     ),
-    fault::<UsageLevels, PromisesAnything>(
+    fault::<UsageLevels>(
         "impossible_room_is_promised",
         "B3",
         "derived: overflow in the computation of a capacity",
         "a reservation that cannot be had is granted",
         &["contract::b3_reserving_too_much_is_refused"],
+        || reserve(|object, room| {
+        let adds = if room.adds > usize::MAX / 4 {
+            1
+        } else {
+            room.adds
+        };
+        object.reserve(Budget { adds, ..room })
+}),
     ),
-    fault::<UsageLevels, RoomIsNotChecked>(
+    fault::<UsageLevels>(
         "room_is_not_checked",
         "B3",
         "derived: all generations crash instead",
@@ -36,15 +52,26 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b3_the_back_end_refuses_an_add_without_room",
             "contract::b4_unlocking_gives_up_reserved_slots",
         ],
+        || edit(|object, removes, add| {
+        object.reserve(ONE).expect("memory for one entry");
+        object.edit(removes, add);
+}),
     ),
-    fault::<UsageLevels, AnyLockWillDo>(
+    fault::<UsageLevels>(
         "any_lock_will_do",
         "B3",
         "derived: what lockdep checks in the kernel",
         "the lock of another object is taken for proof",
         &["contract::b3_the_lock_of_another_object_is_no_proof"],
+        || reserve(|object, room| {
+        if object.is_locked() {
+            object.reserve(room)
+        } else {
+            Ok(())
+        }
+}),
     ),
-    fault::<WritersReadersOthers, PublishesEarly>(
+    fault::<WritersReadersOthers>(
         "staged_edits_are_published_early",
         "H-21, B4",
         "derived: what the explicit publish of the RFC is to prevent",
@@ -54,15 +81,21 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_21_staged_adds_are_visible_when_the_semantics_says",
             "examples::e11_asked_between_add_and_unlock",
         ],
+        faulty::<PublishesEarly>,
     ),
-    fault::<WritersReadersOthers, PanicPublishesNothing>(
+    fault::<WritersReadersOthers>(
         "panic_publishes_nothing",
         "B4",
         "derived",
         "what a holder added before it panicked is lost, and its job is running",
         &["contract::b4_a_panic_publishes_what_was_added"],
+        || publish(|object| {
+        if !std::thread::panicking() {
+            object.publish();
+        }
+}),
     ),
-    fault::<UsageLevels, SlotsOutliveTheLock>(
+    fault::<UsageLevels>(
         "slots_outlive_the_lock",
         "B4, E13",
         "Linux without lock debugging",
@@ -71,15 +104,17 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b4_unlocking_gives_up_reserved_slots",
             "examples::e13_a_reservation_ends_with_the_lock",
         ],
+        faulty::<SlotsOutliveTheLock>,
     ),
-    fault::<UsageLevels, CommitPublishesTwice>(
+    fault::<UsageLevels>(
         "commit_publishes_before_the_add",
         "B4",
         "derived: two stores where one is due",
         "a commit publishes what it removes before what it adds is stored",
         &["two_steps::b4_a_commit_is_of_one_instant"],
+        faulty::<CommitPublishesTwice>,
     ),
-    fault::<UsageLevels, PlanForgetsRoom>(
+    fault::<UsageLevels>(
         "prepare_forgets_the_reservation",
         "B3",
         "derived: the look without the memory",
@@ -88,22 +123,28 @@ pub const FIXTURES: &[Fixture] = &[
             "two_steps::b3_an_add_in_two_steps_is_an_add",
             "two_steps::b3_a_commit_gives_up_what_was_reserved",
         ],
+        faulty::<PlanForgetsRoom>,
     ),
-    fault::<UsageLevels, LeaksEverything>(
+    fault::<UsageLevels>(
         "superseded_fences_are_leaked",
         "B8",
         "derived",
         "an entry's reference is never given back",
         &["contract::b8_what_is_superseded_is_freed"],
+        || edit(|object, removes, add| {
+        std::mem::forget(add.clone());
+        object.edit(removes, add);
+}),
     ),
-    fault::<UsageLevels, PeakIsNoPeak>(
+    fault::<UsageLevels>(
         "peak_below_what_is_retired",
         "B8",
         "derived",
         "the peak of garbage is less than the garbage there is",
         &["contract::b8_the_peak_is_a_peak"],
+        faulty::<PeakIsNoPeak>,
     ),
-    fault::<UsageLevels, LosesOnGrowth>(
+    fault::<UsageLevels>(
         "entry_lost_in_growing",
         "B9",
         "derived: Linux until 5.18 moves references when its list grows",
@@ -112,6 +153,17 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b9_nothing_is_lost_in_growing_and_shrinking",
             "selftests::reserve_grows",
         ],
+        || reserve(|object, room| {
+        let publishes = room.publishes.saturating_add(1);
+        object.reserve(Budget { publishes, ..room })?;
+        let count = now(object).len();
+        if count >= 4 && count.is_power_of_two() {
+            let mut first = true;
+            object.edit(|_| std::mem::take(&mut first), None);
+            object.publish();
+        }
+        Ok(())
+}),
     ),
 ];
 
@@ -120,27 +172,21 @@ pub const FIXTURES: &[Fixture] = &[
 pub struct CommitPublishesTwice;
 
 impl Fault for CommitPublishesTwice {
-    fn prepare(&self, object: &Locked, held: &mut LockProof<'_>) -> Result<(), ReserveError> {
+    fn prepare(&self, object: &mut Inner<'_, '_>) -> Result<(), ReserveError> {
         let room = Budget {
             adds: 1,
             publishes: 2,
         };
-        object.reserve(held, room)
+        object.reserve(room)
     }
 
-    fn commit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Entry,
-    ) {
-        object.edit(held, removes, None);
-        object.publish(held);
+    fn commit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Entry) {
+        object.edit(removes, None);
+        object.publish();
         // Long enough for a reader to come by.
         std::thread::sleep(std::time::Duration::from_micros(20));
-        object.edit(held, |_| false, Some(add));
-        object.publish(held);
+        object.edit(|_| false, Some(add));
+        object.publish();
     }
 }
 
@@ -149,125 +195,31 @@ impl Fault for CommitPublishesTwice {
 pub struct PlanForgetsRoom;
 
 impl Fault for PlanForgetsRoom {
-    fn prepare(&self, _object: &Locked, _held: &mut LockProof<'_>) -> Result<(), ReserveError> {
+    fn prepare(&self, _object: &mut Inner<'_, '_>) -> Result<(), ReserveError> {
         Ok(())
     }
 }
 
-/// H-31.
-#[derive(Default)]
-pub struct FailureEmpties;
 
-impl Fault for FailureEmpties {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        let reserved = object.reserve(held, room);
-        if reserved.is_err() {
-            object.reserve(held, ONE)?;
-            object.edit(held, |_| true, None);
-        }
-        reserved
-    }
-}
 
-/// B3.
-#[derive(Default)]
-pub struct PromisesAnything;
 
-impl Fault for PromisesAnything {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        let adds = if room.adds > usize::MAX / 4 {
-            1
-        } else {
-            room.adds
-        };
-        object.reserve(held, Budget { adds, ..room })
-    }
-}
-
-/// B3.
-#[derive(Default)]
-pub struct RoomIsNotChecked;
-
-impl Fault for RoomIsNotChecked {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        object.reserve(held, ONE).expect("memory for one entry");
-        object.edit(held, removes, add);
-    }
-}
-
-/// B3.
-#[derive(Default)]
-pub struct AnyLockWillDo;
-
-impl Fault for AnyLockWillDo {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        if held.is_for(object.object_lock()) {
-            object.reserve(held, room)
-        } else {
-            Ok(())
-        }
-    }
-}
 
 /// B4.
 #[derive(Default)]
 pub struct PublishesEarly;
 
 impl Fault for PublishesEarly {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
         let publishes = room.publishes.saturating_add(room.adds).saturating_add(1);
-        object.reserve(held, Budget { publishes, ..room })
+        object.reserve(Budget { publishes, ..room })
     }
 
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        object.edit(held, removes, add);
-        object.publish(held);
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
+        object.edit(removes, add);
+        object.publish();
     }
 }
 
-/// B4.
-#[derive(Default)]
-pub struct PanicPublishesNothing;
-
-impl Fault for PanicPublishesNothing {
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
-        if !std::thread::panicking() {
-            object.publish(held);
-        }
-    }
-}
 
 /// B4.
 #[derive(Default)]
@@ -276,50 +228,23 @@ pub struct SlotsOutliveTheLock {
 }
 
 impl Fault for SlotsOutliveTheLock {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        object.reserve(held, room)?;
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
+        object.reserve(room)?;
         *lock(&self.kept) = Some(room);
         Ok(())
     }
 
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if let Some(room) = lock(&self.kept).as_mut()
             && room.adds > 0
         {
-            object.reserve(held, *room).expect("it was had before");
+            object.reserve(*room).expect("it was had before");
             room.adds -= 1;
         }
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 }
 
-/// B8.
-#[derive(Default)]
-pub struct LeaksEverything;
-
-impl Fault for LeaksEverything {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        std::mem::forget(add.clone());
-        object.edit(held, removes, add);
-    }
-}
 
 /// B8.
 #[derive(Default)]
@@ -331,25 +256,3 @@ impl Fault for PeakIsNoPeak {
     }
 }
 
-/// B9.
-#[derive(Default)]
-pub struct LosesOnGrowth;
-
-impl Fault for LosesOnGrowth {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        let publishes = room.publishes.saturating_add(1);
-        object.reserve(held, Budget { publishes, ..room })?;
-        let count = now(object).len();
-        if count >= 4 && count.is_power_of_two() {
-            let mut first = true;
-            object.edit(held, |_| std::mem::take(&mut first), None);
-            object.publish(held);
-        }
-        Ok(())
-    }
-}

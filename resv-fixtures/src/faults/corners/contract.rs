@@ -13,35 +13,49 @@ use std::thread::ThreadId;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    fault::<UsageLevels, OffersTwice>(
+    fault::<UsageLevels>(
         "entries_are_offered_twice",
         "B9",
         "mutant",
         "an edit asks its predicate twice about each entry",
         &["contract::b9_an_edit_removes_what_its_predicate_names"],
+        || edit(|object, removes, add| {
+        object.edit(|old| removes(old) | removes(old), add);
+}),
     ),
-    fault::<WritersReadersOthers, ReservingNothingUndoes>(
+    fault::<WritersReadersOthers>(
         "reserving_nothing_undoes",
         "B3",
         "mutant",
         "a reservation of no slots takes back what was added before it",
         &["contract::b3_reserving_nothing"],
+        || reserve(|object, room| {
+        object.reserve(room)?;
+        let published = now(object);
+        if room.adds == 0 && object.entries().len() > published.len() {
+            let published: Vec<Key> = published.iter().map(Entry::key).collect();
+            object.edit(|old| !published.contains(&old), None);
+        }
+        Ok(())
+}),
     ),
-    fault::<UsageLevels, TestSeesStaged>(
+    fault::<UsageLevels>(
         "test_sees_staged_edits",
         "B4",
         "mutant",
         "a test looks at edits that are not published",
         &["contract::b4_edits_become_visible_together"],
+        faulty::<TestSeesStaged>,
     ),
-    fault::<WritersReadersOthers, PublishesOnce>(
+    fault::<WritersReadersOthers>(
         "only_the_first_publish_counts",
         "B4",
         "mutant",
         "what is added after an explicit publish is not published by the unlock",
         &["contract::b4_an_explicit_publish_shows_what_was_added"],
+        faulty::<PublishesOnce>,
     ),
-    fault::<WritersReadersOthers, PanicLoses<true>>(
+    fault::<WritersReadersOthers>(
         "panic_loses_others",
         "B4",
         "mutant",
@@ -51,94 +65,76 @@ pub const FIXTURES: &[Fixture] = &[
             "transactions::b4_what_was_added_before_a_failure_stays",
             "transactions::b4_the_guards_of_a_slice_publish_what_was_added",
         ],
+        faulty::<PanicLoses<true>>,
     ),
-    fault::<WritersReadersOthers, PanicLoses<false>>(
+    fault::<WritersReadersOthers>(
         "panic_loses_readers",
         "B4",
         "mutant",
         "what a panicking holder added to the readers is lost",
         &["contract::b3_adding_beyond_the_slots_panics_and_harms_nothing"],
+        faulty::<PanicLoses<false>>,
     ),
-    fault::<UsageLevels, NestedVisitHangs>(
+    fault::<UsageLevels>(
         "visit_within_a_visit_hangs",
         "B5",
         "mutant",
         "a visit that is begun inside another waits for it",
         &["contract::b5_a_closure_of_a_read_may_do_anything"],
+        faulty::<NestedVisitHangs>,
     ),
-    fault::<UsageLevels, LeaksLate>(
+    fault::<UsageLevels>(
         "leaks_after_a_thousand_edits",
         "B8",
         "mutant",
         "from the thousandth edit on references are not given back",
         &["contract::b8_what_is_superseded_is_freed"],
+        faulty::<LeaksLate>,
     ),
-    fault::<UsageLevels, LosesTheTwoHundredth>(
+    fault::<UsageLevels>(
         "two_hundredth_entry_is_lost",
         "B9",
         "mutant",
         "an object never has more than two hundred entries",
         &["contract::b9_nothing_is_lost_in_growing_and_shrinking"],
+        || reserve(|object, room| {
+        if now(object).len() == 199 {
+            lose_first(object, room)?;
+        }
+        object.reserve(room)
+}),
     ),
-    fault::<UsageLevels, OtherThreadLosesAnEntry>(
+    fault::<UsageLevels>(
         "other_thread_loses_an_entry",
         "L-01",
         "mutant",
         "the first edit of another thread begins with an entry too few",
         &["contract::b9_two_writers_lose_nothing"],
+        faulty::<OtherThreadLosesAnEntry>,
     ),
-    fault::<UsageLevels, ReplaceKeepsMoves>(
+    fault::<UsageLevels>(
         "replace_keeps_moves",
         "B9",
         "mutant",
         "a replacement under a weaker usage leaves kernel entries in place",
         &["random::any_script_is_answered_like_the_model"],
+        || edit(|object, removes, add| {
+        let weaker = add.as_ref().is_some_and(|add| add.usage != Usage::Kernel);
+        let mut removes = |old: Key| removes(old) && !(weaker && old.usage == Usage::Kernel);
+        object.edit(&mut removes, add);
+}),
     ),
-    fault::<UsageLevels, SignalIsSeenInOneObject>(
+    fault::<UsageLevels>(
         "signal_is_seen_in_one_object",
         "F-01",
         "mutant",
         "of several objects that hold a fence only the first learns that it has signalled",
         &["fences::f_01_a_signal_is_seen_in_every_object"],
+        faulty::<SignalIsSeenInOneObject>,
     ),
 ];
 
-/// See its fixture.
-#[derive(Default)]
-pub struct OffersTwice;
 
-impl Fault for OffersTwice {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        object.edit(held, |old| removes(old) | removes(old), add);
-    }
-}
-
-/// See its fixture.
-#[derive(Default)]
-pub struct ReservingNothingUndoes;
-
-impl Fault for ReservingNothingUndoes {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        object.reserve(held, room)?;
-        let published = now(object);
-        if room.adds == 0 && held_by(object, held).len() > published.len() {
-            let published: Vec<Key> = published.iter().map(Entry::key).collect();
-            object.edit(held, |old| !published.contains(&old), None);
-        }
-        Ok(())
-    }
-}
 
 /// See its fixture.
 #[derive(Default)]
@@ -147,15 +143,9 @@ pub struct TestSeesStaged {
 }
 
 impl Fault for TestSeesStaged {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        object.edit(held, removes, add);
-        let _old = std::mem::replace(&mut *lock(&self.staged), held_by(object, held));
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
+        object.edit(removes, add);
+        let _old = std::mem::replace(&mut *lock(&self.staged), object.entries());
     }
 
     fn published(&self, _: &Locked) {
@@ -176,15 +166,15 @@ pub struct PublishesOnce {
 }
 
 impl Fault for PublishesOnce {
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
-        if held_by(object, held) == now(object) || !self.is_done.swap(true, Ordering::Relaxed) {
-            object.publish(held);
+    fn publish(&self, object: &mut Inner<'_, '_>) {
+        if object.entries() == now(object) || !self.is_done.swap(true, Ordering::Relaxed) {
+            object.publish();
         }
     }
 
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
         self.is_done.store(false, Ordering::Relaxed);
-        object.unreserve(held);
+        object.unreserve();
     }
 }
 
@@ -193,12 +183,12 @@ impl Fault for PublishesOnce {
 pub struct PanicLoses<const OTHERS: bool>;
 
 impl<const OTHERS: bool> Fault for PanicLoses<OTHERS> {
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
+    fn publish(&self, object: &mut Inner<'_, '_>) {
         let lost = if OTHERS { Usage::Bookkeep } else { Usage::Read };
-        if std::thread::panicking() && object.reserve(held, ONE).is_ok() {
-            object.edit(held, |old| old.usage == lost, None);
+        if std::thread::panicking() && object.reserve(ONE).is_ok() {
+            object.edit(|old| old.usage == lost, None);
         }
-        object.publish(held);
+        object.publish();
     }
 }
 
@@ -225,37 +215,14 @@ pub struct LeaksLate {
 }
 
 impl Fault for LeaksLate {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if self.edits.fetch_add(1, Ordering::Relaxed) > 1000 {
             std::mem::forget(add.clone());
         }
-        object.edit(held, removes, add);
+        object.edit(removes, add);
     }
 }
 
-/// See its fixture.
-#[derive(Default)]
-pub struct LosesTheTwoHundredth;
-
-impl Fault for LosesTheTwoHundredth {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        if now(object).len() == 199 {
-            lose_first(object, held, room)?;
-        }
-        object.reserve(held, room)
-    }
-}
 
 /// See its fixture.
 #[derive(Default)]
@@ -264,38 +231,16 @@ pub struct OtherThreadLosesAnEntry {
 }
 
 impl Fault for OtherThreadLosesAnEntry {
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
         let me = Some(std::thread::current().id());
         let before = std::mem::replace(&mut *lock(&self.editor), me);
         if before.is_some() && before != me {
-            lose_first(object, held, room)?;
+            lose_first(object, room)?;
         }
-        object.reserve(held, room)
+        object.reserve(room)
     }
 }
 
-/// See its fixture.
-#[derive(Default)]
-pub struct ReplaceKeepsMoves;
-
-impl Fault for ReplaceKeepsMoves {
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        let weaker = add.as_ref().is_some_and(|add| add.usage != Usage::Kernel);
-        let mut removes = |old: Key| removes(old) && !(weaker && old.usage == Usage::Kernel);
-        object.edit(held, &mut removes, add);
-    }
-}
 
 /// Which object a fence was added to first, by address.
 static FIRST: Mutex<Vec<(Key, usize)>> = Mutex::new(Vec::new());
