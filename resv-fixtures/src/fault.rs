@@ -4,11 +4,92 @@ use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, FenceError, Garbage, Key,
     LockProof, Locked, ObjectLock, Plan, ReserveError, Usage, UsageSet,
 };
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
+
+/// What an edit removes.
+pub type Removes<'a> = &'a mut dyn FnMut(Key) -> bool;
+
+/// The sound object under a fault, with its lock held.
+pub struct Inner<'a, 'l> {
+    object: &'a Locked,
+    held: &'a mut LockProof<'l>,
+}
+
+/// The object as readers see it.
+impl Deref for Inner<'_, '_> {
+    type Target = Locked;
+
+    fn deref(&self) -> &Locked {
+        self.object
+    }
+}
+
+impl Inner<'_, '_> {
+    /// Whether the lock that is held is the object's.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.held.is_for(self.object.object_lock())
+    }
+
+    /// Declares the locking context done.
+    pub(crate) fn done(&mut self) {
+        self.held.done();
+    }
+
+    /// [`Backend::reserve`].
+    pub(crate) fn reserve(&mut self, room: Budget) -> Result<(), ReserveError> {
+        self.object.reserve(self.held, room)
+    }
+
+    /// [`Backend::reserve`], and so many publishes on top.
+    pub(crate) fn reserve_more(&mut self, room: Budget, more: usize) -> Result<(), ReserveError> {
+        let publishes = room.publishes.saturating_add(more);
+        self.reserve(Budget { publishes, ..room })
+    }
+
+    /// [`Backend::edit`].
+    pub(crate) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        self.object.edit(self.held, removes, add);
+    }
+
+    /// [`Backend::overwrite`].
+    pub(crate) fn overwrite(&mut self) {
+        self.object.overwrite(self.held);
+    }
+
+    /// [`Backend::publish`].
+    pub(crate) fn publish(&mut self) {
+        self.object.publish(self.held);
+    }
+
+    /// [`Backend::unreserve`].
+    pub(crate) fn unreserve(&mut self) {
+        self.object.unreserve(self.held);
+    }
+
+    /// [`Backend::failure`].
+    pub(crate) fn failure(&self, usages: UsageSet) -> Option<FenceError> {
+        self.object.failure(self.held, usages)
+    }
+
+    /// The entries as the holder sees them.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        held_entries(self.object, self.held)
+    }
+
+    /// Takes the first entry out of the object.
+    pub(crate) fn lose_first(&mut self, room: Budget) -> Result<(), ReserveError> {
+        self.reserve_more(room, 1)?;
+        let mut first = true;
+        self.edit(|_| std::mem::take(&mut first), None);
+        self.publish();
+        Ok(())
+    }
+}
 
 /// One defect, as a layer over a sound object: what is not overridden is right.
 ///
@@ -20,29 +101,18 @@ pub trait Fault: Send + Sync {
     }
 
     /// [`Backend::reserve`].
-    fn reserve(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        room: Budget,
-    ) -> Result<(), ReserveError> {
-        object.reserve(held, room)
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
+        object.reserve(room)
     }
 
     /// [`Backend::edit`].
-    fn edit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
-        object.edit(held, removes, add);
+    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
+        object.edit(removes, add);
     }
 
     /// [`Backend::overwrite`].
-    fn overwrite(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.overwrite(held);
+    fn overwrite(&self, object: &mut Inner<'_, '_>) {
+        object.overwrite();
     }
 
     /// [`Backend::failure`].
@@ -56,25 +126,19 @@ pub trait Fault: Send + Sync {
     }
 
     /// [`Backend::publish`].
-    fn publish(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.publish(held);
+    fn publish(&self, object: &mut Inner<'_, '_>) {
+        object.publish();
     }
 
     /// The reservation of [`Backend::prepare`], when all was shown.
-    fn prepare(&self, object: &Locked, held: &mut LockProof<'_>) -> Result<(), ReserveError> {
-        self.reserve(object, held, ONE)
+    fn prepare(&self, object: &mut Inner<'_, '_>) -> Result<(), ReserveError> {
+        self.reserve(object, ONE)
     }
 
     /// The edit and the publish of [`Backend::commit`].
-    fn commit(
-        &self,
-        object: &Locked,
-        held: &mut LockProof<'_>,
-        removes: &mut dyn FnMut(Key) -> bool,
-        add: Entry,
-    ) {
-        self.edit(object, held, removes, Some(add));
-        self.publish(object, held);
+    fn commit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Entry) {
+        self.edit(object, removes, Some(add));
+        self.publish(object);
     }
 
     /// Edits have just been published: there were some.
@@ -83,8 +147,8 @@ pub trait Fault: Send + Sync {
     }
 
     /// [`Backend::unreserve`].
-    fn unreserve(&self, object: &Locked, held: &mut LockProof<'_>) {
-        object.unreserve(held);
+    fn unreserve(&self, object: &mut Inner<'_, '_>) {
+        object.unreserve();
     }
 
     /// [`Backend::visit_held`].
@@ -196,12 +260,15 @@ impl Faulty {
         Some(inner.lock())
     }
 
-    /// Calls `f` with a proof for the inner object.
-    fn locked<R>(&self, held: &mut LockProof<'_>, f: impl FnOnce(&mut LockProof<'_>) -> R) -> R {
-        let own = self.own_lock(held);
-        match own {
-            Some(mut own) => f(&mut own),
-            None => f(held),
+    /// Calls `f` with the inner object and a proof for it.
+    fn locked<R>(&self, held: &mut LockProof<'_>, f: impl FnOnce(&mut Inner<'_, '_>) -> R) -> R {
+        let object = &*self.inner;
+        match self.own_lock(held) {
+            Some(mut own) => f(&mut Inner {
+                object,
+                held: &mut own,
+            }),
+            None => f(&mut Inner { object, held }),
         }
     }
 }
@@ -218,7 +285,7 @@ impl Backend for Faulty {
     }
 
     fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
-        self.locked(held, |held| self.fault.reserve(&self.inner, held, room))
+        self.locked(held, |object| self.fault.reserve(object, room))
     }
 
     fn edit(
@@ -228,13 +295,11 @@ impl Backend for Faulty {
         add: Option<Entry>,
     ) {
         self.staged.store(true, Ordering::Relaxed);
-        self.locked(held, |held| {
-            self.fault.edit(&self.inner, held, &mut removes, add);
-        });
+        self.locked(held, |object| self.fault.edit(object, &mut removes, add));
     }
 
     fn overwrite(&self, held: &mut LockProof<'_>) {
-        self.locked(held, |held| self.fault.overwrite(&self.inner, held));
+        self.locked(held, |object| self.fault.overwrite(object));
     }
 
     fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
@@ -245,7 +310,7 @@ impl Backend for Faulty {
 
     fn publish(&self, held: &mut LockProof<'_>) {
         let mut publish = || {
-            self.locked(held, |held| self.fault.publish(&self.inner, held));
+            self.locked(held, |object| self.fault.publish(object));
         };
         if std::thread::panicking() {
             // A panic must not come out of the guard that is dropped by another panic.
@@ -259,7 +324,7 @@ impl Backend for Faulty {
     }
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
-        self.locked(held, |held| self.fault.unreserve(&self.inner, held));
+        self.locked(held, |object| self.fault.unreserve(object));
     }
 
     fn prepare(
@@ -276,7 +341,7 @@ impl Backend for Faulty {
         for entry in entries.iter().filter(|entry| usages.contains(entry.usage)) {
             see(entry.fence, entry.key())?;
         }
-        self.locked(held, |held| self.fault.prepare(&self.inner, held))?;
+        self.locked(held, |object| self.fault.prepare(object))?;
         Ok(Plan::default())
     }
 
@@ -287,9 +352,7 @@ impl Backend for Faulty {
         mut removes: impl FnMut(Key) -> bool,
         add: Entry,
     ) -> Option<Fence> {
-        self.locked(held, |held| {
-            self.fault.commit(&self.inner, held, &mut removes, add);
-        });
+        self.locked(held, |object| self.fault.commit(object, &mut removes, add));
         self.fault.published(&self.inner);
         self.unreserve(held);
         None

@@ -1,9 +1,11 @@
 //! What is known about one defect.
 
-use crate::fault::{Fault, Faulty};
+use crate::fault::{Fault, Faulty, Sound};
 use resv_conformance::Subject;
 use resv_conformance::eviction::Flaw;
-use resv_core::{AnyBackend, Backend, Semantics};
+use resv_core::{
+    AnyBackend, AnySemantics, ExclusiveShared, Locked, Semantics, UsageLevels, WritersReadersOthers,
+};
 
 /// A broken semantics or back end, and what is said about it in `docs/defects.md`.
 #[derive(Clone, Copy)]
@@ -18,31 +20,34 @@ pub struct Fixture {
     pub what: &'static str,
     /// The properties that are about it: each must reject it.
     pub caught_by: &'static [&'static str],
-    /// What the suite is run on.
-    pub subject: fn() -> Subject,
+    semantics: fn() -> AnySemantics,
+    backend: fn() -> AnyBackend,
 }
 
 impl Fixture {
-    /// No defect: what the suite must hold for.
-    pub fn control(subject: fn() -> Subject) -> Fixture {
-        Fixture {
-            name: "control",
-            defects: "",
-            origin: "",
-            what: "",
-            caught_by: &[],
-            subject,
-        }
+    /// What the suite is run on.
+    pub fn subject(&self) -> Subject {
+        Subject::new((self.semantics)(), self.backend)
+    }
+
+    /// No defect: what the suite must hold for, under each of the semantics.
+    pub fn controls() -> [Fixture; 3] {
+        [
+            fault::<ExclusiveShared>("control", "", "", "", &[], faulty::<Sound>),
+            fault::<WritersReadersOthers>("control", "", "", "", &[], faulty::<Sound>),
+            fault::<UsageLevels>("control", "", "", "", &[], faulty::<Sound>),
+        ]
     }
 }
 
-/// A fixture that is a fault of the back end, under a semantics.
-pub(crate) const fn fault<S: Semantics + Default, F: Fault + Default + 'static>(
+/// A fixture that is a back end with a fault, under a semantics.
+pub(crate) const fn fault<S: Semantics + Default>(
     name: &'static str,
     defects: &'static str,
     origin: &'static str,
     what: &'static str,
     caught_by: &'static [&'static str],
+    backend: fn() -> AnyBackend,
 ) -> Fixture {
     Fixture {
         name,
@@ -50,26 +55,20 @@ pub(crate) const fn fault<S: Semantics + Default, F: Fault + Default + 'static>(
         origin,
         what,
         caught_by,
-        subject: || Subject::under::<S>(|| AnyBackend::new(Faulty::new(F::default()))),
+        // A value of size zero: it takes no memory there.
+        semantics: || AnySemantics::new(Box::leak(Box::new(S::default()))),
+        backend,
     }
 }
 
-/// A fixture that is a pair of types: a broken semantics on a sound back end, or any other.
-pub(crate) const fn pair<S: Semantics + Default, B: Backend + Default>(
-    name: &'static str,
-    defects: &'static str,
-    origin: &'static str,
-    what: &'static str,
-    caught_by: &'static [&'static str],
-) -> Fixture {
-    Fixture {
-        name,
-        defects,
-        origin,
-        what,
-        caught_by,
-        subject: Subject::of::<S, B>,
-    }
+/// The reference back end with a fault of type `F`.
+pub(crate) fn faulty<F: Fault + Default + 'static>() -> AnyBackend {
+    AnyBackend::new(Faulty::new(F::default()))
+}
+
+/// The reference back end.
+pub(crate) fn sound() -> AnyBackend {
+    AnyBackend::new(Locked::default())
 }
 
 /// A defect that the suite cannot show by itself.

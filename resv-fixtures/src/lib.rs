@@ -26,9 +26,9 @@
 //!
 //! # Adding one
 //!
-//! Write the broken type and add one line to a `FIXTURES` list: [`fixture`](mod@fixture) has a
-//! constructor for faults and one for pairs of a semantics and a back end. Then run
-//! `scripts/defects`.
+//! Add a row to a `FIXTURES` list. Where one step is wrong, a closure in the row takes its place:
+//! `edit`, `reserve`, `is_idle` and the others of `step`. Where several are, or they share state, the row
+//! names a type that implements [`Fault`]. Then run `scripts/defects`.
 
 #![forbid(unsafe_code)]
 
@@ -39,6 +39,7 @@ pub mod fixture;
 pub mod report;
 pub mod run;
 pub mod semantics;
+mod step;
 
 pub use elsewhere::ELSEWHERE;
 pub use fault::{Fault, Faulty};

@@ -143,7 +143,7 @@ pub fn document(matrix: &Matrix) -> String {
             fixture.defects,
             cell(fixture.origin),
             cell(fixture.what),
-            (fixture.subject)().semantics().name(),
+            fixture.subject().semantics().name(),
             code(fixture.caught_by),
             fastest.map_or("-", class),
         );

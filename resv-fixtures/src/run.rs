@@ -44,12 +44,12 @@ impl Fixture {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _alone = fault::lock(&ONE_AT_A_TIME);
         silence_properties();
-        let subject = self.subject;
+        let fixture = *self;
         let start = Instant::now();
         let (send, receive) = mpsc::channel();
         // A thread of its own, so that a property that hangs can be left behind.
         std::thread::spawn(move || {
-            let said = catch_unwind(|| property.check(subject()))
+            let said = catch_unwind(|| property.check(fixture.subject()))
                 .err()
                 .map(|said| {
                     said.downcast_ref::<String>()

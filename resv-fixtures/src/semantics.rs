@@ -1,14 +1,14 @@
 //! Semantics that bear the name of one of the three and are wrong in one rule.
 
-use crate::fixture::{Fixture, pair};
+use crate::fixture::{Fixture, fault, sound};
 use resv_core::{
-    Access, ExclusiveShared, Key, Locked, Semantics, Usage, UsageLevels, UsageSet, Visibility,
+    Access, ExclusiveShared, Key, Semantics, Usage, UsageLevels, UsageSet, Visibility,
     WritersReadersOthers,
 };
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
-    pair::<OlderSharedReplaces, Locked>(
+    fault::<OlderSharedReplaces>(
         "older_shared_replaces",
         "H-16",
         "Linux until 5.18, add_shared",
@@ -17,8 +17,9 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_16_an_older_fence_does_not_replace_a_newer",
             "examples::e06_an_older_fence_keeps_the_newer",
         ],
+        sound,
     ),
-    pair::<OlderReplaces, Locked>(
+    fault::<OlderReplaces>(
         "older_fence_replaces",
         "H-16",
         "Linux 5.19; a3f7c10a269d (20220810172617.140047-1)",
@@ -28,8 +29,9 @@ pub const FIXTURES: &[Fixture] = &[
             "examples::e06_an_older_fence_keeps_the_newer",
             "random::any_script_is_answered_like_the_model",
         ],
+        sound,
     ),
-    pair::<SameIsNotCovered, Locked>(
+    fault::<SameIsNotCovered>(
         "same_fence_eats_slots",
         "H-17",
         "Linux 6.0 to 6.6; 95ba893c9f4f (20231115093035.1889-1)",
@@ -38,15 +40,17 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_17_adding_a_fence_again_keeps_one_entry",
             "examples::e07_a_usage_is_raised",
         ],
+        sound,
     ),
-    pair::<NothingIsReplaced, Locked>(
+    fault::<NothingIsReplaced>(
         "same_timeline_is_appended",
         "H-17",
         "RFC 7/10 in debug builds; 8/10",
         "a later fence does not take the place of an earlier one of its timeline",
         &["examples::e05_write_after_read_of_one_timeline"],
+        sound,
     ),
-    pair::<WriterDropsReaders, Locked>(
+    fault::<WriterDropsReaders>(
         "writer_drops_readers",
         "H-11",
         "the \"directed graph\" rule until 5.18 (20211123142111.3885-1-christian.koenig@amd.com)",
@@ -56,8 +60,9 @@ pub const FIXTURES: &[Fixture] = &[
             "examples::e03_writer_that_ignores_a_reader",
             "random::dominance_answers_like_the_slot_rule",
         ],
+        sound,
     ),
-    pair::<ExplicitIgnoresMoves, Locked>(
+    fault::<ExplicitIgnoresMoves>(
         "explicit_job_ignores_moves",
         "H-22",
         "Linux until 5.18; Chris Wilson, 156641829139.20466.3485292236947741339",
@@ -66,22 +71,25 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_22_only_usage_levels_tell_a_move_from_a_write",
             "examples::e10_a_kernel_move_and_an_explicit_job",
         ],
+        sound,
     ),
-    pair::<ReadersWaitForReaders, Locked>(
+    fault::<ReadersWaitForReaders>(
         "readers_wait_for_readers",
         "H-35",
         "drivers that made every fence exclusive for want of a better word; derived",
         "a reader waits for readers: nothing is lost, and nothing runs side by side",
         &["hazards::h_35_a_write_recorded_as_a_read"],
+        sound,
     ),
-    pair::<HiddenUntilUnlock, Locked>(
+    fault::<HiddenUntilUnlock>(
         "hidden_until_unlock",
         "H-21, B4",
         "the proposals of 2019, under a semantics that promises otherwise",
         "an add is visible at unlock where it should be at once",
         &["examples::e11_asked_between_add_and_unlock"],
+        sound,
     ),
-    pair::<WriterWaitsForOthers, Locked>(
+    fault::<WriterWaitsForOthers>(
         "writer_waits_for_others",
         "E9",
         "RFC, wait for everything as posted",
@@ -90,50 +98,57 @@ pub const FIXTURES: &[Fixture] = &[
             "examples::e09_a_page_table_update",
             "random::any_script_is_answered_like_the_model",
         ],
+        sound,
     ),
-    pair::<BookkeepHidesWrite, Locked>(
+    fault::<BookkeepHidesWrite>(
         "bookkeeping_hides_a_write",
         "B9",
         "derived: a slot rule that compares seqnos and no usages",
         "a later bookkeeping fence removes its timeline's pending write, for which readers wait",
         &["tables::b9_what_is_removed_is_covered"],
+        sound,
     ),
-    pair::<MovesForgetBookkeeping, Locked>(
+    fault::<MovesForgetBookkeeping>(
         "move_forgets_bookkeeping",
         "B9",
         "derived: a table with a row too short",
         "memory is moved while a page-table update is at work",
         &["tables::a_move_waits_for_every_class"],
+        sound,
     ),
-    pair::<WritersForgetWrites, Locked>(
+    fault::<WritersForgetWrites>(
         "writer_waits_for_less_than_a_reader",
         "H-14",
         "derived: accesses that are not ordered",
         "a writer does not wait for what a reader waits for",
         &["tables::a_more_demanding_access_waits_for_no_less"],
+        sound,
     ),
-    pair::<ClassOfAClass, Locked>(
+    fault::<ClassOfAClass>(
         "class_of_a_class",
         "H-27",
         "derived: classifying twice, as a copy does",
         "what is kept as a read is filed under bookkeeping when it is copied",
         &["tables::a_class_is_its_own_class"],
+        sound,
     ),
-    pair::<SilentLoss, Locked>(
+    fault::<SilentLoss>(
         "loss_is_not_declared",
         "H-11",
         "derived: the duty of a writer, which nothing said",
         "an exclusive fence removes those of others, and the semantics says that nothing is lost",
         &["tables::h_11_a_loss_is_declared"],
+        sound,
     ),
-    pair::<FavoursATimeline, Locked>(
+    fault::<FavoursATimeline>(
         "one_timeline_is_treated_otherwise",
         "B9",
         "derived: a rule about a certain context",
         "fences of one timeline do not supersede each other",
         &["tables::only_order_and_sameness_count"],
+        sound,
     ),
-    pair::<OthersBecomeReaders, Locked>(
+    fault::<OthersBecomeReaders>(
         "others_become_readers",
         "H-27",
         "RFC 10/10, in the rule instead of the copy",
@@ -142,6 +157,7 @@ pub const FIXTURES: &[Fixture] = &[
             "examples::e15_a_copy",
             "examples::e17_one_fence_of_each_usage",
         ],
+        sound,
     ),
 ];
 

@@ -4,9 +4,9 @@ mod printed_script;
 
 use resv_api::{BackendKind, new_reservation};
 use resv_conformance::eviction::{Flaw, Kind, trial};
-use resv_conformance::{PROPERTIES, Subject};
-use resv_core::{ExclusiveShared, SemanticsKind, UsageLevels, WritersReadersOthers};
-use resv_fixtures::{ELSEWHERE, Faulty, Fixture, Shown, fixtures, report};
+use resv_conformance::PROPERTIES;
+use resv_core::SemanticsKind;
+use resv_fixtures::{ELSEWHERE, Fixture, Shown, fixtures, report};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -35,14 +35,9 @@ fn every_fixture_is_rejected_by_the_properties_that_are_about_it() {
 /// The layer that the faults share is sound where nothing is overridden.
 #[test]
 fn control_without_a_fault_every_property_holds() {
-    let controls = [
-        Subject::of::<ExclusiveShared, Faulty>,
-        Subject::of::<WritersReadersOthers, Faulty>,
-        Subject::of::<UsageLevels, Faulty>,
-    ];
-    for subject in controls {
-        let rejected = Fixture::control(subject).rejections();
-        assert!(rejected.is_empty(), "{}: {rejected:#?}", subject());
+    for control in Fixture::controls() {
+        let rejected = control.rejections();
+        assert!(rejected.is_empty(), "{}: {rejected:#?}", control.subject());
     }
 }
 

@@ -1,10 +1,10 @@
 //! Defects that show with fences made of fences, and with lazy ones.
 
-use crate::fault::{Fault, lock, now};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Inner, Removes, lock, now};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::{edit, snapshot};
 use resv_core::{
-    Backend, Entry, ExclusiveShared, Fence, FenceStatus, Key, LockProof, Locked, ReserveError,
-    UsageLevels, UsageSet,
+    Backend, Entry, ExclusiveShared, Fence, FenceStatus, Key, Locked, UsageLevels, UsageSet,
 };
 use std::sync::Mutex;
 
@@ -16,12 +16,14 @@ pub const FIXTURES: &[Fixture] = &[
         "derived: a callback on every fence of an object, to learn when it is idle",
         "an add asks a lazy fence for its work, so an eviction fence evicts the process that it protects",
         &["composed::lazy_a_look_never_asks"],
-        || edit(|object, removes, add| {
-        if let Some(entry) = &add {
-            enable(&entry.fence);
-        }
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                if let Some(entry) = &add {
+                    enable(&entry.fence);
+                }
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "a_test_enables_signalling",
@@ -40,11 +42,13 @@ pub const FIXTURES: &[Fixture] = &[
             "composed::lazy_a_look_never_asks",
             "composed::deadlines_reach_what_an_object_holds",
         ],
-        || snapshot(|object| {
-        let all = object.snapshot()?;
-        all.iter().for_each(|entry| enable(&entry.fence));
-        Ok(all)
-}),
+        || {
+            snapshot(|object| {
+                let all = object.snapshot()?;
+                all.iter().for_each(|entry| enable(&entry.fence));
+                Ok(all)
+            })
+        },
     ),
     fault::<ExclusiveShared>(
         "composition_is_its_first_leaf",
@@ -52,13 +56,15 @@ pub const FIXTURES: &[Fixture] = &[
         "derived: header documentation of 5.19, containers are not to be added",
         "of a composed fence in the exclusive place the first leaf is kept",
         &["composed::leaves_never_supersede_each_other"],
-        || edit(|object, removes, add| {
-        let add = add.map(|Entry { fence, usage }| {
-            let fence = fence.leaves().next().unwrap_or_else(|| fence.clone());
-            Entry { fence, usage }
-        });
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                let add = add.map(|Entry { fence, usage }| {
+                    let fence = fence.leaves().next().unwrap_or_else(|| fence.clone());
+                    Entry { fence, usage }
+                });
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "any_is_not_kept",
@@ -66,16 +72,18 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a fence that no job signals by itself is taken for signalled, and not kept",
         &["composed::any_is_added_as_it_is"],
-        || edit(|object, removes, add| {
-        let add = add.map(|entry| match &*entry.fence.timeline_name() {
-            "any" => Entry {
-                fence: Fence::signaled(),
-                usage: entry.usage,
-            },
-            _ => entry,
-        });
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                let add = add.map(|entry| match &*entry.fence.timeline_name() {
+                    "any" => Entry {
+                        fence: Fence::signaled(),
+                        usage: entry.usage,
+                    },
+                    _ => entry,
+                });
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "errors_keep_an_object_busy",
@@ -94,7 +102,6 @@ fn enable(fence: &Fence) {
     }
 }
 
-
 /// See its fixture.
 #[derive(Default)]
 pub struct LookingEnables;
@@ -112,9 +119,6 @@ impl Fault for LookingEnables {
         object.visit(usages, (), |(), key| show(key));
     }
 }
-
-
-
 
 /// See its fixture.
 #[derive(Default)]

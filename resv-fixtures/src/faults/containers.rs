@@ -1,10 +1,11 @@
 //! The proposals of August 2019: three containers of a fence array each, read under RCU. Never
 //! merged.
 
-use crate::fault::{Fault, Gap, ONE, lock, now, readers, writers};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Faulty, Gap, Inner, ONE, Removes, lock, now, readers, writers};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::{edit, held, is_idle_with_gap, publish, publishes_at_once, reserve, snapshot};
 use resv_core::{
-    Backend, Budget, Entry, Key, LockProof, Locked, ReserveError, Usage, UsageSet,
+    AnyBackend, Backend, Budget, Entry, Key, Locked, ReserveError, Usage, UsageSet,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -36,7 +37,14 @@ pub const FIXTURES: &[Fixture] = &[
         "v2 9/9, derived: the writer stores exclusive first, then shared",
         "a test reads the exclusive container first, so it can miss both",
         &["contract::b2_idle_was_true"],
-        faulty::<ExclusiveReadFirst>,
+        || {
+            is_idle_with_gap(|gap, object, usages| {
+                let writers_are_idle = object.is_idle(usages.intersection(writers()));
+                gap.wait(1);
+                let readers_are_idle = object.is_idle(usages.intersection(readers()));
+                writers_are_idle && readers_are_idle
+            })
+        },
     ),
     fault::<Semantics>(
         "prune_of_nothing",
@@ -72,7 +80,15 @@ pub const FIXTURES: &[Fixture] = &[
         "derived: what an immutable array invites to",
         "\"idle\" is told from an array that is not the current one any more",
         &["contract::b2_idle_was_true"],
-        faulty::<FencesTestedOnce>,
+        || {
+            is_idle_with_gap(|gap, object, usages| {
+                let array = now(object);
+                gap.wait(2);
+                !array
+                    .iter()
+                    .any(|e| usages.contains(e.usage) && !e.fence.is_signaled())
+            })
+        },
     ),
     fault::<Semantics>(
         "writer_in_two_containers",
@@ -80,19 +96,21 @@ pub const FIXTURES: &[Fixture] = &[
         "RFC 7/10 to 10/10; Daniel Vetter's review",
         "the writer is kept among the readers, too",
         &["hazards::h_10_a_superseded_writer_is_gone_everywhere"],
-        || snapshot(|object| {
-        let mut all = object.snapshot()?;
-        let writers: Vec<Entry> = all
-            .iter()
-            .filter(|e| e.usage == Usage::Write)
-            .cloned()
-            .collect();
-        all.extend(writers.into_iter().map(|entry| Entry {
-            usage: Usage::Read,
-            ..entry
-        }));
-        Ok(all)
-}),
+        || {
+            snapshot(|object| {
+                let mut all = object.snapshot()?;
+                let writers: Vec<Entry> = all
+                    .iter()
+                    .filter(|e| e.usage == Usage::Write)
+                    .cloned()
+                    .collect();
+                all.extend(writers.into_iter().map(|entry| Entry {
+                    usage: Usage::Read,
+                    ..entry
+                }));
+                Ok(all)
+            })
+        },
     ),
     fault::<Semantics>(
         "signalled_array_is_not_seen",
@@ -120,13 +138,15 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_26_unlocking_publishes_every_category",
             "examples::e09_a_page_table_update",
         ],
-        || publish(|object| {
-        let others = |entry: &Entry| entry.usage == Usage::Bookkeep;
-        if object.entries().iter().any(others) && object.reserve(ONE).is_ok() {
-            object.edit(|old| old.usage == Usage::Bookkeep, None);
-        }
-        object.publish();
-}),
+        || {
+            publish(|object| {
+                let others = |entry: &Entry| entry.usage == Usage::Bookkeep;
+                if object.entries().iter().any(others) && object.reserve(ONE).is_ok() {
+                    object.edit(|old| old.usage == Usage::Bookkeep, None);
+                }
+                object.publish();
+            })
+        },
     ),
     fault::<Semantics>(
         "copy_files_others_under_readers",
@@ -137,7 +157,11 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_27_a_copy_keeps_categories_and_leaks_nothing",
             "examples::e15_a_copy",
         ],
-        faulty::<CopyMisplacesOthers>,
+        || {
+            copy(|entry| {
+                entry.usage = Usage::Read;
+            })
+        },
     ),
     fault::<Semantics>(
         "copy_takes_a_reference_too_many",
@@ -145,7 +169,7 @@ pub const FIXTURES: &[Fixture] = &[
         "RFC, derived",
         "every fence that is copied is referenced once more, for ever",
         &["hazards::h_27_a_copy_keeps_categories_and_leaks_nothing"],
-        faulty::<CopyLeaks>,
+        || copy(|entry| std::mem::forget(entry.clone())),
     ),
     fault::<Semantics>(
         "set_discards_staged_adds",
@@ -153,12 +177,14 @@ pub const FIXTURES: &[Fixture] = &[
         "RFC 7/10",
         "a writer that is set throws away adds of other categories that are not published yet",
         &["examples::e12_a_writer_after_a_staged_add"],
-        || edit(|object, removes, add| {
-        let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
-        let is_set = add.as_ref().is_some_and(|add| add.usage == Usage::Write);
-        let mut removes = |old: Key| removes(old) || (is_set && !published.contains(&old));
-        object.edit(&mut removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
+                let is_set = add.as_ref().is_some_and(|add| add.usage == Usage::Write);
+                let mut removes = |old: Key| removes(old) || (is_set && !published.contains(&old));
+                object.edit(&mut removes, add);
+            })
+        },
     ),
     fault::<Semantics>(
         "set_publishes_at_once",
@@ -166,7 +192,7 @@ pub const FIXTURES: &[Fixture] = &[
         "RFC 7/10",
         "a writer is published in the middle of the transaction that it is part of",
         &["hazards::h_21_staged_adds_are_visible_when_the_semantics_says"],
-        faulty::<SetPublishesAtOnce>,
+        || publishes_at_once(|add| add.is_some_and(|add| add.usage == Usage::Write)),
     ),
     fault::<Semantics>(
         "holder_does_not_read_its_own_adds",
@@ -177,9 +203,7 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b4_edits_become_visible_together",
             "selftests::t3_for_each_with_the_lock",
         ],
-        || held(|object, _| {
-        now(object)
-}),
+        || held(|object, _| now(object)),
     ),
     fault::<Semantics>(
         "reserve_forgets_staged",
@@ -187,19 +211,17 @@ pub const FIXTURES: &[Fixture] = &[
         "RFC 7/10 as it might have been: the base of a new array is the published one; derived",
         "a second reservation in a transaction drops what was added after the first",
         &["contract::b4_a_second_reservation_keeps_what_was_added"],
-        || reserve(|object, room| {
-        let widened = Budget {
-            publishes: room.publishes.saturating_add(1),
-            ..room
-        };
-        object.reserve(widened)?;
-        let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
-        let is_staged = |entry: &Entry| !published.contains(&entry.key());
-        if object.entries().iter().any(is_staged) {
-            object.edit(|old| !published.contains(&old), None);
-        }
-        Ok(())
-}),
+        || {
+            reserve(|object, room| {
+                object.reserve_more(room, 1)?;
+                let published: Vec<Key> = now(object).iter().map(Entry::key).collect();
+                let is_staged = |entry: &Entry| !published.contains(&entry.key());
+                if object.entries().iter().any(is_staged) {
+                    object.edit(|old| !published.contains(&old), None);
+                }
+                Ok(())
+            })
+        },
     ),
 ];
 
@@ -251,23 +273,6 @@ impl Fault for SnapshotTakenLate {
     }
 }
 
-/// H-05.
-#[derive(Default)]
-pub struct ExclusiveReadFirst(Gap);
-
-impl Fault for ExclusiveReadFirst {
-    fn published(&self, _: &Locked) {
-        self.0.note_publish();
-    }
-
-    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
-        let writers_are_idle = object.is_idle(usages.intersection(writers()));
-        self.0.wait(1);
-        let readers_are_idle = object.is_idle(usages.intersection(readers()));
-        writers_are_idle && readers_are_idle
-    }
-}
-
 /// H-07: the unlock prunes, and the panic comes with the next question, as it must not come out of a
 /// destructor.
 #[derive(Default)]
@@ -300,11 +305,7 @@ impl Fault for PrunesPending {
         object.reserve(room)?;
         let pending = now(object).len();
         if pending < self.added.load(Ordering::Relaxed) {
-            let widened = Budget {
-                publishes: room.publishes.saturating_add(1),
-                ..room
-            };
-            object.reserve(widened)?;
+            object.reserve_more(room, 1)?;
             object.edit(|_| true, None);
             object.publish();
             self.added.store(0, Ordering::Relaxed);
@@ -350,25 +351,6 @@ impl Fault for ProbeByAddress {
         }
     }
 }
-
-/// B2.
-#[derive(Default)]
-pub struct FencesTestedOnce(Gap);
-
-impl Fault for FencesTestedOnce {
-    fn published(&self, _: &Locked) {
-        self.0.note_publish();
-    }
-
-    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
-        let array = now(object);
-        self.0.wait(2);
-        !array
-            .iter()
-            .any(|e| usages.contains(e.usage) && !e.fence.is_signaled())
-    }
-}
-
 
 /// H-12.
 pub struct SignalledArrayIsNotSeen {
@@ -438,70 +420,28 @@ impl Fault for EmptyArrayIsPublished {
     }
 }
 
-
-/// H-27.
-#[derive(Default)]
-pub struct CopyMisplacesOthers {
-    is_copy: AtomicBool,
-}
-
-impl Fault for CopyMisplacesOthers {
-    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, mut add: Option<Entry>) {
-        match &mut add {
-            // A copy begins by emptying the destination.
-            None => self.is_copy.store(true, Ordering::Relaxed),
-            Some(entry) if self.is_copy.load(Ordering::Relaxed) => entry.usage = Usage::Read,
-            Some(_) => {}
+/// H-27: `f` has a look at each entry that a copy adds.
+fn copy(f: fn(&mut Entry)) -> AnyBackend {
+    struct Copied {
+        is_copy: AtomicBool,
+        f: fn(&mut Entry),
+    }
+    impl Fault for Copied {
+        fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, mut add: Option<Entry>) {
+            match &mut add {
+                // A copy begins by emptying the destination.
+                None => self.is_copy.store(true, Ordering::Relaxed),
+                Some(entry) if self.is_copy.load(Ordering::Relaxed) => (self.f)(entry),
+                Some(_) => {}
+            }
+            object.edit(removes, add);
         }
-        object.edit(removes, add);
-    }
 
-    fn publish(&self, object: &mut Inner<'_, '_>) {
-        self.is_copy.store(false, Ordering::Relaxed);
-        object.publish();
-    }
-}
-
-/// H-27.
-#[derive(Default)]
-pub struct CopyLeaks {
-    is_copy: AtomicBool,
-}
-
-impl Fault for CopyLeaks {
-    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
-        if add.is_none() {
-            self.is_copy.store(true, Ordering::Relaxed);
-        } else if self.is_copy.load(Ordering::Relaxed) {
-            std::mem::forget(add.clone());
-        }
-        object.edit(removes, add);
-    }
-
-    fn publish(&self, object: &mut Inner<'_, '_>) {
-        self.is_copy.store(false, Ordering::Relaxed);
-        object.publish();
-    }
-}
-
-
-/// H-21.
-#[derive(Default)]
-pub struct SetPublishesAtOnce;
-
-impl Fault for SetPublishesAtOnce {
-    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
-        let publishes = room.publishes.saturating_add(room.adds);
-        object.reserve(Budget { publishes, ..room })
-    }
-
-    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
-        let is_set = add.as_ref().is_some_and(|add| add.usage == Usage::Write);
-        object.edit(removes, add);
-        if is_set {
+        fn publish(&self, object: &mut Inner<'_, '_>) {
+            self.is_copy.store(false, Ordering::Relaxed);
             object.publish();
         }
     }
+    let is_copy = AtomicBool::new(false);
+    AnyBackend::new(Faulty::new(Copied { is_copy, f }))
 }
-
-

@@ -1,10 +1,9 @@
 //! Linux until 5.18: one exclusive fence and a list of shared ones, under a sequence counter.
 
-use crate::fault::{Fault, Gap, now, readers, writers};
-use crate::fixture::{Fixture, fault};
-use resv_core::{
-    Backend, Budget, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Usage, UsageSet,
-};
+use crate::fault::{Fault, Gap, Inner, Removes, now, readers, writers};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::{edit, is_idle_with_gap, reserve, snapshot};
+use resv_core::{Backend, Entry, ExclusiveShared, Key, Locked, ReserveError, Usage, UsageSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// See `docs/defects.md`.
@@ -21,15 +20,17 @@ pub const FIXTURES: &[Fixture] = &[
             "waits::any_waits_for_the_first_object",
         ],
         // A wait is registered with what a snapshot holds.
-        || snapshot(|object| {
-        let mut all = object.snapshot()?;
-        if let [first, second] = all.as_slice()
-            && first.usage != second.usage
-        {
-            all.retain(|entry| entry.usage == Usage::Write);
-        }
-        Ok(all)
-}),
+        || {
+            snapshot(|object| {
+                let mut all = object.snapshot()?;
+                if let [first, second] = all.as_slice()
+                    && first.usage != second.usage
+                {
+                    all.retain(|entry| entry.usage == Usage::Write);
+                }
+                Ok(all)
+            })
+        },
     ),
     fault::<ExclusiveShared>(
         "idle_is_not_validated",
@@ -37,7 +38,15 @@ pub const FIXTURES: &[Fixture] = &[
         "derived from 5.10",
         "\"something is pending\" is checked against the sequence counter, \"nothing is\" is not",
         &["contract::b2_idle_was_true"],
-        faulty::<IdleIsNotValidated>,
+        || {
+            is_idle_with_gap(|gap, object, usages| {
+                if !object.is_idle(usages.intersection(writers())) {
+                    return object.is_idle(usages); // Something was found: looks again.
+                }
+                gap.wait(1);
+                object.is_idle(usages.intersection(readers())) // Nothing was: does not.
+            })
+        },
     ),
     fault::<ExclusiveShared>(
         "two_words_read_at_two_instants",
@@ -67,7 +76,7 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_14_idle_agrees_with_wait",
             "examples::e01b_readers_finish_before_the_writer",
         ],
-        faulty::<TestForgetsTheExclusive>,
+        faulty::<SharedHideTheExclusive<true>>,
     ),
     fault::<ExclusiveShared>(
         "shared_hide_the_exclusive",
@@ -76,7 +85,7 @@ pub const FIXTURES: &[Fixture] = &[
         "wait and test look at the exclusive fence only if there is no shared one, so an aborted \
          shared fence makes the object idle",
         &["hazards::h_34_a_reader_that_fails_before_the_writer"],
-        faulty::<SharedHideTheExclusive>,
+        faulty::<SharedHideTheExclusive<false>>,
     ),
     fault::<ExclusiveShared>(
         "one_slot_too_far",
@@ -84,15 +93,17 @@ pub const FIXTURES: &[Fixture] = &[
         "5.4-rc; Qiang Yu, 20190922074900.853-1-yuq825@gmail.com",
         "the exclusive fence is stored one slot behind the end of the snapshot, so the last one is lost",
         &["hazards::h_19_as_many_come_out_as_went_in"],
-        || snapshot(|object| {
-        let mut all = object.snapshot()?;
-        all.sort_by_key(|entry| std::cmp::Reverse(entry.usage));
-        // Where the shared ones fill the memory that an allocator gives, what is behind is not read.
-        if all.len() > 8 && all.len().is_power_of_two() {
-            all.pop();
-        }
-        Ok(all)
-}),
+        || {
+            snapshot(|object| {
+                let mut all = object.snapshot()?;
+                all.sort_by_key(|entry| std::cmp::Reverse(entry.usage));
+                // Where the shared ones fill the memory that an allocator gives, what is behind is not read.
+                if all.len() > 8 && all.len().is_power_of_two() {
+                    all.pop();
+                }
+                Ok(all)
+            })
+        },
     ),
     fault::<ExclusiveShared>(
         "failure_leaks_the_exclusive",
@@ -100,11 +111,14 @@ pub const FIXTURES: &[Fixture] = &[
         "Linux, older get_fences (version not pinned)",
         "a request for memory that fails keeps a reference",
         &["hazards::h_31_a_failed_reservation_changes_and_leaks_nothing"],
-        || reserve(|object, room| {
-        let first = now(object).into_iter().next();
-        object.reserve(room)
-            .inspect_err(|_| std::mem::forget(first))
-}),
+        || {
+            reserve(|object, room| {
+                let first = now(object).into_iter().next();
+                object
+                    .reserve(room)
+                    .inspect_err(|_| std::mem::forget(first))
+            })
+        },
     ),
     fault::<ExclusiveShared>(
         "copy_leaks_the_old_list",
@@ -112,33 +126,16 @@ pub const FIXTURES: &[Fixture] = &[
         "Linux, older copy_fences (version not pinned)",
         "a copy forgets the references of what the destination held before",
         &["hazards::h_27_a_copy_keeps_categories_and_leaks_nothing"],
-        || edit(|object, removes, add| {
-        if add.is_none() {
-            std::mem::forget(now(object));
-        }
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                if add.is_none() {
+                    std::mem::forget(now(object));
+                }
+                object.edit(removes, add);
+            })
+        },
     ),
 ];
-
-
-/// D-2.
-#[derive(Default)]
-pub struct IdleIsNotValidated(Gap);
-
-impl Fault for IdleIsNotValidated {
-    fn published(&self, _: &Locked) {
-        self.0.note_publish();
-    }
-
-    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
-        if !object.is_idle(usages.intersection(writers())) {
-            return object.is_idle(usages); // Something was found: looks again.
-        }
-        self.0.wait(1);
-        object.is_idle(usages.intersection(readers())) // Nothing was: does not.
-    }
-}
 
 /// H-02.
 #[derive(Default)]
@@ -202,38 +199,14 @@ impl Fault for ReferencesTakenLater {
     }
 }
 
-/// H-14.
+/// H-14 for tests alone, H-34 for all ways of asking.
 #[derive(Default)]
-pub struct TestForgetsTheExclusive {
+pub struct SharedHideTheExclusive<const IN_TESTS_ALONE: bool> {
     has_shared: AtomicBool,
 }
 
-impl Fault for TestForgetsTheExclusive {
-    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
-        if let Some(add) = &add {
-            // An exclusive fence empties the list; a shared one that signals stays in it.
-            self.has_shared
-                .store(add.usage == Usage::Read, Ordering::Relaxed);
-        }
-        object.edit(removes, add);
-    }
-
-    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
-        if usages.contains(Usage::Read) && self.has_shared.load(Ordering::Relaxed) {
-            return object.is_idle(usages.intersection(readers()));
-        }
-        object.is_idle(usages)
-    }
-}
-
-/// H-34.
-#[derive(Default)]
-pub struct SharedHideTheExclusive {
-    has_shared: AtomicBool,
-}
-
-impl SharedHideTheExclusive {
-    /// What is looked at: consistently so in all ways of asking, unlike [`TestForgetsTheExclusive`].
+impl<const IN_TESTS_ALONE: bool> SharedHideTheExclusive<IN_TESTS_ALONE> {
+    /// What is looked at.
     fn seen(&self, usages: UsageSet) -> UsageSet {
         if usages.contains(Usage::Read) && self.has_shared.load(Ordering::Relaxed) {
             usages.intersection(readers())
@@ -243,11 +216,12 @@ impl SharedHideTheExclusive {
     }
 }
 
-impl Fault for SharedHideTheExclusive {
+impl<const IN_TESTS_ALONE: bool> Fault for SharedHideTheExclusive<IN_TESTS_ALONE> {
     fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if let Some(add) = &add {
-            self.has_shared
-                .store(add.usage == Usage::Read, Ordering::Relaxed);
+            // An exclusive fence empties the list; a shared one that signals stays in it.
+            let is_shared = add.usage == Usage::Read;
+            self.has_shared.store(is_shared, Ordering::Relaxed);
         }
         object.edit(removes, add);
     }
@@ -256,14 +230,14 @@ impl Fault for SharedHideTheExclusive {
         let seen = self.seen(UsageSet::ALL);
         let mut all = object.snapshot()?;
         // A query for the exclusive fence alone gets it as long as a shared one is pending.
-        if all.iter().all(|entry| !seen.contains(entry.usage)) {
+        if !IN_TESTS_ALONE && all.iter().all(|entry| !seen.contains(entry.usage)) {
             all.clear();
         }
         Ok(all)
     }
 
     fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
-        if !object.is_idle(self.seen(usages)) {
+        if IN_TESTS_ALONE || !object.is_idle(self.seen(usages)) {
             object.visit(usages, (), |(), key| show(key));
         }
     }
@@ -272,6 +246,3 @@ impl Fault for SharedHideTheExclusive {
         object.is_idle(self.seen(usages))
     }
 }
-
-
-

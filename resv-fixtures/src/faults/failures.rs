@@ -1,10 +1,11 @@
 //! Whether a buffer's content is broken (B10), told from what happens to be stored.
 
-use crate::fault::{Fault, held_entries, lock};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Inner, Removes, lock};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::reserve;
 use resv_core::{
-    Backend, Budget, Entry, ExclusiveShared, Failures, FenceError, Key, LockProof, Locked,
-    ReserveError, UsageLevels, UsageSet, WritersReadersOthers,
+    Backend, Entry, ExclusiveShared, Failures, FenceError, LockProof, Locked, UsageLevels,
+    UsageSet, WritersReadersOthers,
 };
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -29,12 +30,14 @@ pub const FIXTURES: &[Fixture] = &[
         "derived: the note stays behind in the table before",
         "an object that gets more room forgets the failures that it had noted",
         &["failures::b10_a_failure_is_told_until_a_write_comes"],
-        || reserve(|object, room| {
-        if room.adds > 64 {
-            object.overwrite();
-        }
-        object.reserve(room)
-}),
+        || {
+            reserve(|object, room| {
+                if room.adds > 64 {
+                    object.overwrite();
+                }
+                object.reserve(room)
+            })
+        },
     ),
     fault::<UsageLevels>(
         "failure_outlives_a_write",
@@ -115,7 +118,6 @@ fn smaller(one: Option<FenceError>, other: Option<FenceError>) -> Option<FenceEr
         .min_by_key(|error| error.errno())
 }
 
-
 /// See its fixture.
 #[derive(Default)]
 pub struct NeverOverwritten;
@@ -187,14 +189,8 @@ pub struct FirstFoundOut {
 }
 
 impl FirstFoundOut {
-    fn find_out(
-        &self,
-        object: &Locked,
-        held: &LockProof<'_>,
-        usages: UsageSet,
-    ) -> Option<FenceError> {
-        let found = object.failure(held, usages)?;
-        Some(*lock(&self.told).entry(usages.bits()).or_insert(found))
+    fn find_out(&self, usages: UsageSet, found: Option<FenceError>) -> Option<FenceError> {
+        Some(*lock(&self.told).entry(usages.bits()).or_insert(found?))
     }
 }
 
@@ -205,7 +201,8 @@ impl Fault for FirstFoundOut {
                 .iter()
                 .filter(|&u| bits & 1 << u as u8 != 0)
                 .collect();
-            self.find_out(object, held, UsageSet::of(&usages));
+            let usages = UsageSet::of(&usages);
+            self.find_out(usages, object.failure(usages));
         }
         object.unreserve();
     }
@@ -221,6 +218,6 @@ impl Fault for FirstFoundOut {
         held: &LockProof<'_>,
         usages: UsageSet,
     ) -> Option<FenceError> {
-        self.find_out(object, held, usages)
+        self.find_out(usages, object.failure(held, usages))
     }
 }

@@ -1,9 +1,9 @@
 //! Broken promises to readers: B1, B2, B5, B6, B7.
 
-use crate::fault::{Fault, Gap, held_entries, lock, now};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Gap, Inner, held_entries, lock, now};
+use crate::fixture::{Fixture, fault, faulty};
 use resv_core::{
-    Backend, Counters, Entry, Key, LockProof, Locked, ReserveError, UsageLevels, UsageSet,
+    Backend, Budget, Counters, Entry, Key, LockProof, Locked, ReserveError, UsageLevels, UsageSet,
     WritersReadersOthers,
 };
 use std::sync::Mutex;
@@ -27,7 +27,7 @@ pub const FIXTURES: &[Fixture] = &[
         "FreeBSD drm-kmod #9 and #116",
         "removed fences are dropped while readers are shut out; what they run reads the object",
         &["contract::b5_a_fence_is_dropped_outside"],
-        faulty::<DropsInside>,
+        faulty::<DropsInside<false>>,
     ),
     fault::<UsageLevels>(
         "late_fence_dropped_in_the_write_section",
@@ -36,7 +36,7 @@ pub const FIXTURES: &[Fixture] = &[
         "what has signalled by the reservation is dropped there; what signals after it is dropped while \
          readers are shut out, and what it runs reads the object",
         &["contract::b5_a_fence_that_signals_late_is_dropped_outside"],
-        faulty::<DropsLateOnesInside>,
+        faulty::<DropsInside<true>>,
     ),
     fault::<UsageLevels>(
         "visit_shows_what_is_stored",
@@ -134,11 +134,22 @@ impl Section {
     }
 }
 
-/// B5.
+/// B5. Nothing that a test sees which lets its fences signal before it takes the lock, if it is `LATE`.
 #[derive(Default)]
-pub struct DropsInside(Section);
+pub struct DropsInside<const LATE: bool>(Section);
 
-impl Fault for DropsInside {
+impl<const LATE: bool> Fault for DropsInside<LATE> {
+    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
+        if !LATE {
+            return object.reserve(room);
+        }
+        object.reserve_more(room, 1)?;
+        // Publishing leaves the signalled ones out, and drops them.
+        object.edit(|_| false, None);
+        object.publish();
+        Ok(())
+    }
+
     fn publish(&self, object: &mut Inner<'_, '_>) {
         // The sound object drops what it removed at the end of this.
         self.0.run(|| object.publish());
@@ -192,34 +203,6 @@ impl<const BY_VISIT: bool> Fault for ShowsWhatIsStored<BY_VISIT> {
         let stored = lock(&self.0).clone();
         let is_busy = stored.iter().any(|entry| usages.contains(entry.usage));
         object.is_idle(usages) && (BY_VISIT || !is_busy)
-    }
-}
-
-/// B5: nothing that a test sees which lets its fences signal before it takes the lock.
-#[derive(Default)]
-pub struct DropsLateOnesInside(Section);
-
-impl Fault for DropsLateOnesInside {
-    fn reserve(&self, object: &mut Inner<'_, '_>, budget: Budget) -> Result<(), ReserveError> {
-        let publishes = budget.publishes.saturating_add(1);
-        object.reserve(resv_core::Budget {
-                publishes,
-                ..budget
-            },
-        )?;
-        // Publishing leaves the signalled ones out, and drops them.
-        object.edit(|_| false, None);
-        object.publish();
-        Ok(())
-    }
-
-    fn publish(&self, object: &mut Inner<'_, '_>) {
-        self.0.run(|| object.publish());
-    }
-
-    fn is_idle(&self, object: &Locked, usages: UsageSet) -> bool {
-        self.0.check();
-        object.is_idle(usages)
     }
 }
 

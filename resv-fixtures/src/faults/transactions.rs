@@ -1,11 +1,11 @@
 //! Defects that show when many objects are locked together: a lock that is not one lock, or not the
 //! object's own, and a holder that is taken to be the only one of its thread.
 
-use crate::fault::{Fault, ONE, now};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Inner, ONE, Removes, now};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::reserve;
 use resv_core::{
-    Backend, Budget, Entry, Key, LockProof, Locked, ObjectLock, ReserveError, UsageLevels,
-    WritersReadersOthers,
+    Budget, Entry, Locked, ObjectLock, ReserveError, UsageLevels, WritersReadersOthers,
 };
 use std::cell::Cell;
 use std::sync::Arc;
@@ -48,10 +48,12 @@ pub const FIXTURES: &[Fixture] = &[
             "transactions::locking_ends_with_the_first_add",
             "transactions::objects_of_all_kinds_meet_in_one_transaction",
         ],
-        || reserve(|object, room| {
-        object.done();
-        object.reserve(room)
-}),
+        || {
+            reserve(|object, room| {
+                object.done();
+                object.reserve(room)
+            })
+        },
     ),
     fault::<WritersReadersOthers>(
         "one_stage_per_thread",
@@ -123,7 +125,6 @@ impl Fault for NeighboursShareALock {
         &self.lock
     }
 }
-
 
 /// See its fixture.
 #[derive(Default)]

@@ -1,11 +1,9 @@
 //! Linux since 5.19: one list of fences with usages, changed in place and walked without the lock.
 
-use crate::fault::{Fault, lock, now};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Inner, Removes, lock, now};
+use crate::fixture::{Fixture, fault, faulty};
 use resv_core::fence::cell::FenceCell;
-use resv_core::{
-    Backend, Entry, Fence, Key, LockProof, Locked, ReserveError, UsageLevels, UsageSet,
-};
+use resv_core::{Entry, Fence, Key, Locked, ReserveError, UsageLevels, UsageSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

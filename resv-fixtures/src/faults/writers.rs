@@ -1,11 +1,9 @@
 //! Broken promises to writers: B3, B4, B8, B9.
 
-use crate::fault::{Fault, ONE, lock, now};
-use crate::fixture::{Fixture, fault};
-use resv_core::{
-    Backend, Budget, Entry, Garbage, Key, LockProof, Locked, ReserveError, UsageLevels,
-    WritersReadersOthers,
-};
+use crate::fault::{Fault, Inner, ONE, Removes, lock, now};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::{edit, publish, publishes_at_once, reserve};
+use resv_core::{Budget, Entry, Garbage, ReserveError, UsageLevels, WritersReadersOthers};
 use std::sync::Mutex;
 
 /// See `docs/defects.md`.
@@ -19,14 +17,16 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_31_a_failed_reservation_changes_and_leaks_nothing",
             "contract::b3_reserving_too_much_is_refused",
         ],
-        || reserve(|object, room| {
-        let reserved = object.reserve(room);
-        if reserved.is_err() {
-            object.reserve(ONE)?;
-            object.edit(|_| true, None);
-        }
-        reserved
-}),
+        || {
+            reserve(|object, room| {
+                let reserved = object.reserve(room);
+                if reserved.is_err() {
+                    object.reserve(ONE)?;
+                    object.edit(|_| true, None);
+                }
+                reserved
+            })
+        },
     ),
     fault::<UsageLevels>(
         "impossible_room_is_promised",
@@ -34,14 +34,16 @@ pub const FIXTURES: &[Fixture] = &[
         "derived: overflow in the computation of a capacity",
         "a reservation that cannot be had is granted",
         &["contract::b3_reserving_too_much_is_refused"],
-        || reserve(|object, room| {
-        let adds = if room.adds > usize::MAX / 4 {
-            1
-        } else {
-            room.adds
-        };
-        object.reserve(Budget { adds, ..room })
-}),
+        || {
+            reserve(|object, room| {
+                let adds = if room.adds > usize::MAX / 4 {
+                    1
+                } else {
+                    room.adds
+                };
+                object.reserve(Budget { adds, ..room })
+            })
+        },
     ),
     fault::<UsageLevels>(
         "room_is_not_checked",
@@ -52,10 +54,12 @@ pub const FIXTURES: &[Fixture] = &[
             "contract::b3_the_back_end_refuses_an_add_without_room",
             "contract::b4_unlocking_gives_up_reserved_slots",
         ],
-        || edit(|object, removes, add| {
-        object.reserve(ONE).expect("memory for one entry");
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                object.reserve(ONE).expect("memory for one entry");
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "any_lock_will_do",
@@ -63,13 +67,15 @@ pub const FIXTURES: &[Fixture] = &[
         "derived: what lockdep checks in the kernel",
         "the lock of another object is taken for proof",
         &["contract::b3_the_lock_of_another_object_is_no_proof"],
-        || reserve(|object, room| {
-        if object.is_locked() {
-            object.reserve(room)
-        } else {
-            Ok(())
-        }
-}),
+        || {
+            reserve(|object, room| {
+                if object.is_locked() {
+                    object.reserve(room)
+                } else {
+                    Ok(())
+                }
+            })
+        },
     ),
     fault::<WritersReadersOthers>(
         "staged_edits_are_published_early",
@@ -81,7 +87,7 @@ pub const FIXTURES: &[Fixture] = &[
             "hazards::h_21_staged_adds_are_visible_when_the_semantics_says",
             "examples::e11_asked_between_add_and_unlock",
         ],
-        faulty::<PublishesEarly>,
+        || publishes_at_once(|_| true),
     ),
     fault::<WritersReadersOthers>(
         "panic_publishes_nothing",
@@ -89,11 +95,13 @@ pub const FIXTURES: &[Fixture] = &[
         "derived",
         "what a holder added before it panicked is lost, and its job is running",
         &["contract::b4_a_panic_publishes_what_was_added"],
-        || publish(|object| {
-        if !std::thread::panicking() {
-            object.publish();
-        }
-}),
+        || {
+            publish(|object| {
+                if !std::thread::panicking() {
+                    object.publish();
+                }
+            })
+        },
     ),
     fault::<UsageLevels>(
         "slots_outlive_the_lock",
@@ -131,10 +139,12 @@ pub const FIXTURES: &[Fixture] = &[
         "derived",
         "an entry's reference is never given back",
         &["contract::b8_what_is_superseded_is_freed"],
-        || edit(|object, removes, add| {
-        std::mem::forget(add.clone());
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                std::mem::forget(add.clone());
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "peak_below_what_is_retired",
@@ -147,23 +157,24 @@ pub const FIXTURES: &[Fixture] = &[
     fault::<UsageLevels>(
         "entry_lost_in_growing",
         "B9",
-        "derived: Linux until 5.18 moves references when its list grows",
+        "derived: G1 moves references when its list grows",
         "an entry is lost when the number of entries comes to a power of two",
         &[
             "contract::b9_nothing_is_lost_in_growing_and_shrinking",
             "selftests::reserve_grows",
         ],
-        || reserve(|object, room| {
-        let publishes = room.publishes.saturating_add(1);
-        object.reserve(Budget { publishes, ..room })?;
-        let count = now(object).len();
-        if count >= 4 && count.is_power_of_two() {
-            let mut first = true;
-            object.edit(|_| std::mem::take(&mut first), None);
-            object.publish();
-        }
-        Ok(())
-}),
+        || {
+            reserve(|object, room| {
+                object.reserve_more(room, 1)?;
+                let count = now(object).len();
+                if count >= 4 && count.is_power_of_two() {
+                    let mut first = true;
+                    object.edit(|_| std::mem::take(&mut first), None);
+                    object.publish();
+                }
+                Ok(())
+            })
+        },
     ),
 ];
 
@@ -200,27 +211,6 @@ impl Fault for PlanForgetsRoom {
     }
 }
 
-
-
-
-
-/// B4.
-#[derive(Default)]
-pub struct PublishesEarly;
-
-impl Fault for PublishesEarly {
-    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
-        let publishes = room.publishes.saturating_add(room.adds).saturating_add(1);
-        object.reserve(Budget { publishes, ..room })
-    }
-
-    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
-        object.edit(removes, add);
-        object.publish();
-    }
-}
-
-
 /// B4.
 #[derive(Default)]
 pub struct SlotsOutliveTheLock {
@@ -245,7 +235,6 @@ impl Fault for SlotsOutliveTheLock {
     }
 }
 
-
 /// B8.
 #[derive(Default)]
 pub struct PeakIsNoPeak;
@@ -255,4 +244,3 @@ impl Fault for PeakIsNoPeak {
         Garbage { live: 2, peak: 1 }
     }
 }
-

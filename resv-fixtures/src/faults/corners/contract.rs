@@ -1,15 +1,11 @@
 //! Corners of the contract of a back end, of long runs, and of several threads and objects.
 
-use super::{held_by, lose_first};
-use crate::fault::{Fault, ONE, lock, now};
-use crate::fixture::{Fixture, fault};
-use resv_core::{
-    Backend, Budget, Entry, Key, LockProof, Locked, ReserveError, Usage, UsageLevels, UsageSet,
-    WritersReadersOthers,
-};
+use crate::fault::{Fault, Inner, ONE, Removes, lock, now};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::{edit, publish, reserve, visit};
+use resv_core::{Backend, Entry, Key, Locked, Usage, UsageLevels, UsageSet, WritersReadersOthers};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::ThreadId;
 
 /// See `docs/defects.md`.
 pub const FIXTURES: &[Fixture] = &[
@@ -19,9 +15,11 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "an edit asks its predicate twice about each entry",
         &["contract::b9_an_edit_removes_what_its_predicate_names"],
-        || edit(|object, removes, add| {
-        object.edit(|old| removes(old) | removes(old), add);
-}),
+        || {
+            edit(|object, removes, add| {
+                object.edit(|old| removes(old) | removes(old), add);
+            })
+        },
     ),
     fault::<WritersReadersOthers>(
         "reserving_nothing_undoes",
@@ -29,15 +27,17 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a reservation of no slots takes back what was added before it",
         &["contract::b3_reserving_nothing"],
-        || reserve(|object, room| {
-        object.reserve(room)?;
-        let published = now(object);
-        if room.adds == 0 && object.entries().len() > published.len() {
-            let published: Vec<Key> = published.iter().map(Entry::key).collect();
-            object.edit(|old| !published.contains(&old), None);
-        }
-        Ok(())
-}),
+        || {
+            reserve(|object, room| {
+                object.reserve(room)?;
+                let published = now(object);
+                if room.adds == 0 && object.entries().len() > published.len() {
+                    let published: Vec<Key> = published.iter().map(Entry::key).collect();
+                    object.edit(|old| !published.contains(&old), None);
+                }
+                Ok(())
+            })
+        },
     ),
     fault::<UsageLevels>(
         "test_sees_staged_edits",
@@ -65,7 +65,7 @@ pub const FIXTURES: &[Fixture] = &[
             "transactions::b4_what_was_added_before_a_failure_stays",
             "transactions::b4_the_guards_of_a_slice_publish_what_was_added",
         ],
-        faulty::<PanicLoses<true>>,
+        || publish(|object| panic_loses(object, Usage::Bookkeep)),
     ),
     fault::<WritersReadersOthers>(
         "panic_loses_readers",
@@ -73,7 +73,7 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "what a panicking holder added to the readers is lost",
         &["contract::b3_adding_beyond_the_slots_panics_and_harms_nothing"],
-        faulty::<PanicLoses<false>>,
+        || publish(|object| panic_loses(object, Usage::Read)),
     ),
     fault::<UsageLevels>(
         "visit_within_a_visit_hangs",
@@ -81,7 +81,16 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a visit that is begun inside another waits for it",
         &["contract::b5_a_closure_of_a_read_may_do_anything"],
-        faulty::<NestedVisitHangs>,
+        || {
+            let visitor = Mutex::new(None);
+            visit(move |object, usages, show| {
+                let me = Some(std::thread::current().id());
+                let before = std::mem::replace(&mut *lock(&visitor), me);
+                assert_ne!(before, me, "this thread waits for itself");
+                object.visit(usages, (), |(), key| show(key));
+                *lock(&visitor) = None;
+            })
+        },
     ),
     fault::<UsageLevels>(
         "leaks_after_a_thousand_edits",
@@ -89,7 +98,15 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "from the thousandth edit on references are not given back",
         &["contract::b8_what_is_superseded_is_freed"],
-        faulty::<LeaksLate>,
+        || {
+            let edits = AtomicUsize::new(0);
+            edit(move |object, removes, add| {
+                if edits.fetch_add(1, Ordering::Relaxed) > 1000 {
+                    std::mem::forget(add.clone());
+                }
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "two_hundredth_entry_is_lost",
@@ -97,12 +114,14 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "an object never has more than two hundred entries",
         &["contract::b9_nothing_is_lost_in_growing_and_shrinking"],
-        || reserve(|object, room| {
-        if now(object).len() == 199 {
-            lose_first(object, room)?;
-        }
-        object.reserve(room)
-}),
+        || {
+            reserve(|object, room| {
+                if now(object).len() == 199 {
+                    object.lose_first(room)?;
+                }
+                object.reserve(room)
+            })
+        },
     ),
     fault::<UsageLevels>(
         "other_thread_loses_an_entry",
@@ -110,7 +129,17 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "the first edit of another thread begins with an entry too few",
         &["contract::b9_two_writers_lose_nothing"],
-        faulty::<OtherThreadLosesAnEntry>,
+        || {
+            let editor = Mutex::new(None);
+            reserve(move |object, room| {
+                let me = Some(std::thread::current().id());
+                let before = std::mem::replace(&mut *lock(&editor), me);
+                if before.is_some() && before != me {
+                    object.lose_first(room)?;
+                }
+                object.reserve(room)
+            })
+        },
     ),
     fault::<UsageLevels>(
         "replace_keeps_moves",
@@ -118,11 +147,14 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a replacement under a weaker usage leaves kernel entries in place",
         &["random::any_script_is_answered_like_the_model"],
-        || edit(|object, removes, add| {
-        let weaker = add.as_ref().is_some_and(|add| add.usage != Usage::Kernel);
-        let mut removes = |old: Key| removes(old) && !(weaker && old.usage == Usage::Kernel);
-        object.edit(&mut removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                let weaker = add.as_ref().is_some_and(|add| add.usage != Usage::Kernel);
+                let mut removes =
+                    |old: Key| removes(old) && !(weaker && old.usage == Usage::Kernel);
+                object.edit(&mut removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "signal_is_seen_in_one_object",
@@ -134,7 +166,13 @@ pub const FIXTURES: &[Fixture] = &[
     ),
 ];
 
-
+/// Publishes, and loses what was added under `lost` if this is a panic.
+fn panic_loses(object: &mut Inner<'_, '_>, lost: Usage) {
+    if std::thread::panicking() && object.reserve(ONE).is_ok() {
+        object.edit(|old| old.usage == lost, None);
+    }
+    object.publish();
+}
 
 /// See its fixture.
 #[derive(Default)]
@@ -177,70 +215,6 @@ impl Fault for PublishesOnce {
         object.unreserve();
     }
 }
-
-/// Others, or readers.
-#[derive(Default)]
-pub struct PanicLoses<const OTHERS: bool>;
-
-impl<const OTHERS: bool> Fault for PanicLoses<OTHERS> {
-    fn publish(&self, object: &mut Inner<'_, '_>) {
-        let lost = if OTHERS { Usage::Bookkeep } else { Usage::Read };
-        if std::thread::panicking() && object.reserve(ONE).is_ok() {
-            object.edit(|old| old.usage == lost, None);
-        }
-        object.publish();
-    }
-}
-
-/// See its fixture.
-#[derive(Default)]
-pub struct NestedVisitHangs {
-    visitor: Mutex<Option<ThreadId>>,
-}
-
-impl Fault for NestedVisitHangs {
-    fn visit(&self, object: &Locked, usages: UsageSet, show: &mut dyn FnMut(Key)) {
-        let me = Some(std::thread::current().id());
-        let before = std::mem::replace(&mut *lock(&self.visitor), me);
-        assert_ne!(before, me, "this thread waits for itself");
-        object.visit(usages, (), |(), key| show(key));
-        *lock(&self.visitor) = None;
-    }
-}
-
-/// See its fixture.
-#[derive(Default)]
-pub struct LeaksLate {
-    edits: AtomicUsize,
-}
-
-impl Fault for LeaksLate {
-    fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
-        if self.edits.fetch_add(1, Ordering::Relaxed) > 1000 {
-            std::mem::forget(add.clone());
-        }
-        object.edit(removes, add);
-    }
-}
-
-
-/// See its fixture.
-#[derive(Default)]
-pub struct OtherThreadLosesAnEntry {
-    editor: Mutex<Option<ThreadId>>,
-}
-
-impl Fault for OtherThreadLosesAnEntry {
-    fn reserve(&self, object: &mut Inner<'_, '_>, room: Budget) -> Result<(), ReserveError> {
-        let me = Some(std::thread::current().id());
-        let before = std::mem::replace(&mut *lock(&self.editor), me);
-        if before.is_some() && before != me {
-            lose_first(object, room)?;
-        }
-        object.reserve(room)
-    }
-}
-
 
 /// Which object a fence was added to first, by address.
 static FIRST: Mutex<Vec<(Key, usize)>> = Mutex::new(Vec::new());

@@ -1,8 +1,8 @@
 //! Corners into which only one of Linux' own tests looks.
 
-use super::{held_by, lose_first};
-use crate::fault::{Fault, ONE, held_entries, lock, now};
-use crate::fixture::{Fixture, fault};
+use crate::fault::{Fault, Inner, ONE, Removes, held_entries, lock, now};
+use crate::fixture::{Fixture, fault, faulty};
+use crate::step::{edit, held, is_idle, reserve, visit};
 use resv_core::{
     Backend, Budget, Entry, ExclusiveShared, Key, LockProof, Locked, ReserveError, Usage,
     UsageLevels, UsageSet, WritersReadersOthers,
@@ -26,14 +26,16 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "the holder is shown its unpublished adds under another usage",
         &["selftests::t3_for_each_with_the_lock"],
-        || held(|object, held| {
-        let published = now(object);
-        let mut all = held_entries(object, held);
-        for entry in all.iter_mut().filter(|entry| !published.contains(entry)) {
-            entry.usage = Usage::Bookkeep;
-        }
-        all
-}),
+        || {
+            held(|object, held| {
+                let published = now(object);
+                let mut all = held_entries(object, held);
+                for entry in all.iter_mut().filter(|entry| !published.contains(entry)) {
+                    entry.usage = Usage::Bookkeep;
+                }
+                all
+            })
+        },
     ),
     fault::<UsageLevels>(
         "visit_goes_on_into_appended",
@@ -41,20 +43,22 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a visit shows what was appended since it began",
         &["selftests::t4_for_each_without_the_lock"],
-        || visit(|object, usages, show| {
-        let concerns = |entry: &&Entry| usages.contains(entry.usage);
-        let list = now(object);
-        list.iter()
-            .filter(concerns)
-            .for_each(|entry| show(entry.key()));
-        let later = now(object);
-        if later.len() > list.len() && later.starts_with(&list) {
-            later[list.len()..]
-                .iter()
-                .filter(concerns)
-                .for_each(|entry| show(entry.key()));
-        }
-}),
+        || {
+            visit(|object, usages, show| {
+                let concerns = |entry: &&Entry| usages.contains(entry.usage);
+                let list = now(object);
+                list.iter()
+                    .filter(concerns)
+                    .for_each(|entry| show(entry.key()));
+                let later = now(object);
+                if later.len() > list.len() && later.starts_with(&list) {
+                    later[list.len()..]
+                        .iter()
+                        .filter(concerns)
+                        .for_each(|entry| show(entry.key()));
+                }
+            })
+        },
     ),
     fault::<UsageLevels>(
         "lone_move_is_overlooked",
@@ -62,11 +66,14 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a reader is told idle while nothing but a move is pending",
         &["selftests::usage_inclusion"],
-        || is_idle(|object, usages| {
-        let is_read = usages == UsageSet::of(&[Usage::Kernel, Usage::Write]);
-        let is_lone_move = matches!(now(object).as_slice(), [one] if one.usage == Usage::Kernel);
-        (is_read && is_lone_move) || object.is_idle(usages)
-}),
+        || {
+            is_idle(|object, usages| {
+                let is_read = usages == UsageSet::of(&[Usage::Kernel, Usage::Write]);
+                let is_lone_move =
+                    matches!(now(object).as_slice(), [one] if one.usage == Usage::Kernel);
+                (is_read && is_lone_move) || object.is_idle(usages)
+            })
+        },
     ),
     fault::<ExclusiveShared>(
         "raised_fence_is_lost",
@@ -74,14 +81,16 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a shared fence that is replaced by itself as exclusive is removed and not added",
         &["selftests::reserve_hands_out_slots"],
-        || edit(|object, removes, add| {
-        let is_raised = |new: &Entry| {
-            let same = |old: &Entry| old.fence == new.fence && old.usage > new.usage;
-            object.entries().iter().any(same)
-        };
-        let add = add.filter(|new| !is_raised(new));
-        object.edit(removes, add);
-}),
+        || {
+            edit(|object, removes, add| {
+                let is_raised = |new: &Entry| {
+                    let same = |old: &Entry| old.fence == new.fence && old.usage > new.usage;
+                    object.entries().iter().any(same)
+                };
+                let add = add.filter(|new| !is_raised(new));
+                object.edit(removes, add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "large_reservation_loses_an_entry",
@@ -89,12 +98,14 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "an entry is lost when many slots are reserved on top of many entries",
         &["selftests::reserve_grows"],
-        || reserve(|object, room| {
-        if (64..1000).contains(&room.adds) && now(object).len() >= 64 {
-            lose_first(object, room)?;
-        }
-        object.reserve(room)
-}),
+        || {
+            reserve(|object, room| {
+                if (64..1000).contains(&room.adds) && now(object).len() >= 64 {
+                    object.lose_first(room)?;
+                }
+                object.reserve(room)
+            })
+        },
     ),
     fault::<UsageLevels>(
         "replace_takes_neighbours",
@@ -102,16 +113,19 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "a replacement of several entries takes those of other timelines along",
         &["selftests::replace_takes_one_timeline"],
-        || edit(|object, removes, add| {
-        let going: Vec<Key> = object.entries()
-            .iter()
-            .map(Entry::key)
-            .filter(|key| removes(*key))
-            .collect();
-        let several =
-            add.is_some() && matches!(going.as_slice(), [a, b, ..] if a.timeline == b.timeline);
-        object.edit(|old| several || going.contains(&old), add);
-}),
+        || {
+            edit(|object, removes, add| {
+                let going: Vec<Key> = object
+                    .entries()
+                    .iter()
+                    .map(Entry::key)
+                    .filter(|key| removes(*key))
+                    .collect();
+                let several = add.is_some()
+                    && matches!(going.as_slice(), [a, b, ..] if a.timeline == b.timeline);
+                object.edit(|old| several || going.contains(&old), add);
+            })
+        },
     ),
     fault::<UsageLevels>(
         "holder_sees_signalled",
@@ -127,11 +141,13 @@ pub const FIXTURES: &[Fixture] = &[
         "mutant",
         "an edit that adds a signalled fence removes nothing either",
         &["selftests::replace_by_a_signalled_fence_removes"],
-        || edit(|object, removes, add| {
-        if !add.as_ref().is_some_and(|add| add.fence.is_signaled()) {
-            object.edit(removes, add);
-        }
-}),
+        || {
+            edit(|object, removes, add| {
+                if !add.as_ref().is_some_and(|add| add.fence.is_signaled()) {
+                    object.edit(removes, add);
+                }
+            })
+        },
     ),
     fault::<UsageLevels>(
         "copy_keeps_bookkeeping",
@@ -169,12 +185,6 @@ impl Fault for BusyOnceLocked {
     }
 }
 
-
-
-
-
-
-
 /// See its fixture.
 #[derive(Default)]
 pub struct HolderSeesSignalled {
@@ -200,7 +210,6 @@ impl Fault for HolderSeesSignalled {
     }
 }
 
-
 /// See its fixture.
 #[derive(Default)]
 pub struct CopyKeepsBookkeeping {
@@ -211,9 +220,7 @@ impl Fault for CopyKeepsBookkeeping {
     fn edit(&self, object: &mut Inner<'_, '_>, removes: Removes<'_>, add: Option<Entry>) {
         if add.is_none() {
             self.is_copy.store(true, Ordering::Relaxed);
-            object.edit(|old| old.usage != Usage::Bookkeep && removes(old),
-                None,
-            );
+            object.edit(|old| old.usage != Usage::Bookkeep && removes(old), None);
         } else {
             self.is_copy.store(false, Ordering::Relaxed);
             object.edit(removes, add);
