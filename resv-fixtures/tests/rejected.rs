@@ -3,8 +3,8 @@
 mod printed_script;
 
 use resv_api::{BackendKind, new_reservation};
-use resv_conformance::eviction::{Flaw, Kind, trial};
 use resv_conformance::PROPERTIES;
+use resv_conformance::eviction::{Flaw, Kind, trial};
 use resv_core::SemanticsKind;
 use resv_fixtures::{ELSEWHERE, Fixture, Shown, fixtures, report};
 use std::collections::BTreeSet;

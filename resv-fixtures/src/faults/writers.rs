@@ -157,7 +157,7 @@ pub const FIXTURES: &[Fixture] = &[
     fault::<UsageLevels>(
         "entry_lost_in_growing",
         "B9",
-        "derived: G1 moves references when its list grows",
+        "derived: Linux until 5.18 moves references when its list grows",
         "an entry is lost when the number of entries comes to a power of two",
         &[
             "contract::b9_nothing_is_lost_in_growing_and_shrinking",
