@@ -13,8 +13,8 @@
 //! * Memory orderings: every access is SeqCst, so nothing is found that needs a store to be late or
 //!   a load to be early. That is what the loom models are for.
 //! * All schedules: it samples. loom is exhaustive, up to a number of preemptions, on smaller models.
-//! * Inside of arc-swap and crossbeam-epoch: their own atomics are real, and an operation on them is
-//!   one step. What this project does between such steps is seen.
+//! * Inside of arc-swap: its own atomics are real, and an operation on it is one step. What this project does
+//!   between such steps is seen.
 //! * Time: there is no clock, and a wait with a time-out is one without.
 //! * Fences' cells and the tables of the lock are process-wide and live on from one execution to the
 //!   next, so executions come one at a time. A model that fails leaves them as they were then:
@@ -25,8 +25,8 @@
 //! For comparison: SeqCst accesses are AcqRel to loom, so an argument that stands on the one order of
 //! SeqCst is modelled with SeqCst fences. It knows no membarrier and no asymmetric fences, shows no
 //! load buffering (a load that sees a store which comes later in program order on another thread's
-//! behalf), and it preempts where the *last* access to an atomic was, so a known-bad variant stands
-//! beside every model.
+//! behalf), and it preempts where the *last* access to an atomic was: hence the known-bad variants beside most
+//! of the models.
 #![cfg(shuttle)]
 
 use resv_api::seqcount::Seqcount;

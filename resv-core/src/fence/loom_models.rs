@@ -1,5 +1,5 @@
 //! loom models of the fence: signalling against registering, waiting and recycling, on the real
-//! code, each with a variant that loom must reject. `scripts/loom` runs them.
+//! code, some with a variant that loom must reject. `scripts/loom` runs them.
 
 use super::cell::FenceCell;
 use super::completion::{News, spread, spread_points};
