@@ -1,4 +1,4 @@
-//! Seven eras of one driver's rule: Linux' amdgpu from 4.15 to today.
+//! Nine eras of one driver's rule: Linux' amdgpu from 4.15 to today.
 
 use resv_core::{ParseWordError, SemanticsKind};
 use std::fmt;
@@ -18,7 +18,7 @@ use std::str::FromStr;
 /// | `p6b` | 6.8 to 6.15, and stable kernels | compute waits for page-table updates |
 /// | `p7` | since 6.16 | the rule looks up to read: bookkeep fences are out of its sight |
 ///
-/// Sources: the history of `amdgpu_sync.c`; the commits are named in `docs/policies.md`.
+/// Source: the history of Linux' `amdgpu_sync.c`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Era {
     /// Linux 4.15 and 4.16.
