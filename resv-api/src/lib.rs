@@ -17,13 +17,14 @@
 //! [`exec`](exec()); a task does with [`exec_async`](exec_async()). [`Transaction`] says for how long
 //! they wait for locks, and how.
 //!
-//! Everybody else reads without any lock: [`snapshot`](Resv::snapshot) is the fences as of now,
+//! Everybody else reads without the object's lock: [`snapshot`](Resv::snapshot) is the fences as of now,
 //! [`is_idle`](Resv::is_idle) a test, [`wait`](Resv::wait) sleeps, [`wait_async`](Resv::wait_async)
 //! is a future. Over many objects at once there are [`wait_all`] and [`wait_any`].
 //!
 //! A fence that failed has signalled: nobody waits for it any more. A wait for an object or a snapshot
 //! reports the first error among the fences that were pending when the wait began, on every back end the
-//! same; what had failed before is not part of it.
+//! same; what had failed before is not part of it. Whether the content of a buffer is broken is another
+//! question, and [`failure`](Resv::failure) answers it.
 //!
 //! `Resv<S, B>` has two parameters that know nothing of each other:
 //!

@@ -111,8 +111,9 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
 
     /// Whether `access` has nothing to wait for.
     ///
-    /// `true` was true at an instant between call and return (B2). Takes no reference; a fence that
-    /// has signalled costs one load.
+    /// `true` was true at an instant between call and return (B2). Takes no reference where something is
+    /// pending. Where nothing is, the array and the seqcount back end find that out once and keep it with the
+    /// published set, and from then on it is one load.
     #[inline]
     pub fn is_idle(&self, access: Access) -> bool {
         let is_idle = self.is_idle_untold(access);

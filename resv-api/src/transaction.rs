@@ -312,8 +312,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
 
     /// Gets memory for `edits` adds or replacements, which then cannot fail.
     ///
-    /// Under a semantics that publishes each add at once, an array back end gets one array for each
-    /// of them; adds that belong together are cheaper under one that publishes at the end.
+    /// The array back end gets one piece of memory at most, however many edits it is for.
     ///
     /// # Errors
     ///

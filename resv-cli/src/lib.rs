@@ -13,7 +13,7 @@
 //! | `resv replay` | [`commands::replay`] | plays a recording and reports |
 //! | `resv inspect` | [`commands::inspect`] | reads a dump of the kernel's buffers, and says who waits for whom |
 //! | `resv diff` | [`commands::diff`] | what changes if only the semantics, or only the back end, changes |
-//! | `resv explain` | [`explain`] | the tables of a semantics, made by evaluating the code |
+//! | `resv explain` | [`commands`] | the tables of a semantics ([`explain`]) or of policies, made by evaluating the code |
 //! | `resv compare` | [`commands::compare`] | whether one meaning may take the place of another |
 //! | `resv check` | [`commands::check`] | checks semantics on back ends, and prints what fails as a scenario |
 //!
@@ -24,6 +24,8 @@
 //! | [`inspect`] | the reader of dumps, and what they say |
 //! | [`replay`] | the engine: a workload played through reservation objects |
 //! | [`text`] | the reader of text files line by line, with bounded memory |
+//! | [`explain_policy`] | the tables of the owner rule and of the maps |
+//! | [`options`] | the command line |
 //! | [`output`], [`failure`] | where answers go, and how a run ends that cannot go on |
 //!
 //! # Example

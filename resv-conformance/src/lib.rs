@@ -7,7 +7,8 @@
 //! [`Backend`](resv_core::Backend)) are independent. That is a claim about every combination, so it
 //! is tested on every combination: one property is one function of a [`Subject`], which makes
 //! objects of one pair, and a macro makes tests of all of them. Objects are of one type, [`Object`],
-//! with the semantics and the back end behind pointers, so that the suite is compiled once for all. A back end of your own is tested with one line:
+//! with the semantics and the back end behind pointers, so that the suite is compiled once for all. A back
+//! end of your own is tested with one line:
 //!
 //! ```
 //! # mod example {
@@ -24,13 +25,14 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`properties`] | the properties, by where they come from: self-tests, hazards, contract, locks and transactions, composed fences, waits, examples, random scripts |
+//! | [`properties`] | the properties, a module for each subject: tables, contract, two steps, failures, answers, fences, composed fences, waits, locks, transactions, hazards, examples, Linux' self-tests, random scripts |
 //! | [`history`] | concurrent histories: what writers published and readers saw, judged against B1, B2, B4, B9 |
 //! | [`check`] | all of it for as long as one likes, as a function: what `resv check` runs |
 //! | [`model`] | naive models that the random scripts are compared with |
 //! | [`eviction`] | the life of an eviction fence on a virtual clock, and ways to get it wrong |
 //! | [`scenario`] | the scenario language: how a person writes a case down, and how a failing script is printed |
 //! | [`notation`] | the short notation of the worked examples, `W A1, R B1` |
+//! | [`kernel`] | random scripts on the objects of a running Linux beside ours: `resv check --against kernel` |
 //! | [`stress`] | many threads at once, for minutes; the program is `scripts/stress` |
 //! | [`suite!`], [`suite_for_backend!`], [`PROPERTIES`] | the list of all properties, as tests or as values |
 //!

@@ -26,15 +26,16 @@
 //! | [`fence`] | [`Timeline`] (a fence context), [`Signaler`] (the side that signals), [`Fence`] (the side that waits), [`FenceStatus`] |
 //! | [`usage`] | [`Usage`] (what a job did to a buffer), [`Access`] (what the next one wants), [`UsageSet`] |
 //! | [`semantics`] | the trait, its three members, [`SemanticsKind`] to choose one at run time |
+//! | [`entry`] | [`Entry`] (a fence and its usage, in an object), [`Key`] (what a semantics sees of it) |
 //! | [`backend`] | the trait and its contract |
-//! | [`failure`] | which errors an object answers with, and for how long |
-//! | [`any`] | the object-safe form of it: any back end behind a pointer |
+//! | [`any`] | the object-safe form of that trait: any back end behind a pointer |
 //! | [`locked`] | the reference back end, against which the others are tested |
+//! | [`failure`] | which errors an object answers with, and for how long |
 //! | [`checks`] | reports of misuse, with the feature `checks` |
 //! | [`lock`] | the lock of one object, the proof that it is held, and contexts that take many without deadlock |
 //!
 //! Programs do not use this crate directly; they use `resv-api`, which puts a semantics and a back
-//! end together.
+//! end together. Words are in `docs/glossary.md`, codes such as H-16 in `docs/hazards.md`.
 //!
 //! # Example
 //!

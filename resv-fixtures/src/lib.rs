@@ -3,11 +3,11 @@
 //!
 //! # The concept
 //!
-//! A test that cannot fail shows nothing. So for each defect that `docs/hazards.md` names there is a
-//! [`Fixture`]: a semantics with one wrong rule ([`semantics`]), or the reference back end with one
-//! wrong step ([`Fault`], [`faults`]), together with where the defect comes from and the properties
-//! that are about it. `tests/rejected.rs` runs each of those properties
-//! on the fixture and asserts that it fails.
+//! A test that cannot fail shows nothing. So for each defect that `docs/hazards.md` names and that the suite
+//! can show there is a [`Fixture`]: a semantics with one wrong rule ([`semantics`]), or the reference back end
+//! with one wrong step ([`Fault`], [`faults`]), together with where the defect comes from and the properties
+//! that are about it. `tests/rejected.rs` runs each of those properties on the fixture and asserts that it
+//! fails.
 //!
 //! The other way round, each property has to be needed: `scripts/defects` runs the whole suite on
 //! every fixture and writes down which fixtures only one property rejects. The result is

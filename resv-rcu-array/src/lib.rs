@@ -10,7 +10,7 @@
 //! ```text
 //!   head   { length 3, cell ---> }   [ E1 died 4 | S1 | S2 |          ]    a reader at length 3: E1 S1 S2
 //!
-//!   edit:    E1 is superseded by E2: mark it, append E2. At length 3 nothing has changed.
+//!   edit:    E1 is superseded by E2: E1 dies at 4, E2 is appended. At length 3 nothing has changed.
 //!   publish: one store.
 //!
 //!   head   { length 4, cell ---> }   [ E1 died 4 | S1 | S2 | E2       ]    a reader at length 4: S1 S2 E2
@@ -65,6 +65,7 @@
 //! | `raw/object.rs` | the head of an object |
 //! | `raw/holder.rs` | reserve, edit, publish, unreserve; prepare, commit |
 //! | `raw/reference.rs` | a snapshot |
+//! | `raw/defect.rs` | the seam of the known-bad variants |
 //! | `arc_swapped.rs` | the flavour in safe code |
 //! | `models.rs`, `stress.rs` | models, and the known-bad variants that they reject |
 //!
@@ -93,7 +94,7 @@
 //!   between, and a snapshot only when the cell was changed. [`counters`] tells how often.
 //! * **B8 Bounded garbage.** An entry that died gives up its fence at the publish, if nobody has a
 //!   snapshot of the cell. If somebody has, the dead stay with it: at most as many as the cell has slots,
-//!   which is about three for each entry that was pending when it was filled, and 24 at least. See below
+//!   which is about three for each entry that was pending when it was filled, and 22 at least. See below
 //!   for memory.
 //! * **B9 Nothing lost.** An entry that is pending dies by the predicate only. What is staged and never
 //!   published is kept for the next holder, even across [`unreserve`].

@@ -2,7 +2,7 @@
 //!
 //! # What there is
 //!
-//! * A **cell** is a life, a count of references, a hint, and slots. Cells are never given back: a stale
+//! * A **cell** is a life, a count of references, a hint (all slots below it are dead), and slots. Cells are never given back: a stale
 //!   address always leads to a cell, and all that anybody but its writer touches there is atomic.
 //! * The **head** of an object is one word: a published length, the address of a cell, and a busy bit for
 //!   each usage. A busy bit that is clear is an *idle bit*: nothing with that usage is pending.
@@ -151,8 +151,8 @@
 //! | the head, Release | yes | Relaxed | model |
 //! | hint after the head | yes | hint before the head | model |
 //! | empty slots announce the head | yes | Relaxed store | model |
-//! | second look at the head | yes | none | model, stress |
-//! | second look at the life | | none | a test by one thread in a fixed order |
+//! | second look at the head | yes | without it | model, stress |
+//! | second look at the life | | without it | a test by one thread in a fixed order |
 //! | idle bits, Release | yes | Relaxed exchange | model |
 //! | idle bits by the owner of a reference | yes | set without | a test by one thread in a fixed order |
 //! | references move | yes | moved although somebody has the old cell | model |

@@ -38,7 +38,7 @@
 //! look at the word and its store is overwritten, which is harmless. The other way round, an idle bit on
 //! top of a newer version, cannot happen with a compare-and-swap.
 //!
-//! *What comes with it (F-05).* The marker's loads of the states are Acquire, the compare-and-swap
+//! *What comes with it (F-05).* The reader that sets it loaded the states with Acquire, the compare-and-swap
 //! is Release, the load of the fast path is Acquire; setting further ones is a read-modify-write and so
 //! continues the release sequence. What happened before the signals is visible to a reader that is told
 //! "idle" by an idle bit. The same holds for the idle bits of a close: the writer loaded the states of the
