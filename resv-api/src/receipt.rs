@@ -7,7 +7,7 @@
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::{
-    Editor, Promised, entries, failure, finish, is_idle, note_waits, slots_for, take_slots,
+    Editor, Unused, entries, failure, finish, is_idle, note_waits, slots_for, take_slots,
 };
 use crate::waits::Waits;
 use resv_core::lock::{Context, LockSet};
@@ -45,7 +45,7 @@ const FIRST_NOTES: usize = 16;
 /// An object for which memory was reserved.
 struct Touched<'env> {
     object: &'env dyn Finish,
-    promised: Promised,
+    unused: Unused,
 }
 
 impl<'env> Members<'env> {
@@ -108,18 +108,18 @@ impl<'env> Members<'env> {
     /// What is reserved for the member at a place, which is `object`; there is a
     /// [note](Members::make_note) of it.
     #[inline]
-    fn promised<R>(
+    fn unused<R>(
         &self,
         place: usize,
         object: &'env dyn Finish,
-        f: impl FnOnce(&mut Promised) -> R,
+        f: impl FnOnce(&mut Unused) -> R,
     ) -> R {
         let mut touched = self.touched.borrow_mut();
         let touched = touched[place].get_or_insert(Touched {
             object,
-            promised: Promised::default(),
+            unused: Unused::default(),
         });
-        f(&mut touched.promised)
+        f(&mut touched.unused)
     }
 
     #[inline(never)]
@@ -181,10 +181,10 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     #[inline]
     pub fn reserve(&self, edits: usize) -> Result<Reserved<'t, 'env, S, B>, ReserveError> {
         self.members.make_note(self.place, edits)?;
-        self.edit(|mut editor, promised| {
-            editor.reserve(*promised, edits)?;
-            promised.edits += edits;
-            promised.batches += 1;
+        self.edit(|mut editor, unused| {
+            editor.reserve(*unused, edits)?;
+            unused.edits += edits;
+            unused.batches += 1;
             Ok(())
         })?;
         Ok(Reserved {
@@ -203,7 +203,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
         let snapshot = source.try_snapshot()?;
         let edits = snapshot.iter().count();
         self.members.make_note(self.place, edits)?;
-        self.edit(|mut editor, promised| editor.assign(*promised, snapshot.iter()))
+        self.edit(|mut editor, unused| editor.assign(*unused, snapshot.iter()))
     }
 
     /// The pending entries, unpublished edits included: strongest usage first, then by age of the
@@ -253,11 +253,11 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
 
     /// Runs `f` with the object and with what is reserved for it.
     #[inline]
-    fn edit<R>(&self, f: impl FnOnce(Editor<'_, '_, S, B>, &mut Promised) -> R) -> R {
+    fn edit<R>(&self, f: impl FnOnce(Editor<'_, '_, S, B>, &mut Unused) -> R) -> R {
         self.members.locks.with(self.place, |held| {
             let resv = self.resv;
-            let f = |promised: &mut Promised| f(Editor { resv, held }, promised);
-            self.members.promised(self.place, resv, f)
+            let f = |unused: &mut Unused| f(Editor { resv, held }, unused);
+            self.members.unused(self.place, resv, f)
         })
     }
 }
@@ -304,8 +304,8 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
         let slots = self.use_slots(fence, usage);
-        self.receipt.edit(|mut editor, promised| {
-            promised.edits -= slots;
+        self.receipt.edit(|mut editor, unused| {
+            unused.edits -= slots;
             editor.add(fence, usage);
         });
         checks::added(fence);
@@ -325,8 +325,8 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
             return false;
         }
         let slots = self.use_slots(fence, usage);
-        self.receipt.edit(|mut editor, promised| {
-            promised.edits -= slots;
+        self.receipt.edit(|mut editor, unused| {
+            unused.edits -= slots;
             editor.replace(timeline, fence, usage);
         });
         checks::added(fence);
@@ -354,9 +354,9 @@ impl<S: Semantics, B: Backend> Drop for Reserved<'_, '_, S, B> {
             place,
             resv,
         } = self.receipt;
-        members.promised(place, resv, |promised| {
-            promised.edits -= left;
-            promised.batches -= 1;
+        members.unused(place, resv, |unused| {
+            unused.edits -= left;
+            unused.batches -= 1;
         });
     }
 }

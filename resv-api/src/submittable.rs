@@ -1,7 +1,7 @@
 //! What [`submit`](crate::submit()) is about: the fences of a job, and the objects that it uses.
 
 use crate::object::Resv;
-use crate::transaction::{Editor, Promised, finish, is_write, note_waits, slots_for};
+use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for};
 use crate::waits::Waits;
 use resv_core::{
     Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, Usage, checks,
@@ -173,7 +173,7 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
 
     #[inline]
     fn reserve(&self, held: &mut LockProof<'_>, slots: usize) -> Result<(), ReserveError> {
-        Editor { resv: self, held }.reserve(Promised::default(), slots)
+        Editor { resv: self, held }.reserve(Unused::default(), slots)
     }
 
     #[inline]

@@ -14,13 +14,13 @@ use resv_core::{
 
 /// What was reserved under a lock and not used so far.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Promised {
+pub(crate) struct Unused {
     pub(crate) edits: usize,
     /// Reservations, each of which may be published by itself.
     pub(crate) batches: usize,
 }
 
-impl Promised {
+impl Unused {
     fn publishes(self, semantics: impl Semantics) -> usize {
         match semantics.visibility() {
             Visibility::AtOnce => self.edits,
@@ -36,13 +36,13 @@ pub(crate) struct Editor<'h, 'l, S, B> {
 }
 
 impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
-    /// Gets memory for `edits` edits, on top of what is `promised` already.
+    /// Gets memory for `edits` edits, on top of what is reserved and `unused` already.
     #[inline]
-    pub(crate) fn reserve(&mut self, promised: Promised, edits: usize) -> Result<(), ReserveError> {
+    pub(crate) fn reserve(&mut self, unused: Unused, edits: usize) -> Result<(), ReserveError> {
         let semantics = self.resv.semantics();
         let room = Budget {
-            adds: promised.edits.saturating_add(edits),
-            publishes: promised
+            adds: unused.edits.saturating_add(edits),
+            publishes: unused
                 .publishes(semantics)
                 .saturating_add(match semantics.visibility() {
                     Visibility::AtOnce => edits,
@@ -84,7 +84,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 
     /// Whether a fence of `timeline` is pending.
     pub(crate) fn has(&self, timeline: TimelineId) -> bool {
-        fold(self.resv, self.held, false, |found, e| {
+        visit_held(self.resv, self.held, false, |found, e| {
             found || e.fence.timeline_id() == timeline
         })
     }
@@ -108,7 +108,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         removes: impl Fn(bool, Key, Key) -> bool,
     ) {
         let semantics = self.resv.semantics();
-        if fence.is_composed() && go_apart(semantics, fence, semantics.class(as_told)) {
+        if fence.is_composed() && should_flatten(semantics, fence, semantics.class(as_told)) {
             self.edit_leaves(fence, as_told, replaced, removes);
         } else {
             self.edit_one(fence.clone(), as_told, replaced, |new, old| {
@@ -151,7 +151,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     /// Makes the object hold exactly these entries.
     pub(crate) fn assign<'e>(
         &mut self,
-        promised: Promised,
+        unused: Unused,
         entries: impl Iterator<Item = impl Into<EntryRef<'e>>>,
     ) -> Result<(), ReserveError> {
         let semantics = self.resv.semantics();
@@ -170,8 +170,8 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         wanted.dedup_by_key(|entry| entry.key());
         let backend = self.resv.backend();
         let room = Budget {
-            adds: promised.edits + wanted.len(),
-            publishes: promised.publishes(semantics) + 1,
+            adds: unused.edits + wanted.len(),
+            publishes: unused.publishes(semantics) + 1,
         };
         backend.reserve(self.held, room)?;
         backend.overwrite(self.held);
@@ -207,8 +207,8 @@ pub(crate) fn is_write(semantics: impl Semantics, usage: Usage) -> bool {
     semantics.class(usage) == semantics.class(Usage::Write)
 }
 
-/// Folds the pending entries, unpublished edits included.
-fn fold<S: Semantics, B: Backend, A>(
+/// [`Backend::visit_held`]: the pending entries, unpublished edits included.
+fn visit_held<S: Semantics, B: Backend, A>(
     resv: &Resv<S, B>,
     held: &LockProof<'_>,
     init: A,
@@ -223,7 +223,7 @@ pub(crate) fn entries<S: Semantics, B: Backend>(
     resv: &Resv<S, B>,
     held: &LockProof<'_>,
 ) -> Vec<Entry> {
-    let mut entries = fold(resv, held, Vec::new(), |mut entries, entry| {
+    let mut entries = visit_held(resv, held, Vec::new(), |mut entries, entry| {
         entries.push(entry.to_entry());
         entries
     });
@@ -241,7 +241,7 @@ pub(crate) fn note_waits<S: Semantics, B: Backend>(
     waits: &mut Waits,
 ) -> Result<(), ReserveError> {
     let usages = resv.semantics().waits_for(access);
-    fold(resv, held, Ok(()), |noted, entry| {
+    visit_held(resv, held, Ok(()), |noted, entry| {
         if usages.contains(entry.usage) && !but.contains(entry.fence) {
             return noted.and_then(|()| waits.note(entry.fence, entry.key()));
         }
@@ -256,7 +256,7 @@ pub(crate) fn is_idle<S: Semantics, B: Backend>(
     access: Access,
 ) -> bool {
     let waits = resv.semantics().waits_for(access);
-    fold(resv, held, true, |idle, entry| {
+    visit_held(resv, held, true, |idle, entry| {
         idle && !waits.contains(entry.usage)
     })
 }
@@ -319,7 +319,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     /// When memory cannot be had. Nothing has changed then. What drivers do is to wait for the
     /// fence instead of recording it.
     pub fn reserve(&mut self, edits: usize) -> Result<Slots<'_, 'a, S, B>, ReserveError> {
-        self.editor().reserve(Promised::default(), edits)?;
+        self.editor().reserve(Unused::default(), edits)?;
         Ok(Slots {
             guard: self,
             left: edits,
@@ -341,7 +341,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         &mut self,
         entries: impl Iterator<Item = impl Into<EntryRef<'e>>>,
     ) -> Result<(), ReserveError> {
-        self.editor().assign(Promised::default(), entries)
+        self.editor().assign(Unused::default(), entries)
     }
 
     /// The pending entries, unpublished edits included: strongest usage first, then by age of the
@@ -495,7 +495,7 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
 /// How many slots an add of `fence`, or a replacement by it, uses.
 #[inline]
 pub(crate) fn slots_for(semantics: impl Semantics, fence: &Fence, usage: Usage) -> usize {
-    if fence.is_composed() && go_apart(semantics, fence, semantics.class(usage)) {
+    if fence.is_composed() && should_flatten(semantics, fence, semantics.class(usage)) {
         fence.leaves().count_left()
     } else {
         1
@@ -515,7 +515,7 @@ pub(crate) fn take_slots(left: usize, wanted: usize) -> usize {
 /// Whether the leaves of `fence` are added, and not the whole: when there is one, or none supersedes
 /// one of another timeline. Leaves do not wait for each other.
 #[inline(never)]
-fn go_apart(semantics: impl Semantics, fence: &Fence, usage: Usage) -> bool {
+fn should_flatten(semantics: impl Semantics, fence: &Fence, usage: Usage) -> bool {
     let mut leaves = fence.leaves().map(|leaf| Key::new(&leaf, usage));
     let Some(mut last) = leaves.next() else {
         return true;
@@ -527,7 +527,7 @@ fn go_apart(semantics: impl Semantics, fence: &Fence, usage: Usage) -> bool {
     })
 }
 
-/// Whether everybody who would wait for `old` waits for `new`, which is at least as late.
+/// Whether each access that would wait for `old` waits for `new`, which is at least as late.
 fn is_dominated(old: Key, new: Key) -> bool {
     old.timeline == new.timeline && old.seqno <= new.seqno && old.usage >= new.usage
 }

@@ -1,7 +1,7 @@
 //! Waiting with a thread, for many fences at once.
 //!
 //! [`wait_all`] and [`wait_any`] register once with everything that is pending and sleep once, on
-//! one event; they hold no lock, so nobody who submits work is delayed by a waiter. What has
+//! one event; they hold no lock, so no thread that submits work is delayed by a waiter. What has
 //! signalled already costs one load. A wait that ends leaves no callback behind.
 //!
 //! What is waited for is a [`Waitable`]: a fence, a snapshot, or a collection of them. Its fences

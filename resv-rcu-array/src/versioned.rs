@@ -86,7 +86,7 @@ impl Versioned {
     /// [`is_idle`](Backend::is_idle) where the idle bits do not say it: looks first at the entry that the
     /// last test found pending.
     #[inline]
-    fn is_idle_unmarked(&self, head: Head, usages: UsageSet) -> bool {
+    fn is_idle_by_looking(&self, head: Head, usages: UsageSet) -> bool {
         if let Some(seen) = self.raw.published(head)
             && let Some(life) = seen.cell().note()
             && seen.is_pending_at(seen.cell().look(), usages)
@@ -141,7 +141,7 @@ impl Versioned {
 
     /// [`visit`](Backend::visit) where the idle bits of `head` do not say that there is nothing to show.
     #[inline(never)]
-    fn visit_unmarked<A>(
+    fn visit_by_looking<A>(
         &self,
         head: Head,
         usages: UsageSet,
@@ -341,14 +341,14 @@ impl Backend for Versioned {
         if head.says_idle(usages) {
             return init;
         }
-        self.visit_unmarked(head, usages, init, f)
+        self.visit_by_looking(head, usages, init, f)
     }
 
     #[inline]
     fn is_idle(&self, usages: UsageSet) -> bool {
         // Idle bits are an answer by themselves; an object without a cell has them all.
         let head = self.raw.head();
-        head.says_idle(usages) || self.is_idle_unmarked(head, usages)
+        head.says_idle(usages) || self.is_idle_by_looking(head, usages)
     }
 
     fn counters(&self) -> Counters {

@@ -74,8 +74,8 @@ impl Post {
 /// not get on either, the machine is at fault and not the library.
 const LOOKS: u32 = 20;
 
-/// Looks until `ended` hangs up. Reports a hang, once; `report` says what is known about the one who
-/// does not get on.
+/// Looks until `ended` hangs up. Reports a hang, once; `report` says what is known about the thread
+/// that does not get on.
 fn watch(
     posts: &[Post],
     config: &Config,

@@ -257,18 +257,18 @@ impl FenceCell {
         )
     }
 
-    /// Adds a reference on behalf of somebody who owns one.
+    /// Adds a reference on behalf of an owner of one.
     #[inline]
     pub(super) fn acquire(&self) {
         self.refs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether this is a fence at present; a hint for anybody else than the owner of a reference.
+    /// Whether this is a fence at present; a hint to all but the owner of a reference.
     pub(super) fn is_referenced(&self) -> bool {
         self.refs.load(Ordering::Relaxed) > 0
     }
 
-    /// Adds so many references on behalf of somebody who owns one.
+    /// Adds so many references on behalf of an owner of one.
     #[inline]
     pub(super) fn acquire_many(&self, count: usize) {
         self.refs.fetch_add(count, Ordering::Relaxed);

@@ -45,7 +45,7 @@ impl Fence {
         }
     }
 
-    /// What remains to be done: with the callbacks, if there was a mark, what there is besides.
+    /// What remains to be done: with the callbacks, if the slow-path flag was set, what there is besides.
     fn completion(self, callbacks: Closed<'static>, error: Option<FenceError>) -> Completion {
         let take = || self.cell().cold().lock().extra.take();
         Completion {

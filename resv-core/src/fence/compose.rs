@@ -105,7 +105,7 @@ impl Fence {
         watcher: Watcher,
     ) -> Result<(Place, Option<FenceError>), FenceStatus> {
         let mut cold = self.cell().cold().lock();
-        // Marked with the lock held: either it has signalled, or the signaller finds the mark, waits
+        // The flag is set with the lock held: either it has signalled, or the signaller finds the flag, waits
         // for the lock, and finds the watcher.
         if !self.cell().set_slow_path(&mut cold) {
             return Err(self.status());

@@ -99,7 +99,7 @@ fn f_07_a_revived_cell_is_a_whole_fence() {
     });
 }
 
-/// Watches `child` without a mark, so without knowing whether its signaller will look.
+/// Watches `child` without the slow-path flag, so without knowing whether its signaller will look.
 fn watch_unmarked(child: &Fence, parent: &Fence) {
     if child.is_signaled() {
         parent.in_composition(|c| c.count(child.status()));

@@ -60,7 +60,7 @@ impl Timeline {
     }
 
     /// A fence that signals when `seqno` or a greater one has been issued, attached or counted: when there
-    /// is somebody who has promised to reach the place (Linux: waiting for submission, or for a sync object's
+    /// is a signaller that is to reach the place (Linux: waiting for submission, or for a sync object's
     /// point to be available). What it waits for need not have signalled.
     ///
     /// It fails as the points do that nobody can reach any more, when the timeline is

@@ -103,7 +103,7 @@ pub(super) fn acquire(
         if let Some(context) = yielding
             && me.can_be_wounded()
         {
-            context.mark();
+            context.set_recorded();
             if !wounds::may_sleep(me, &sleep.parker) && !lock.has(Defect::NobodyBacksOff) {
                 return Err(context.backs_off());
             }
@@ -181,7 +181,7 @@ fn take_or_flag(lock: &ObjectLock, request: Request<'_>, queue: &mut Queue) -> O
     if let Some(context) = request.context {
         queue.kill_behind(address, me);
         if me.can_be_wounded() && queue.has_older(address, me) {
-            context.mark();
+            context.set_recorded();
             wounds::wound(me, false);
         }
     }
@@ -244,7 +244,7 @@ pub(super) fn release(lock: &ObjectLock, context: Option<&Context>) -> Rings {
         && context.claim().can_be_wounded()
     {
         // Somebody may have wounded us because of this lock.
-        context.mark();
+        context.set_recorded();
     }
     rings
 }

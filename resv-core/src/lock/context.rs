@@ -178,7 +178,7 @@ pub struct Context {
     holds: Cell<usize>,
     phase: Cell<Phase>,
     /// Whether the registry of wounds may have a record of this context.
-    marked: Cell<bool>,
+    recorded: Cell<bool>,
     parker: OnceCell<Arc<Parker>>,
     checks: ContextTrack,
     #[cfg(feature = "inject-backoff")]
@@ -224,7 +224,7 @@ impl Context {
             class,
             holds: Cell::new(0),
             phase: Cell::new(Phase::Open),
-            marked: Cell::new(false),
+            recorded: Cell::new(false),
             parker: OnceCell::new(),
             checks: ContextTrack::made(),
             #[cfg(feature = "inject-backoff")]
@@ -298,7 +298,7 @@ impl Context {
     pub(super) fn released(&self, count: usize) {
         let left = self.holds.get() - count;
         self.holds.set(left);
-        if left == 0 && (self.marked.get() || self.is_done()) {
+        if left == 0 && (self.recorded.get() || self.is_done()) {
             self.end_round();
         }
     }
@@ -316,7 +316,7 @@ impl Context {
     pub(super) fn detached(&self, count: usize) {
         if self.claim.can_be_wounded() {
             // Somebody may have wounded us because of a lock that we do not release.
-            self.mark();
+            self.set_recorded();
         }
         self.released(count);
         self.phase.set(Phase::Ended);
@@ -325,14 +325,14 @@ impl Context {
     /// A wound is a matter of what is held; with nothing held there is none.
     #[inline]
     fn heal(&self) {
-        if self.marked.replace(false) {
+        if self.recorded.replace(false) {
             wounds::forget(self.claim);
         }
     }
 
     /// Notes that the registry of wounds may have a record from now on.
-    pub(super) fn mark(&self) {
-        self.marked.set(true);
+    pub(super) fn set_recorded(&self) {
+        self.recorded.set(true);
     }
 
     /// What this context sleeps on; made when it first has to.

@@ -10,7 +10,7 @@
 //! A wound is dealt by somebody queued at a lock that the victim holds, under the lock's queue, with
 //! the lock's word flagged as queued. That flag stays until the victim releases the lock, which
 //! therefore goes through the queue, after the wound, and notes that a record may exist
-//! ([`Context::mark`](super::Context)). With its last lock the context forgets its record. A lock
+//! ([`Context::set_recorded`](super::Context)). With its last lock the context forgets its record. A lock
 //! that is detached from its context is one that nobody can be wounded for.
 
 use super::queue::Parker;

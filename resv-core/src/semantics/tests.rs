@@ -143,8 +143,8 @@ fn h_11_the_older_semantics_declare_what_they_lose() {
     assert!(!SemanticsKind::WritersReadersOthers.loses(write, bookkeep));
 }
 
-/// Superseding may only ever drop what everybody who would have waited for the old fence either
-/// waits for in the new one, or is promised by the duty of a writer.
+/// Superseding drops a fence only if each access that would have waited for it waits for the new one, or the
+/// duty of a writer covers it.
 #[test]
 fn what_is_removed_is_covered() {
     for kind in SemanticsKind::ALL {

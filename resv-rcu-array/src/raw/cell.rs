@@ -279,7 +279,7 @@ impl Cell {
         self.header().life.load(Ordering::Relaxed) == life.0
     }
 
-    /// Begins a life, with one reference; for the writer, who publishes the cell next.
+    /// Begins a life, with one reference; for the writer, which publishes the cell next.
     pub(super) fn begin(self) {
         let life = self.header().life.load_own();
         debug_assert!(life & 1 == 1, "a life that has begun");

@@ -393,7 +393,7 @@ impl Writing {
             let owned = self.owned_mut();
             owned.dead -= 1;
             owned.dead_from = at;
-            // Release: pairs with the Acquire load of a reader, who sees the head that was stored before.
+            // Release: pairs with the Acquire load of a reader, which sees the head that was stored before.
             self.cell.set(at - 1, Slot::NONE, order);
             // May run its owner's code. The set is complete and published.
             drop(take_fence(slot));
@@ -551,7 +551,7 @@ impl Rest {
             if slot == Slot::NONE {
                 continue;
             }
-            // Release: pairs with the Acquire load of a reader, who sees that the life is over.
+            // Release: pairs with the Acquire load of a reader, which sees that the life is over.
             self.cell.set(self.at - 1, Slot::NONE, Ordering::Release);
             if !self.is_moved(slot) {
                 drop(take_fence(slot));

@@ -236,7 +236,7 @@ fn b4_a_test_that_looks_at_what_is_staged_does_not_see_it() {
     for look in 0..4 {
         seen.cell().set_look(look);
         assert!(object.is_idle(UsageSet::of(&[Usage::Read])));
-        assert!(object.is_idle_unmarked(object.raw.head(), UsageSet::of(&[Usage::Read])));
+        assert!(object.is_idle_by_looking(object.raw.head(), UsageSet::of(&[Usage::Read])));
     }
     object.publish(&mut held);
     assert!(!object.is_idle(UsageSet::ALL));
