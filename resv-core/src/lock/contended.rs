@@ -257,8 +257,8 @@ fn serve(lock: &ObjectLock) -> Rings {
     // All of them: one that is rung and never polled must be in nobody's way.
     let rings = match granted {
         Some(_) => Rings::default(),
-        None if lock.has(Defect::RingsOne) => queue.pop_watchers(address, 1),
-        None => queue.pop_watchers(address, usize::MAX),
+        None if lock.has(Defect::RingsOne) => queue.pop_watches(address, 1),
+        None => queue.pop_watches(address, usize::MAX),
     };
     // No queued request has to yield to the new holder or the other way round: contexts behind it
     // are younger, and those of them that would have to die behind it have died when they or it came.

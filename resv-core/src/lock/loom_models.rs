@@ -449,7 +449,7 @@ fn l_09_watch() {
 }
 
 #[test]
-fn l_09_a_release_rings_all_watchers() {
+fn l_09_a_release_rings_all_watches() {
     watched(3, None);
 }
 

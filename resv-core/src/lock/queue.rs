@@ -139,7 +139,7 @@ impl Bell {
         Bell(Mutex::new(Some(waker)))
     }
 
-    /// Wakes the task; called once, by the thread that took the watcher out of the queue, with no mutex of
+    /// Wakes the task; called once, by the thread that took the watch out of the queue, with no mutex of
     /// ours held.
     ///
     /// A waker is foreign code. If it panics, that has been reported by the panic hook and ends here,
@@ -213,30 +213,30 @@ fn ring_all(bells: Box<[Arc<Bell>]>) {
     }
 }
 
-/// A task that wants to know when a lock is released, by its place among the watchers: those of one lock
+/// A task that wants to know when a lock is released, by its place among the watches: those of one lock
 /// stand beside each other, the oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Watcher {
+pub(super) struct WatchKey {
     /// The address of the lock.
     lock: usize,
     /// The age of its context.
     ticket: u64,
-    /// The address of its bell, which no other watcher has at the same time.
+    /// The address of its bell, which no other watch has at the same time.
     bell: usize,
 }
 
-impl Watcher {
-    pub(super) fn new(lock: usize, claim: Claim, bell: &Arc<Bell>) -> Watcher {
-        Watcher {
+impl WatchKey {
+    pub(super) fn new(lock: usize, claim: Claim, bell: &Arc<Bell>) -> WatchKey {
+        WatchKey {
             lock,
             ticket: claim.ticket().unwrap_or(0),
             bell: Arc::as_ptr(bell).addr(),
         }
     }
 
-    /// The place before all watchers of a lock.
-    const fn first(lock: usize) -> Watcher {
-        Watcher {
+    /// The place before all watches of a lock.
+    const fn first(lock: usize) -> WatchKey {
+        WatchKey {
             lock,
             ticket: 0,
             bell: 0,
@@ -265,17 +265,17 @@ impl Waiter {
     }
 }
 
-/// The waiters of the locks of one bucket, and beside them the watchers: they ask for nothing, so
+/// The waiters of the locks of one bucket, and beside them the watches: they ask for nothing, so
 /// they take part in no decision about waiters, but somebody has to come and ring.
 pub(super) struct Queue {
     waiters: Vec<Waiter>,
-    watchers: BTreeMap<Watcher, Arc<Bell>>,
+    watches: BTreeMap<WatchKey, Arc<Bell>>,
 }
 
 impl Queue {
     const EMPTY: Queue = Queue {
         waiters: Vec::new(),
-        watchers: BTreeMap::new(),
+        watches: BTreeMap::new(),
     };
 
     fn of(&self, lock: usize) -> impl DoubleEndedIterator<Item = (usize, &Waiter)> {
@@ -285,31 +285,31 @@ impl Queue {
 
     /// Whether nobody waits for the lock and nobody watches it, so that its word needs no flag.
     pub(super) fn is_empty(&self, lock: usize) -> bool {
-        self.of(lock).next().is_none() && self.first_watcher(lock).is_none()
+        self.of(lock).next().is_none() && self.first_watch(lock).is_none()
     }
 
-    fn first_watcher(&self, lock: usize) -> Option<Watcher> {
-        let (&watcher, _) = self.watchers.range(Watcher::first(lock)..).next()?;
-        Some(watcher).filter(|watcher| watcher.lock == lock)
+    fn first_watch(&self, lock: usize) -> Option<WatchKey> {
+        let (&place, _) = self.watches.range(WatchKey::first(lock)..).next()?;
+        Some(place).filter(|place| place.lock == lock)
     }
 
-    /// Enters a watcher.
-    pub(super) fn watch(&mut self, watcher: Watcher, bell: Arc<Bell>) {
-        self.watchers.insert(watcher, bell);
+    /// Enters a watch.
+    pub(super) fn watch(&mut self, place: WatchKey, bell: Arc<Bell>) {
+        self.watches.insert(place, bell);
     }
 
-    /// Takes a watcher out, if it is there still: in a few steps, however many there are.
-    pub(super) fn unwatch(&mut self, watcher: Watcher) {
-        self.watchers.remove(&watcher);
+    /// Takes a watch out, if it is there still: in a few steps, however many there are.
+    pub(super) fn unwatch(&mut self, place: WatchKey) {
+        self.watches.remove(&place);
     }
 
-    /// Takes out the watchers of the lock, at most so many, to be rung.
-    pub(super) fn pop_watchers(&mut self, lock: usize, most: usize) -> Rings {
+    /// Takes out the watches of the lock, at most so many, to be rung.
+    pub(super) fn pop_watches(&mut self, lock: usize, most: usize) -> Rings {
         let mut bells = Vec::new();
         while bells.len() < most
-            && let Some(first) = self.first_watcher(lock)
+            && let Some(first) = self.first_watch(lock)
         {
-            bells.extend(self.watchers.remove(&first));
+            bells.extend(self.watches.remove(&first));
         }
         Rings((!bells.is_empty()).then(|| bells.into_boxed_slice()))
     }
@@ -378,9 +378,9 @@ const BUCKETS: usize = 1 << BUCKET_BITS;
 
 process_wide!(static TABLE: [Bucket; BUCKETS] = each Bucket(Mutex::new(Queue::EMPTY)));
 
-/// How many waiters and watchers there are, over all locks of the process.
+/// How many waiters and watches there are, over all locks of the process.
 pub(super) fn queued() -> usize {
-    let count = |queue: &Queue| queue.waiters.len() + queue.watchers.len();
+    let count = |queue: &Queue| queue.waiters.len() + queue.watches.len();
     TABLE.iter().map(|bucket| count(&bucket.0.lock())).sum()
 }
 

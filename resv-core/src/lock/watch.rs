@@ -12,7 +12,7 @@
 //! What that costs: barging requests are served before it, and a transaction of many locks may lose
 //! each time to smaller ones.
 //!
-//! # A release wakes all watchers
+//! # A release rings all watches
 //!
 //! Not one for each release: the one might be kept and never polled (a `select!` that went another way),
 //! or forgotten, and then nobody would release the lock and wake the next. A task holds its locks within
@@ -26,7 +26,7 @@
 //! the order of their tickets. If the lock is handed over to a thread instead, the flag stays, and the
 //! release of that thread rings.
 
-use super::queue::{self, Bell, Watcher};
+use super::queue::{self, Bell, WatchKey};
 use super::{Context, ObjectLock, contended};
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use std::task::{Poll, Waker};
 pub struct Watch<'l> {
     lock: &'l ObjectLock,
     /// Its place in the queue.
-    watcher: Watcher,
+    place: WatchKey,
     bell: Arc<Bell>,
 }
 
@@ -47,9 +47,9 @@ impl ObjectLock {
     ///
     /// # Panics
     ///
-    /// When `context` holds a lock: a watcher holds nothing.
+    /// When `context` holds a lock: a task with a watch holds nothing.
     pub fn watch(&self, context: &Context, waker: &Waker) -> Option<Watch<'_>> {
-        assert_eq!(context.held(), 0, "a watcher of a lock holds nothing");
+        assert_eq!(context.held(), 0, "a task with a watch holds nothing");
         // A waker is foreign code: cloned before the queue is locked.
         let bell = Arc::new(Bell::new(waker.clone()));
         let address = self.address();
@@ -57,12 +57,12 @@ impl ObjectLock {
         if !contended::flag_if_held(self, &queue) {
             return None;
         }
-        let watcher = Watcher::new(address, context.claim(), &bell);
-        queue.watch(watcher, Arc::clone(&bell));
+        let place = WatchKey::new(address, context.claim(), &bell);
+        queue.watch(place, Arc::clone(&bell));
         drop(queue);
         Some(Watch {
             lock: self,
-            watcher,
+            place,
             bell,
         })
     }
@@ -79,7 +79,7 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let address = self.lock.address();
         let mut queue = queue::of_lock(address);
-        queue.unwatch(self.watcher);
+        queue.unwatch(self.place);
     }
 }
 
