@@ -15,6 +15,7 @@ const TIMELINES: usize = 4;
 const MOST_STEPS: usize = 48;
 const MOST_CHILDREN: usize = 8;
 
+/// Not a statement of the scenario language, which makes no fences of others and has no callbacks.
 #[derive(Arbitrary, Debug)]
 enum Step {
     Leaf {

@@ -32,6 +32,7 @@ enum End {
     FailReserved,
 }
 
+/// Not a statement of the scenario language, where a transaction is of one object and does not fail.
 #[derive(Arbitrary, Debug)]
 enum Step {
     Fence {

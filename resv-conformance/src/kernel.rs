@@ -20,8 +20,9 @@
 //! only where it must.
 
 use crate::model::At;
-use crate::scenario::{Runner, Scenario};
-use resv_api::{Access, BackendKind, SemanticsKind, Usage};
+use crate::scenario::draw::{Draw, Numbers, OBJECTS, Raw, Regime};
+use crate::scenario::{Name, Runner, Scenario, Statement};
+use resv_api::{Access, BackendKind, SemanticsKind};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
@@ -31,8 +32,6 @@ use std::time::{Duration, Instant};
 /// Where the module is.
 pub const PATH: &str = "/sys/kernel/debug/resv/scenario";
 
-const TIMELINES: usize = 3;
-const OBJECTS: usize = 2;
 const STEPS: usize = 40;
 
 /// A world of the kernel's: timelines, fences and objects, gone when it is dropped.
@@ -160,33 +159,30 @@ pub fn check(
     let mut report = Report::default();
     for seed in seed.. {
         let script = draw(seed);
-        let theirs = Kernel::open()?.play(&script)?;
-        let scenario = Scenario::parse(&script).expect("it was drawn");
+        let theirs = Kernel::open()?.play(&script.to_string())?;
         let mut runner = Runner::new(semantics, backend).expect("the suite has all back ends");
-        let ours = runner.run(&scenario).expect("it was drawn");
+        let ours = runner.run(&script).expect("it was drawn");
         let mut theirs = theirs.lines();
         for answer in ours {
             let kernel = comparable(theirs.next().unwrap_or("no answer"));
             let ours = comparable(&answer.to_string());
             if kernel != ours {
-                let upto: Vec<&str> = script.lines().take(answer.line).collect();
-                let mut scenario: Vec<&str> = upto
-                    .iter()
-                    .copied()
-                    .filter(|line| !is_query(line))
-                    .collect();
-                scenario.extend(upto.last().filter(|line| is_query(line)));
+                let before = script.statements().take(answer.line - 1);
+                let before = before.filter(|(_, statement)| !statement.is_query());
+                let upto = before.map(|(_, statement)| statement.clone());
+                let scenario: Scenario = upto.chain([answer.statement.clone()]).collect();
                 return Err(Failure::Differs(Box::new(Difference {
                     seed,
                     kernel,
                     ours,
-                    scenario: scenario.join("\n"),
+                    scenario: scenario.to_string(),
                 })));
             }
             report.answers += 1;
         }
         report.scripts += 1;
-        report.statements += script.lines().filter(|line| !is_query(line)).count() as u64;
+        let statements_of = script.statements().filter(|(_, s)| !s.is_query());
+        report.statements += statements_of.count() as u64;
         let enough = match statements {
             Some(wanted) => report.statements >= wanted,
             None => began.elapsed() >= time,
@@ -196,12 +192,6 @@ pub fn check(
         }
     }
     Ok(report)
-}
-
-fn is_query(line: &str) -> bool {
-    ["waits ", "idle ", "list ", "status "]
-        .iter()
-        .any(|query| line.starts_with(query))
 }
 
 /// An answer as it is compared: of a `waits`, the latest seqno of each timeline.
@@ -232,12 +222,12 @@ fn comparable(answer: &str) -> String {
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, n: usize) -> usize {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as usize
+        z ^ (z >> 31)
     }
 }
 
@@ -266,93 +256,72 @@ impl Leftovers {
     }
 }
 
-/// A script of steps that are valid where they stand, with every question after each.
-fn draw(seed: u64) -> String {
+/// A script of statements that are valid where they stand, with every question after each.
+fn draw(seed: u64) -> Scenario {
     let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-    let mut text = String::new();
-    let mut line = |words: fmt::Arguments<'_>| {
-        let _ = writeln!(text, "{words}");
-    };
-    for timeline in 0..TIMELINES {
-        line(format_args!("timeline t{timeline}"));
-    }
-    for object in 0..OBJECTS {
-        line(format_args!("resv r{object}"));
-    }
-    let mut issued: Vec<At> = Vec::new();
-    let mut last = [0u64; TIMELINES];
-    let mut signaled = [0usize; TIMELINES]; // how many of `by_timeline`
-    let mut by_timeline: [Vec<At>; TIMELINES] = Default::default();
+    let mut draw = Draw::new(Regime::SignalsInOrder);
+    let mut numbers = Numbers::new();
     let mut leftovers = Leftovers::default();
-    let name = |at: At| format!("f{}x{}", at.timeline, at.seqno);
+    let mut script: Vec<Statement> = Draw::head().collect();
+    let declared = script.iter().filter_map(|statement| match statement {
+        Statement::Resv { name } => Some(name.clone()),
+        _ => None,
+    });
+    let objects: Vec<Name> = declared.collect();
+    let mut issued = None;
     for _ in 0..STEPS {
-        let object = random.below(OBJECTS);
-        let timeline = random.below(TIMELINES);
-        let usage = Usage::ALL[random.below(4)];
-        // Mostly a late one.
-        let pick = |random: &mut Random| {
-            let back = 1 + random.below(issued.len().clamp(1, 8));
-            issued.get(issued.len().checked_sub(back)?).copied()
+        let [verb, place, a, b, c, ..] = random.next().to_le_bytes();
+        let Some(statement) = draw.step(&Raw::from([verb, place, a, b, c])) else {
+            continue;
         };
-        match random.below(14) {
-            0..=3 => {
-                last[timeline] += 1 + random.below(4) as u64 / 3;
-                let at = At {
-                    timeline,
-                    seqno: last[timeline],
-                };
-                line(format_args!("fence {} t{timeline} {}", name(at), at.seqno));
-                by_timeline[timeline].push(at);
-                issued.push(at);
+        match &statement {
+            Statement::Fence {
+                name,
+                timeline,
+                seqno: Some(seqno),
+            } => {
+                numbers.declare(name, timeline, *seqno);
+                issued = Some(name.clone());
             }
-            4..=8 => {
-                let mut words = format!("add r{object}");
-                for _ in 0..=random.below(2) {
-                    let Some(at) = pick(&mut random) else { break };
-                    let usage = Usage::ALL[random.below(4)];
-                    let _ = write!(words, " {} {usage}", name(at));
-                    leftovers.kept[object].insert(at);
+            Statement::Add { resv, edits } => {
+                let added = edits.iter().map(|(fence, _)| numbers.at(fence));
+                leftovers.kept[numbers.of(resv)].extend(added);
+            }
+            Statement::Replace {
+                resv,
+                timeline,
+                fence,
+                ..
+            } => {
+                let (object, timeline) = (numbers.of(resv), numbers.of(timeline));
+                if leftovers.may_have(object, timeline) {
+                    continue;
                 }
-                if words.matches(' ').count() > 1 {
-                    line(format_args!("{words}"));
-                }
+                leftovers.replace(object, timeline, numbers.at(fence));
             }
-            9 => {
-                if let Some(at) = pick(&mut random)
-                    && !leftovers.may_have(object, timeline)
-                {
-                    line(format_args!(
-                        "replace r{object} t{timeline} {} {usage}",
-                        name(at)
-                    ));
-                    leftovers.replace(object, timeline, at);
-                }
+            Statement::Copy { dst, src } if dst == src => continue,
+            Statement::Copy { dst, src } => leftovers.copy(numbers.of(dst), numbers.of(src)),
+            Statement::Signal { fence, .. } => {
+                leftovers.signaled.insert(numbers.at(fence));
             }
-            10 => {
-                let from = (object + 1) % OBJECTS;
-                line(format_args!("copy r{object} r{from}"));
-                leftovers.copy(object, from);
-            }
-            _ => {
-                if let Some(&at) = by_timeline[timeline].get(signaled[timeline]) {
-                    signaled[timeline] += 1;
-                    let error = ["", " error"][random.below(4) / 3];
-                    line(format_args!("signal {}{error}", name(at)));
-                    leftovers.signaled.insert(at);
-                }
-            }
+            _ => {}
         }
-        for object in 0..OBJECTS {
-            for access in Access::ALL {
-                line(format_args!("waits r{object} {access}"));
-                line(format_args!("idle r{object} {access}"));
-            }
+        script.push(statement);
+        for resv in &objects {
+            script.extend(Access::ALL.into_iter().flat_map(|access| {
+                let (waits, idle) = (resv.clone(), resv.clone());
+                [
+                    Statement::Waits {
+                        resv: waits,
+                        access,
+                    },
+                    Statement::Idle { resv: idle, access },
+                ]
+            }));
         }
-        if let Some(&at) = issued.last() {
-            line(format_args!("status {}", name(at)));
-        }
+        script.extend(issued.clone().map(|fence| Statement::Status { fence }));
     }
-    text
+    script.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -372,7 +341,7 @@ mod tests {
     #[test]
     fn every_script_that_is_drawn_can_be_played() {
         for seed in 0..50 {
-            let scenario = Scenario::parse(&draw(seed)).expect("it is one");
+            let scenario = draw(seed);
             let mut runner = Runner::new(SemanticsKind::UsageLevels, BackendKind::Locked)
                 .expect("it is always there");
             assert!(!runner.run(&scenario).expect("it is valid").is_empty());
@@ -384,7 +353,7 @@ mod tests {
     #[test]
     fn no_script_replaces_what_the_kernel_may_have_kept() {
         let mut replaces = 0;
-        for script in (0..200).map(draw) {
+        for script in (0..200).map(|seed| draw(seed).to_string()) {
             let lines: Vec<Vec<&str>> = script.lines().map(|l| l.split(' ').collect()).collect();
             for (at, words) in lines.iter().enumerate() {
                 let [_, object, timeline, ..] = words[..] else {

@@ -80,6 +80,8 @@ impl Kind {
 }
 
 /// What happens.
+///
+/// Not a statement of the scenario language, which has no processes, no queues and no time.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
     /// The process maps a buffer.

@@ -22,6 +22,8 @@ const RECENT: usize = 8;
 const READS_OF_A_STATE: usize = 24;
 
 /// One edit of a transaction: `new` was added, and what it supersedes removed.
+///
+/// Not a statement of the scenario language: histories are judged by keys, and their threads share no names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Edit {
     /// The timeline whose entries were removed, too.

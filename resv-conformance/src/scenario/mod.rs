@@ -65,6 +65,7 @@
 
 mod answer;
 mod ast;
+pub(crate) mod draw;
 mod error;
 mod parse;
 mod run;

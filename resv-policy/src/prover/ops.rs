@@ -165,6 +165,9 @@ pub(super) enum Which {
 }
 
 /// One operation in one state. Places are those of the state.
+///
+/// Not a statement of the scenario language: it is about places, so that states that differ in names alone are
+/// one. A counterexample is printed as a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Add {

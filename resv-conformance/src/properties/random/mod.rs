@@ -1,21 +1,23 @@
 //! Random scripts against the models.
 //!
-//! A script is drawn as raw numbers, made into valid steps on a few objects, timelines and
-//! fences, and played on real objects and on a naive model side by side. After every step every
-//! question is asked in every way there is. A failing script is shrunk, and what is left is printed
-//! in the [scenario language](crate::scenario), ready to be a file, with the seed that found it.
+//! A script is drawn as raw numbers, made into valid statements of the [scenario language](crate::scenario)
+//! on a few objects, timelines and fences, and played on real objects and on a naive model side by side. After every step every
+//! question is asked in every way there is. A failing script is shrunk, and what is left is printed,
+//! ready to be a file, with the seed that found it.
 //!
 //! Seeds are new in each run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` are obeyed.
 
-mod script;
 mod world;
 
-use self::script::{OBJECTS, Raw, Regime, Script, Step, raw, scenario};
 use self::world::{Difference, World};
 use crate::Subject;
 use crate::model::{Generation, SlotModel, latest};
+pub use crate::scenario::draw::Raw;
+use crate::scenario::draw::{Draw, OBJECTS, RECENT, Regime, TIMELINES};
+use crate::scenario::{Scenario, Statement};
+use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
-use resv_api::Access;
+use resv_api::{Access, Usage};
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
@@ -23,24 +25,60 @@ use std::hash::{BuildHasher, RandomState};
 const PROPTEST_DEFAULT: u32 = 256;
 
 /// How many steps there were; or the steps up to a difference, and the difference.
-type Played = Result<usize, (Vec<Step>, Difference)>;
+type Played = Result<usize, (Vec<Statement>, Difference)>;
+
+fn raw() -> impl Strategy<Value = Raw> {
+    let usage = proptest::sample::select(Usage::ALL.to_vec());
+    let picks = proptest::collection::vec((0..RECENT, usage), 1..4);
+    (0..16u8, 0..OBJECTS, 0..TIMELINES, picks, any::<bool>()).prop_map(
+        |(verb, object, timeline, picks, flag)| Raw {
+            verb,
+            object,
+            timeline,
+            picks,
+            flag,
+        },
+    )
+}
+
+/// The statements as a script that a person can run, with a question at the end if there is one.
+fn scenario(statements: Vec<Statement>, question: Option<&str>) -> String {
+    let mut text = Draw::head()
+        .chain(statements)
+        .collect::<Scenario>()
+        .to_string();
+    if let Some(question) = question {
+        text.push_str(question);
+        text.push('\n');
+    }
+    text
+}
 
 /// Plays a drawn script.
 fn play(on: Subject, raws: &[Raw], regime: Regime) -> Played {
-    let mut script = Script::new(regime);
+    let mut draw = Draw::new(regime);
     let mut world = World::new(on);
-    let mut steps = Vec::new();
-    for raw in raws {
-        let Some(step) = script.step(raw) else {
-            continue;
-        };
-        steps.push(step);
-        let step = &steps[steps.len() - 1];
-        if let Err(difference) = world.play(step).and_then(|()| world.check()) {
-            return Err((steps, difference));
+    let mut played = Vec::new();
+    for statement in raws.iter().filter_map(|raw| draw.step(raw)) {
+        let told = world.play(&statement).and_then(|()| world.check());
+        played.push(statement);
+        if let Err(difference) = told {
+            return Err((played, difference));
         }
     }
-    Ok(steps.len())
+    Ok(played.len())
+}
+
+/// Plays the script of these numbers on real objects and on their model.
+///
+/// # Panics
+///
+/// On the first answer that differs.
+pub fn play_numbers(on: Subject, raws: &[Raw]) {
+    if let Err((played, difference)) = play(on, raws, Regime::Any) {
+        let script = scenario(played, Some(&difference.question));
+        panic!("{on}: {}\n{script}", difference.what);
+    }
 }
 
 /// The scripts for which a kernel generation's preconditions hold.
@@ -53,33 +91,41 @@ fn comparable(generation: Generation) -> Regime {
 
 /// Plays a drawn script on real objects and on the slot rule of the kernel generation.
 fn play_slots(on: Subject, raws: &[Raw], generation: Generation, check_every: usize) -> Played {
-    let mut script = Script::new(comparable(generation));
+    let mut draw = Draw::new(comparable(generation));
     let mut world = World::new(on);
     let mut slots = SlotModel::new(generation, OBJECTS);
-    let mut steps = Vec::new();
-    for raw in raws {
-        let Some(step) = script.step(raw) else {
-            continue;
-        };
-        match step {
-            Step::Fence(_) => {}
-            Step::Add(o, ref edits) => {
-                edits
-                    .iter()
-                    .for_each(|&(at, usage)| slots.add(o, at, usage));
+    let mut played = Vec::new();
+    for statement in raws.iter().filter_map(|raw| draw.step(raw)) {
+        let numbers = &world.numbers;
+        match &statement {
+            Statement::Add { resv, edits } => {
+                for (fence, usage) in edits {
+                    slots.add(numbers.of(resv), numbers.at(fence), *usage);
+                }
             }
-            // A signalled leftover would be revived by the slot rule; DESIGN.md excludes it.
-            Step::Replace(o, timeline, ..) if slots.has_leftover(o, timeline) => continue,
-            Step::Replace(o, timeline, at, usage) => slots.replace(o, timeline, at, usage),
-            Step::Copy(dst, src) => slots.copy(dst, src),
-            Step::Signal(at, _) => slots.signal(at),
+            Statement::Replace {
+                resv,
+                timeline,
+                fence,
+                usage,
+            } => {
+                let (o, timeline) = (numbers.of(resv), numbers.of(timeline));
+                // A signalled leftover would be revived by the slot rule; DESIGN.md excludes it.
+                if slots.has_leftover(o, timeline) {
+                    continue;
+                }
+                slots.replace(o, timeline, numbers.at(fence), *usage);
+            }
+            Statement::Copy { dst, src } => slots.copy(numbers.of(dst), numbers.of(src)),
+            Statement::Signal { fence, .. } => slots.signal(numbers.at(fence)),
+            _ => {}
         }
-        steps.push(step);
-        let step = &steps[steps.len() - 1];
-        if let Err(difference) = world.play(step) {
-            return Err((steps, difference));
+        let told = world.play(&statement);
+        played.push(statement);
+        if let Err(difference) = told {
+            return Err((played, difference));
         }
-        if steps.len() % check_every != 0 {
+        if played.len() % check_every != 0 {
             continue;
         }
         for (o, object) in world.objects.iter().enumerate() {
@@ -94,12 +140,12 @@ fn play_slots(on: Subject, raws: &[Raw], generation: Generation, check_every: us
                             "latest pending by timeline is {told:?}, the slot rule says {expected:?}"
                         ),
                     };
-                    return Err((steps, difference));
+                    return Err((played, difference));
                 }
             }
         }
     }
-    Ok(steps.len())
+    Ok(played.len())
 }
 
 /// What kind of script is drawn and how it is played.
@@ -158,20 +204,20 @@ fn draw_for(
     };
     let replay = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(&raws)));
     Err(match replay {
-        Ok(Err((steps, difference))) => Shrunk {
+        Ok(Err((played, difference))) => Shrunk {
             what: difference.what,
-            scenario: scenario(&steps, Some(&difference.question)),
+            scenario: scenario(played, Some(&difference.question)),
         },
         Ok(Ok(_)) => Shrunk {
             what: format!("{reason}, but not again"),
             scenario: String::new(),
         },
         Err(_) => {
-            let mut script = Script::new(regime);
-            let steps: Vec<Step> = raws.iter().filter_map(|raw| script.step(raw)).collect();
+            let mut draw = Draw::new(regime);
+            let drawn = raws.iter().filter_map(|raw| draw.step(raw)).collect();
             Shrunk {
                 what: reason.to_string(),
-                scenario: scenario(&steps, None),
+                scenario: scenario(drawn, None),
             }
         }
     })

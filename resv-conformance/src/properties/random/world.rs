@@ -1,13 +1,14 @@
 //! Real objects and their model, played side by side.
 
-use super::script::{OBJECTS, Step, TIMELINES};
 use crate::model::{At, Item, Model, Rules};
+use crate::scenario::draw::{Numbers, OBJECTS, TIMELINES};
+use crate::scenario::{Name, Statement};
 use crate::support::{at_of, visited};
 use crate::{Object, Subject};
 use resv_api::{
     Access, EntryRef, Fence, FenceError, Key, Semantics, Signaler, Timeline, Usage, Visibility,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// An answer that differs from the model's: the question in the scenario language, and both.
@@ -22,7 +23,8 @@ pub(super) struct World {
     on: Subject,
     pub(super) objects: [Object; OBJECTS],
     timelines: [Timeline; TIMELINES],
-    fences: BTreeMap<At, (Fence, Option<Signaler>)>,
+    fences: HashMap<At, (Fence, Option<Signaler>)>,
+    pub(super) numbers: Numbers,
     model: Model,
 }
 
@@ -32,7 +34,8 @@ impl World {
             on,
             objects: std::array::from_fn(|_| on.object()),
             timelines: ["t0", "t1", "t2", "t3"].map(Timeline::new),
-            fences: BTreeMap::new(),
+            fences: HashMap::new(),
+            numbers: Numbers::new(),
             model: Model::new(Rules::for_semantics(on.semantics()), OBJECTS),
         }
     }
@@ -41,22 +44,34 @@ impl World {
         &self.fences[&at].0
     }
 
-    pub(super) fn play(&mut self, step: &Step) -> Result<(), Difference> {
-        match *step {
-            Step::Fence(at) => {
-                let signaler = self.timelines[at.timeline]
-                    .issue_at(at.seqno)
-                    .expect("a script stays in range");
+    pub(super) fn play(&mut self, statement: &Statement) -> Result<(), Difference> {
+        match statement {
+            Statement::Fence {
+                name,
+                timeline,
+                seqno,
+            } => {
+                let seqno = seqno.expect("a drawn fence says which it is");
+                let at = self.numbers.declare(name, timeline, seqno);
+                let signaler = self.timelines[at.timeline].issue_at(seqno);
+                let signaler = signaler.expect("a script stays in range");
                 let fence = signaler.fence().clone();
                 self.fences.insert(at, (fence, Some(signaler)));
             }
-            Step::Add(o, ref edits) => return self.add(o, edits),
-            Step::Replace(o, timeline, at, usage) => {
+            Statement::Add { resv, edits } => return self.add(self.numbers.of(resv), edits),
+            Statement::Replace {
+                resv,
+                timeline,
+                fence,
+                usage,
+            } => {
+                let (o, timeline) = (self.numbers.of(resv), self.numbers.of(timeline));
+                let at = self.numbers.at(fence);
                 let mut guard = self.objects[o].lock();
                 let mut slots = guard.reserve(1).expect("memory for one slot");
                 let id = self.timelines[timeline].id();
-                let found = slots.replace(id, &self.fences[&at].0, usage);
-                let expected = self.model.replace(o, timeline, at, usage);
+                let found = slots.replace(id, self.fence(at), *usage);
+                let expected = self.model.replace(o, timeline, at, *usage);
                 if found != expected {
                     return Err(Difference {
                         question: format!("list r{o}"),
@@ -64,17 +79,19 @@ impl World {
                     });
                 }
             }
-            Step::Copy(dst, src) => {
+            Statement::Copy { dst, src } => {
+                let (dst, src) = (self.numbers.of(dst), self.numbers.of(src));
                 let mut guard = self.objects[dst].lock();
                 guard.copy_from(&self.objects[src]).expect("memory");
                 self.model.copy(dst, src);
             }
-            Step::Signal(at, error) => {
+            Statement::Signal { fence, error } => {
+                let at = self.numbers.at(fence);
                 let job = self.fences.get_mut(&at).expect("a script signals its own");
                 let Some(signaler) = job.1.take() else {
                     return Ok(());
                 };
-                if error {
+                if *error {
                     // Not always the same, so that it matters which one is told.
                     let errno = [5, 19, 125][at.seqno as usize % 3];
                     let error = FenceError::from_errno(errno).expect("an errno");
@@ -85,17 +102,19 @@ impl World {
                     self.model.signal(at);
                 }
             }
+            other => unreachable!("'{other}' is not drawn"),
         }
         Ok(())
     }
 
     /// One transaction; after each add the holder sees all so far, readers what they may (B4).
-    fn add(&mut self, o: usize, edits: &[(At, Usage)]) -> Result<(), Difference> {
+    fn add(&mut self, o: usize, edits: &[(Name, Usage)]) -> Result<(), Difference> {
         let before = self.model.list(o);
         let mut staged = self.model.clone();
         {
             let mut guard = self.objects[o].lock();
-            for &(at, usage) in edits {
+            for (fence, usage) in edits {
+                let (at, usage) = (self.numbers.at(fence), *usage);
                 staged.add(o, at, usage);
                 guard
                     .reserve(1)
