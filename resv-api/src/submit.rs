@@ -4,8 +4,9 @@
 //!
 //! A job is about to go to a queue. It has a fence, and uses some buffers, each in its way. [`submit`]
 //!
-//! 1. locks all of them, in the order of their addresses, so that no two submits deadlock or back off
-//!    from each other ([`lock`](crate::lock), Locks in order),
+//! 1. locks all of them: tries each, and if one cannot be had at once, gives up all and takes them in the order
+//!    of their addresses, so that no two submits deadlock or back off from each other
+//!    ([`lock`](crate::lock), Locks in order),
 //! 2. collects what the job must wait for: in each object what the [access](Usage::access) of its usage
 //!    waits for, all in one list ([`Waits`]),
 //! 3. gets the memory in all of them: the last step that can fail,
@@ -35,9 +36,9 @@
 //!
 //! A job that must look at an object before it knows what it will add uses [`exec`](crate::exec()).
 
-use crate::ascending::{Order, TRIES_FIRST, are_distinct, ascending, lock_ascending};
+use crate::ascending::{TRIES_FIRST, are_distinct, ascending, lock_ascending};
 use crate::patience::{Patience, TimedOut};
-use crate::submittable::{Fences, Submittable};
+use crate::submittable::{Fences, Job, Submittable};
 use crate::transact::Transaction;
 use crate::waits::Waits;
 use resv_core::fence::Clones;
@@ -110,29 +111,49 @@ pub(crate) fn submit_with<T: Submittable + ?Sized>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
 ) -> Result<Waits, SubmitError> {
-    match ascending(uses.len(), |at| uses[at].0.object_lock()) {
-        None => submit_in_order(class, patience, fences, uses, true),
-        Some(order) => submit_unsorted(class, patience, fences, uses, &order),
+    if TRIES_FIRST && let Some(fence) = whole(fences) {
+        // No lock is waited for, so they may be taken in any order. An object that is named twice is locked
+        // the second time, as if somebody else had it.
+        let submit = InTwoSteps {
+            job: Job::of(fence),
+            uses,
+        };
+        if let Some(waits) = submit.try_submit()? {
+            return Ok(waits);
+        }
+    }
+    wait_and_submit(class, patience, fences, uses)
+}
+
+/// The fence of a job that has one, which is not taken apart.
+#[inline]
+fn whole(fences: &[Fence]) -> Option<&Fence> {
+    match fences {
+        [fence] if !fence.is_composed() => Some(fence),
+        _ => None,
     }
 }
 
-/// The same for uses that are not in the order of addresses, or name an object twice.
+/// The same in the order of addresses, and with single steps for what two do not do.
+#[cold]
 #[inline(never)]
 #[cfg_attr(feature = "checks", track_caller)]
-fn submit_unsorted<T: Submittable + ?Sized>(
+fn wait_and_submit<T: Submittable + ?Sized>(
     class: &'static Class,
     patience: Patience,
     fences: &[Fence],
     uses: &[(&T, Usage)],
-    order: &Order,
 ) -> Result<Waits, SubmitError> {
-    let mut sorted = SmallVec::<[_; 16]>::with_capacity(order.len());
-    order.iter().for_each(|&(_, at)| sorted.push(uses[at]));
-    submit_in_order(class, patience, fences, &sorted, are_distinct(order))
+    match ascending(uses.len(), |at| uses[at].0.object_lock()) {
+        None => submit_in_order(class, patience, fences, uses, true),
+        Some(order) => {
+            let sorted: SmallVec<[_; MANY]> = order.iter().map(|&(_, at)| uses[at]).collect();
+            submit_in_order(class, patience, fences, &sorted, are_distinct(&order))
+        }
+    }
 }
 
 /// The same for uses in the order of addresses; `distinct` if each names another object.
-#[inline]
 #[cfg_attr(feature = "checks", track_caller)]
 fn submit_in_order<T: Submittable + ?Sized>(
     class: &'static Class,
@@ -141,20 +162,23 @@ fn submit_in_order<T: Submittable + ?Sized>(
     uses: &[(&T, Usage)],
     distinct: bool,
 ) -> Result<Waits, SubmitError> {
-    if let [fence] = fences
-        && distinct
-        && !fence.is_composed()
-    {
-        return InTwoSteps { fence, uses }.submit(class, patience);
+    match whole(fences).filter(|_| distinct) {
+        Some(fence) => {
+            let job = Job::of(fence);
+            InTwoSteps { job, uses }.wait_and_submit(class, patience)
+        }
+        None => InSingleSteps { fences, uses }.submit(class, patience),
     }
-    InSingleSteps { fences, uses }.submit(class, patience)
 }
+
+/// A job with more uses than this allocates.
+const MANY: usize = 20;
 
 /// Objects that are locked, by place of the uses. Dropping it publishes what is not published, and
 /// unlocks.
 struct Members<'u, 'a, T: Submittable + ?Sized> {
     uses: &'u [(&'a T, Usage)],
-    all: SmallVec<[Member<'a>; 8]>,
+    all: SmallVec<[Member<'a>; MANY]>,
     /// Whether all are released.
     are_released: bool,
 }
@@ -247,44 +271,28 @@ impl<T: Submittable + ?Sized> Drop for Members<'_, '_, T> {
 
 /// A job with one fence, which is added as it is, to objects that are named once each.
 struct InTwoSteps<'u, 'a, T: ?Sized> {
-    fence: &'u Fence,
+    job: Job<'u>,
     uses: &'u [(&'a T, Usage)],
 }
 
 impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
+    /// The job, if each lock can be had at once; otherwise `None`, and nothing has changed.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn submit(&self, class: &'static Class, patience: Patience) -> Result<Waits, SubmitError> {
-        if TRIES_FIRST {
-            let mut members = Members::of(self.uses);
-            let mut waits = Waits::default();
-            if self.try_prepare(&mut members, &mut waits)? {
-                self.commit(&mut members);
-                return Ok(waits.in_order());
-            }
-        }
-        self.wait_and_submit(class, patience)
-    }
-
-    /// Locks and prepares each object if its lock can be had at once; otherwise `false`, and nothing is
-    /// to be made of what is held.
-    #[inline]
-    fn try_prepare(
-        &self,
-        members: &mut Members<'u, 'a, T>,
-        waits: &mut Waits,
-    ) -> Result<bool, ReserveError> {
+    fn try_submit(&self) -> Result<Option<Waits>, ReserveError> {
+        let mut members = Members::of(self.uses);
+        let mut waits = Waits::default();
         for &(object, usage) in self.uses {
             let Some(held) = object.object_lock().try_lock() else {
-                return Ok(false);
+                return Ok(None);
             };
-            self.prepare(members, waits, object, usage, held)?;
+            self.prepare(&mut members, &mut waits, object, usage, held)?;
         }
-        Ok(true)
+        self.commit(&mut members);
+        Ok(Some(waits.in_order()))
     }
 
-    #[cold]
-    #[inline(never)]
+    /// The job, for uses in the order of addresses.
     #[cfg_attr(feature = "checks", track_caller)]
     fn wait_and_submit(
         &self,
@@ -316,7 +324,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         usage: Usage,
         mut held: LockProof<'a>,
     ) -> Result<(), ReserveError> {
-        match object.prepare(&mut held, self.fence, usage, waits) {
+        match object.prepare(&mut held, &self.job, usage, waits) {
             Ok(plan) => {
                 members.push(Some(held), plan);
                 Ok(())
@@ -335,11 +343,11 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         // Tasks that wait for one of these locks are woken when all are released.
         let mut rings = Rings::default();
         let mut removed = Removed::default();
-        let spares = self.fence.clones(self.uses.len());
+        let spares = self.job.fence().clones(self.uses.len());
         let places = members.all.iter_mut().zip(self.uses);
         for ((member, &(object, usage)), spare) in places.zip(spares) {
             if let Some(held) = &mut *member.held {
-                let gone = object.commit(held, member.plan, spare, usage);
+                let gone = object.commit(held, member.plan, &self.job, spare, usage);
                 rings.append(release(member));
                 if let Some(fence) = gone {
                     removed.put(fence);

@@ -4,8 +4,10 @@ use crate::object::Resv;
 use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for};
 use crate::waits::Waits;
 use resv_core::{
-    Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, Usage, checks,
+    Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, TimelineId,
+    Usage, checks,
 };
+
 /// The fences of one job: one, or several, all of which are added to each object.
 pub trait Fences {
     /// All of them.
@@ -36,6 +38,41 @@ impl Fences for Vec<Fence> {
     }
 }
 
+/// A job with one fence, which is not taken apart.
+#[derive(Debug)]
+pub struct Job<'f> {
+    fence: &'f Fence,
+    timeline: TimelineId,
+    seqno: u64,
+}
+
+impl<'f> Job<'f> {
+    #[inline]
+    pub(crate) fn of(fence: &'f Fence) -> Job<'f> {
+        // Once for all objects: each look is two atomic loads.
+        let (timeline, seqno) = fence.cell().key_parts();
+        Job {
+            fence,
+            timeline,
+            seqno,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn fence(&self) -> &'f Fence {
+        self.fence
+    }
+
+    #[inline]
+    fn key(&self, usage: Usage) -> Key {
+        Key {
+            timeline: self.timeline,
+            seqno: self.seqno,
+            usage,
+        }
+    }
+}
+
 /// What can be submitted to: a [`Resv`] of any kind, and `dyn Reservation`, whose kinds may differ.
 ///
 /// Its functions are steps of [`submit`](crate::submit()), which knows their order.
@@ -43,13 +80,12 @@ pub trait Submittable: sealed::Sealed + Sync {
     #[doc(hidden)]
     fn object_lock(&self) -> &ObjectLock;
 
-    /// For a job with one fence, which is not taken apart, that names the object once: what it must wait
-    /// for goes to `waits`, and the memory is got.
+    /// For a job that names the object once: what it must wait for goes to `waits`, and the memory is got.
     #[doc(hidden)]
     fn prepare(
         &self,
         held: &mut LockProof<'_>,
-        fence: &Fence,
+        job: &Job<'_>,
         usage: Usage,
         waits: &mut Waits,
     ) -> Result<Plan, ReserveError>;
@@ -61,6 +97,7 @@ pub trait Submittable: sealed::Sealed + Sync {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
+        job: &Job<'_>,
         spare: Fence,
         usage: Usage,
     ) -> Option<Fence>;
@@ -108,19 +145,19 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     fn prepare(
         &self,
         held: &mut LockProof<'_>,
-        fence: &Fence,
+        job: &Job<'_>,
         usage: Usage,
         waits: &mut Waits,
     ) -> Result<Plan, ReserveError> {
         self.id().asked(usage.access());
         let semantics = self.semantics();
-        let new = Key::new(fence, semantics.class(usage));
+        let class = semantics.class(usage);
         self.backend().prepare(
             held,
             semantics.waits_for(usage.access()),
             // Not inline: the loop that finds them gets the registers.
-            |pending, key| waits.note_but(fence, pending, key),
-            |old| semantics.supersedes(new, old),
+            |pending, key| waits.note_but(job.fence, pending, key),
+            |old| semantics.supersedes(job.key(class), old),
         )
     }
 
@@ -129,6 +166,7 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
+        job: &Job<'_>,
         spare: Fence,
         usage: Usage,
     ) -> Option<Fence> {
@@ -140,12 +178,12 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         if is_write(semantics, usage) {
             self.backend().overwrite(held);
         }
+        let class = semantics.class(usage);
         let add = Entry {
             fence: spare,
-            usage: semantics.class(usage),
+            usage: class,
         };
-        let new = add.key();
-        let removes = |old| semantics.supersedes(new, old);
+        let removes = |old| semantics.supersedes(job.key(class), old);
         let removed = self.backend().commit(held, plan, removes, add);
         self.id().unlocked();
         removed
