@@ -11,4 +11,5 @@ mod exec_async;
 mod exec_injected;
 mod exec_until;
 mod future;
+mod readme;
 mod wait;
