@@ -1,5 +1,5 @@
-//! Words and meaning of reservation objects: fences, usages, semantics, and the port that an
-//! implementation fills in.
+//! Reservation objects: fences, usages, what an object means, and the port that an implementation
+//! fills in.
 //!
 //! # The concept
 //!

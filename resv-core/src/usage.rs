@@ -1,8 +1,8 @@
 //! What a job did to a buffer ([`Usage`]), what the next one wants to do ([`Access`]), and sets of
 //! usages ([`UsageSet`]).
 //!
-//! The words are those of Linux since 5.19. Older semantics know fewer categories; each says in its
-//! table which of these words it keeps apart and which it treats alike.
+//! The names are those of Linux since 5.19. Older semantics know fewer categories; each says in its
+//! table which usages it keeps apart and which it treats alike.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ impl Usage {
     /// All four, strongest first.
     pub const ALL: [Usage; 4] = [Usage::Kernel, Usage::Write, Usage::Read, Usage::Bookkeep];
 
-    /// The word of the scenario language.
+    /// The name in the scenario language.
     pub const fn name(self) -> &'static str {
         match self {
             Usage::Kernel => "kernel",
@@ -86,7 +86,7 @@ impl Access {
     /// All four, least demanding first.
     pub const ALL: [Access; 4] = [Access::Explicit, Access::Read, Access::Write, Access::Move];
 
-    /// The word of the scenario language.
+    /// The name in the scenario language.
     pub const fn name(self) -> &'static str {
         match self {
             Access::Explicit => "explicit",
@@ -169,7 +169,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// A word that names no member of the type asked for.
+/// A name, read from a command line or a file, that no member of the type asked for has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseWordError {
     word: String,

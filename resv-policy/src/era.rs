@@ -55,7 +55,7 @@ impl Era {
         Era::P7,
     ];
 
-    /// The word of the scenario language.
+    /// The name in the scenario language.
     pub const fn name(self) -> &'static str {
         match self {
             Era::P0 => "p0",

@@ -66,7 +66,7 @@ impl Producer {
         Producer::UserQueueEviction,
     ];
 
-    /// The word of the scenario language.
+    /// The name in the scenario language.
     pub const fn name(self) -> &'static str {
         match self {
             Producer::Submission => "submission",

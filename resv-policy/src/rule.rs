@@ -62,7 +62,7 @@ impl Mode {
     /// All four.
     pub const ALL: [Mode; 4] = [Mode::Always, Mode::NotEqual, Mode::Equal, Mode::Explicit];
 
-    /// The word of the scenario language.
+    /// The name in the scenario language.
     pub const fn name(self) -> &'static str {
         match self {
             Mode::Always => "always",
