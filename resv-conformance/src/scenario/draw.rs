@@ -15,7 +15,7 @@ pub(crate) const OBJECTS: usize = 2;
 /// How far back a script reaches for a fence.
 pub(crate) const RECENT: usize = 14;
 
-/// The numbers of one step, which [`Draw`] makes sense of. The simplest is all zero.
+/// The numbers of one step, which the drawing makes sense of. The simplest is all zero.
 #[derive(Clone, Debug)]
 pub struct Raw {
     pub(crate) verb: u8,
