@@ -137,7 +137,7 @@ fn play(world: &mut World, events: &[Event]) {
 }
 
 #[test]
-fn b7_the_next_generation_is_not_evicted_before_its_time() {
+fn the_next_generation_is_not_evicted_before_its_time() {
     let mut world = levels(Kind::Compute, None);
     let evicts = [
         Event::Map(0),
@@ -163,7 +163,7 @@ fn b7_the_next_generation_is_not_evicted_before_its_time() {
 }
 
 #[test]
-fn b11_one_queue_that_is_asked_stops_all_and_all_get_new_fences() {
+fn one_queue_that_is_asked_stops_all_and_all_get_new_fences() {
     let mut world = levels(Kind::OneForAll, None);
     play(&mut world, &[Event::Queue, Event::Map(0), Event::Map(1)]);
     assert_eq!((world.generations(), world.asked()), (2, 0));
@@ -223,7 +223,7 @@ fn a_suspend_asks_nobody_whether_or_not_it_keeps_the_fences() {
 }
 
 #[test]
-fn b16_a_second_eviction_right_after_the_restore_is_one_more() {
+fn a_second_eviction_right_after_the_restore_is_one_more() {
     let mut world = levels(Kind::Compute, None);
     let moves = [Event::Begin(0, Access::Move); 3];
     play(&mut world, &[Event::Map(0), Event::Pass(GRACE)]);
@@ -280,7 +280,7 @@ impl Lazy {
 }
 
 #[test]
-fn b12_a_submission_of_p6_preempts_a_partner_and_one_of_p7_does_not() {
+fn a_submission_of_p6_preempts_a_partner_and_one_of_p7_does_not() {
     let client = Asker {
         owner: Owner::Client(1),
         device: Some(0),
@@ -300,7 +300,7 @@ fn b12_a_submission_of_p6_preempts_a_partner_and_one_of_p7_does_not() {
 
 /// Kernels differ here: those that make one tick of a zero timeout ask.
 #[test]
-fn b13_a_poll_asks_nobody_and_a_wait_of_one_tick_does() {
+fn a_poll_asks_nobody_and_a_wait_of_one_tick_does() {
     for backend in BackendKind::ALL {
         let (object, process) = (
             object(SemanticsKind::UsageLevels, backend),
@@ -323,7 +323,7 @@ fn b13_a_poll_asks_nobody_and_a_wait_of_one_tick_does() {
 
 /// The hook of a process that is gone signals at once.
 #[test]
-fn b15_where_nobody_is_left_to_evict_the_waiter_goes_on() {
+fn where_nobody_is_left_to_evict_the_waiter_goes_on() {
     for semantics in SemanticsKind::ALL {
         for backend in BackendKind::ALL {
             let (object, process) = (object(semantics, backend), Timeline::new("gone"));
