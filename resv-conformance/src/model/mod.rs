@@ -3,7 +3,7 @@
 //! # The concept
 //!
 //! * [`Model`] keeps each object as a plain vector and applies the rules of the three semantics as
-//!   they are *written down* (the documentation of each semantics, DESIGN.md), stated a second time
+//!   they are *written down* (the documentation of each semantics), stated a second time
 //!   in [`Rules`]. It shares no table with `resv-core`, so a wrong table there and a wrong back end
 //!   both show up as a difference.
 //! * [`SlotModel`] applies the rules of the *kernel generations*: slots that are scanned from the

@@ -110,7 +110,7 @@ fn play_slots(on: Subject, raws: &[Raw], generation: Generation, check_every: us
                 usage,
             } => {
                 let (o, timeline) = (numbers.of(resv), numbers.of(timeline));
-                // A signalled leftover would be revived by the slot rule; DESIGN.md excludes it.
+                // A signalled leftover would be revived by the slot rule: a condition of docs/kernel.md.
                 if slots.has_leftover(o, timeline) {
                     continue;
                 }
