@@ -125,6 +125,7 @@ pub mod exec;
 pub mod exec_async;
 #[cfg(feature = "fd")]
 pub mod fd;
+mod flatten;
 pub mod future;
 pub mod guide;
 mod kind;

@@ -4,6 +4,7 @@
 //! borrows the member for as long as it runs, so receipts for one object never get in each other's
 //! way, and slots reserved through several of them add up.
 
+use crate::flatten::LeafRoom;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::{
@@ -181,8 +182,10 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     #[inline]
     pub fn reserve(&self, edits: usize) -> Result<Reserved<'t, 'env, S, B>, ReserveError> {
         self.members.make_note(self.place, edits)?;
+        let mut leaves = LeafRoom::default();
         self.edit(|mut editor, unused| {
             editor.reserve(*unused, edits)?;
+            leaves.reserve(edits)?;
             unused.edits += edits;
             unused.batches += 1;
             Ok(())
@@ -190,6 +193,7 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
         Ok(Reserved {
             receipt: *self,
             left: edits,
+            leaves,
         })
     }
 
@@ -285,6 +289,7 @@ impl<S: Semantics, B: Backend> fmt::Debug for Receipt<'_, '_, S, B> {
 pub struct Reserved<'t, 'env, S: Semantics, B: Backend> {
     receipt: Receipt<'t, 'env, S, B>,
     left: usize,
+    leaves: LeafRoom,
 }
 
 impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
@@ -306,7 +311,7 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
         let slots = self.use_slots(fence, usage);
         self.receipt.edit(|mut editor, unused| {
             unused.edits -= slots;
-            editor.add(fence, usage);
+            editor.add(fence, usage, &mut self.leaves);
         });
         checks::added(fence);
     }
@@ -327,7 +332,7 @@ impl<S: Semantics, B: Backend> Reserved<'_, '_, S, B> {
         let slots = self.use_slots(fence, usage);
         self.receipt.edit(|mut editor, unused| {
             unused.edits -= slots;
-            editor.replace(timeline, fence, usage);
+            editor.replace(timeline, fence, usage, &mut self.leaves);
         });
         checks::added(fence);
         true

@@ -37,6 +37,7 @@
 //! A job that must look at an object before it knows what it will add uses [`exec`](crate::exec()).
 
 use crate::ascending::{TRIES_FIRST, are_distinct, ascending, lock_ascending};
+use crate::flatten::LeafRoom;
 use crate::patience::{Patience, TimedOut};
 use crate::submittable::{Fences, Job, Submittable};
 use crate::transact::Transaction;
@@ -373,7 +374,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
             members = Members::of(self.uses);
             self.lock(&mut members, class, patience)?;
         }
-        let mut waits = Waits::default();
+        let (mut waits, mut room) = (Waits::default(), LeafRoom::default());
         let mut from = 0;
         while from < self.uses.len() {
             let to = self.behind(from);
@@ -385,10 +386,11 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
                     slots += object.slots(self.fences, usage);
                 }
                 object.reserve(held, slots)?;
+                room.reserve(slots)?;
             }
             from = to;
         }
-        self.add(&mut members);
+        self.add(&mut members, &mut room);
         Ok(waits.in_order())
     }
 
@@ -444,7 +446,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
 
     /// Everything is there: adds, publishes, unlocks.
     #[cfg_attr(feature = "checks", track_caller)]
-    fn add(&self, members: &mut Members<'u, 'a, T>) {
+    fn add(&self, members: &mut Members<'u, 'a, T>, room: &mut LeafRoom) {
         for fence in self.fences {
             let mut from = 0;
             // One of the places that name an object holds its lock.
@@ -458,7 +460,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
                     from = at;
                 }
                 if let Some(held) = &mut *members.all[from].held {
-                    object.add(held, spare, usage);
+                    object.add(held, spare, usage, room);
                 }
             }
         }

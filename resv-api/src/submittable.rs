@@ -1,5 +1,6 @@
 //! What [`submit`](crate::submit()) is about: the fences of a job, and the objects that it uses.
 
+use crate::flatten::LeafRoom;
 use crate::object::Resv;
 use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for};
 use crate::waits::Waits;
@@ -122,7 +123,7 @@ pub trait Submittable: sealed::Sealed + Sync {
     /// Adds one fence, of which `spare` is a handle to give.
     #[doc(hidden)]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn add(&self, held: &mut LockProof<'_>, spare: Fence, usage: Usage);
+    fn add(&self, held: &mut LockProof<'_>, spare: Fence, usage: Usage, room: &mut LeafRoom);
 
     /// Publishes and gives up the rest.
     #[doc(hidden)]
@@ -215,10 +216,10 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     }
 
     #[inline]
-    fn add(&self, held: &mut LockProof<'_>, spare: Fence, usage: Usage) {
+    fn add(&self, held: &mut LockProof<'_>, spare: Fence, usage: Usage, room: &mut LeafRoom) {
         let mut editor = Editor { resv: self, held };
         if spare.is_composed() {
-            editor.add(&spare, usage);
+            editor.add(&spare, usage, room);
             checks::added(&spare);
         } else {
             checks::added(&spare);

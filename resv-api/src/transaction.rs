@@ -3,6 +3,7 @@
 //! What an edit does is written once, in [`Editor`], for guards and for transactions over many
 //! objects ([`exec`](crate::exec())).
 
+use crate::flatten::LeafRoom;
 use crate::object::Resv;
 use crate::snapshot::order;
 use crate::waits::Waits;
@@ -54,10 +55,10 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
 
     /// Adds `fence`, or each of its leaves, in as many slots as [`slots_for`] says.
     #[inline]
-    pub(crate) fn add(&mut self, fence: &Fence, usage: Usage) {
+    pub(crate) fn add(&mut self, fence: &Fence, usage: Usage, room: &mut LeafRoom) {
         let semantics = self.resv.semantics();
         self.overwrite(usage);
-        self.edit_each(fence, usage, None, |_, new, old| {
+        self.edit_each(fence, usage, None, room, |_, new, old| {
             semantics.supersedes(new, old)
         });
     }
@@ -90,26 +91,32 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
     }
 
     /// Puts `fence`, or its leaves, in the place of the fences of `timeline`.
-    pub(crate) fn replace(&mut self, timeline: TimelineId, fence: &Fence, usage: Usage) {
+    pub(crate) fn replace(
+        &mut self,
+        timeline: TimelineId,
+        fence: &Fence,
+        usage: Usage,
+        room: &mut LeafRoom,
+    ) {
         // The first leaf takes the place of the old fences, the others stand beside it.
-        self.edit_each(fence, usage, Some(timeline), |first, new, old| {
+        self.edit_each(fence, usage, Some(timeline), room, |first, new, old| {
             (first && old.timeline == timeline) || is_dominated(old, new)
         });
     }
 
-    /// Edits once for `fence`, or once for each of its leaves; `removes` is told whether it is the
-    /// first time.
+    /// Edits once for `fence`, or for each of its leaves; `removes` is told whether it is the first.
     #[inline]
     fn edit_each(
         &mut self,
         fence: &Fence,
         as_told: Usage,
         replaced: Option<TimelineId>,
+        room: &mut LeafRoom,
         removes: impl Fn(bool, Key, Key) -> bool,
     ) {
         let semantics = self.resv.semantics();
         if fence.is_composed() && should_flatten(semantics, fence, semantics.class(as_told)) {
-            self.edit_leaves(fence, as_told, replaced, removes);
+            self.edit_leaves(fence, as_told, replaced, room, removes);
         } else {
             self.edit_one(fence.clone(), as_told, replaced, |new, old| {
                 removes(true, new, old)
@@ -117,15 +124,35 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         }
     }
 
-    /// Edits once for each leaf of `fence`.
+    /// Edits for each leaf of `fence`: at once if there are many, otherwise one by one.
     #[inline(never)]
     fn edit_leaves(
         &mut self,
         fence: &Fence,
         as_told: Usage,
         replaced: Option<TimelineId>,
+        room: &mut LeafRoom,
         removes: impl Fn(bool, Key, Key) -> bool,
     ) {
+        if let Some(leaves) = room.fill(fence) {
+            for leaf in leaves.iter() {
+                self.resv.id().adding(leaf, as_told, replaced);
+            }
+            let semantics = self.resv.semantics();
+            let mut leaves = leaves.sort(semantics.class(as_told), |new, old| {
+                removes(false, new, old)
+            });
+            // As in `edit`: from here on, something has been done.
+            self.held.done();
+            let goes = |old: Key| replaced == Some(old.timeline) || leaves.supersede(old);
+            let backend = self.resv.backend();
+            backend.edit(self.held, goes, None);
+            backend.append(self.held, leaves.take_entries());
+            if semantics.visibility() == Visibility::AtOnce {
+                self.publish();
+            }
+            return;
+        }
         for (at, leaf) in fence.leaves().enumerate() {
             self.edit_one(leaf, as_told, replaced, |new, old| {
                 removes(at == 0, new, old)
@@ -176,7 +203,7 @@ impl<S: Semantics, B: Backend> Editor<'_, '_, S, B> {
         backend.reserve(self.held, room)?;
         backend.overwrite(self.held);
         backend.edit(self.held, |_| true, None);
-        backend.append(self.held, wanted);
+        backend.append(self.held, wanted.into_iter());
         self.held.done();
         if semantics.visibility() == Visibility::AtOnce {
             self.publish();
@@ -320,9 +347,12 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     /// fence instead of recording it.
     pub fn reserve(&mut self, edits: usize) -> Result<Slots<'_, 'a, S, B>, ReserveError> {
         self.editor().reserve(Unused::default(), edits)?;
+        let mut leaves = LeafRoom::default();
+        leaves.reserve(edits)?;
         Ok(Slots {
             guard: self,
             left: edits,
+            leaves,
         })
     }
 
@@ -429,6 +459,7 @@ impl<S: Semantics, B: Backend> Drop for Guard<'_, S, B> {
 pub struct Slots<'g, 'a, S: Semantics, B: Backend> {
     guard: &'g mut Guard<'a, S, B>,
     left: usize,
+    leaves: LeafRoom,
 }
 
 impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
@@ -454,7 +485,7 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
     pub fn add(&mut self, fence: &Fence, usage: Usage) {
         let slots = slots_for(self.guard.resv.semantics(), fence, usage);
         self.use_slots(slots);
-        self.guard.editor().add(fence, usage);
+        self.guard.editor().add(fence, usage, &mut self.leaves);
         checks::added(fence);
     }
 
@@ -477,7 +508,8 @@ impl<S: Semantics, B: Backend> Slots<'_, '_, S, B> {
         }
         let slots = slots_for(self.guard.resv.semantics(), fence, usage);
         self.use_slots(slots);
-        self.guard.editor().replace(timeline, fence, usage);
+        let mut editor = self.guard.editor();
+        editor.replace(timeline, fence, usage, &mut self.leaves);
         checks::added(fence);
         true
     }

@@ -4,7 +4,6 @@
 mod calloop;
 mod composed;
 mod compositor;
-mod copy_steps;
 mod describe;
 mod exec;
 mod exec_async;
@@ -12,4 +11,5 @@ mod exec_injected;
 mod exec_until;
 mod future;
 mod readme;
+mod steps;
 mod wait;

@@ -1,8 +1,8 @@
 //! The list of properties, and the macros that make tests of it.
 
 use crate::properties::{
-    answers, composed, contract, examples, failures, fences, hazards, locks, random, selftests,
-    tables, transactions, two_steps, waits,
+    answers, composed, contract, examples, failures, fences, hazards, leaves, locks, random,
+    selftests, tables, transactions, two_steps, waits,
 };
 use crate::subject::Subject;
 
@@ -56,6 +56,10 @@ macro_rules! __with_properties {
                 lazy_a_look_never_asks
                 lazy_a_wait_for_a_move_asks_once
                 lazy_a_hook_that_signals_ends_the_wait
+            }
+            leaves {
+                leaves_at_once_are_leaves_one_by_one
+                leaves_take_the_place_of_a_timeline
             }
             waits {
                 zero_is_a_poll_of_one_object_and_of_many

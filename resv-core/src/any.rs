@@ -46,7 +46,7 @@ pub trait DynBackend: Send + Sync + 'static {
         add: Option<Entry>,
     );
     /// [`Backend::append`].
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>);
+    fn append(&self, held: &mut LockProof<'_>, entries: &mut dyn ExactSizeIterator<Item = Entry>);
     /// [`Backend::overwrite`].
     fn overwrite(&self, held: &mut LockProof<'_>);
     /// [`Backend::failure`].
@@ -128,7 +128,7 @@ impl<B: Backend> DynBackend for B {
         Backend::edit(self, held, removes, add);
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+    fn append(&self, held: &mut LockProof<'_>, entries: &mut dyn ExactSizeIterator<Item = Entry>) {
         Backend::append(self, held, entries);
     }
 
@@ -254,8 +254,8 @@ impl Backend for AnyBackend {
         self.0.edit(held, &mut removes, add);
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
-        self.0.append(held, entries);
+    fn append(&self, held: &mut LockProof<'_>, mut entries: impl ExactSizeIterator<Item = Entry>) {
+        self.0.append(held, &mut entries);
     }
 
     fn overwrite(&self, held: &mut LockProof<'_>) {

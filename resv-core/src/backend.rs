@@ -192,17 +192,16 @@ pub trait Backend: Send + Sync + 'static {
     fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>);
 
     /// Adds these entries and removes none, as part of the last [`edit`](Backend::edit), which is not
-    /// published yet: for a caller that sets the whole content. Each needs room as an edit that adds does. A back
-    /// end should do it without a look at what is there, as `n` edits would cost `n` looks at `n` entries.
+    /// published yet: for a caller that sets the whole content, or adds many fences at once. Each needs room as
+    /// an edit that adds does.
+    ///
+    /// Takes steps in proportion to the entries, whatever is there: this looks at none of the others, as `n`
+    /// edits would, which cost `n` looks at `n` entries. The iterator runs nobody's code (B5).
     ///
     /// # Panics
     ///
     /// As [`edit`](Backend::edit).
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
-        for entry in entries {
-            self.edit(held, |_| false, Some(entry));
-        }
-    }
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>);
 
     /// Says that what the holder sees is overwritten: no entry that is there now counts for
     /// [`failure`](Backend::failure) any more, nor does what was dropped before (B10). Changes nothing else,

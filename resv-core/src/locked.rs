@@ -181,7 +181,7 @@ impl Backend for Locked {
         self.drop_removed(guard);
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
         self.check(held);
         let mut guard = self.state.lock();
         let state = &mut *guard;

@@ -110,6 +110,11 @@ pub trait Fault: Send + Sync {
         object.edit(removes, add);
     }
 
+    /// [`Backend::append`] of one entry. An edit, however slow that is: most faults are in edits.
+    fn append(&self, object: &mut Inner<'_, '_>, entry: Entry) {
+        self.edit(object, &mut |_| false, Some(entry));
+    }
+
     /// [`Backend::overwrite`].
     fn overwrite(&self, object: &mut Inner<'_, '_>) {
         object.overwrite();
@@ -296,6 +301,13 @@ impl Backend for Faulty {
     ) {
         self.staged.store(true, Ordering::Relaxed);
         self.locked(held, |object| self.fault.edit(object, &mut removes, add));
+    }
+
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
+        self.staged.store(true, Ordering::Relaxed);
+        self.locked(held, |object| {
+            entries.for_each(|entry| self.fault.append(object, entry));
+        });
     }
 
     fn overwrite(&self, held: &mut LockProof<'_>) {

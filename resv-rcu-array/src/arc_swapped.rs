@@ -283,7 +283,7 @@ impl Backend for ArcSwappedObject {
         holder.budget = left;
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
         let mut guard = self.holder(held);
         let holder = &mut *guard;
         let left = holder.budget.adds.checked_sub(entries.len());

@@ -98,7 +98,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         self.object.edit_and_publish(held, removes, add);
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
         self.object.append(held, entries);
     }
 

@@ -271,7 +271,7 @@ impl Backend for Versioned {
         }
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
         self.raw.holder(held).append(entries);
     }
 

@@ -462,7 +462,7 @@ impl Backend for Seqcount {
         writer.edit(self.tables.current_held(), removes, add);
     }
 
-    fn append(&self, held: &mut LockProof<'_>, entries: Vec<Entry>) {
+    fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
         let side = self.side_held(held).expect("an edit needs a reservation");
         side.writer.get_mut(&self.lock, held).append(entries);
     }

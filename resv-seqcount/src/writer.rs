@@ -172,7 +172,7 @@ impl Writer {
     }
 
     /// Stages more entries behind an edit that is staged.
-    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
+    pub(crate) fn append(&mut self, entries: impl ExactSizeIterator<Item = Entry>) {
         assert!(
             self.is_staged,
             "an append needs an edit that is not published"

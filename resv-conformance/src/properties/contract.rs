@@ -147,15 +147,25 @@ pub fn b3_reserving_too_much_is_refused(on: Subject) {
     let object = on.object();
     let [before, after] = side_by_side();
     add(&object, &before, Usage::Read);
-    let mut guard = object.lock();
-    for edits in [
+    let impossible = [
         usize::MAX,
         usize::MAX - 1,
         usize::MAX / 2,
         isize::MAX as usize,
-    ] {
+    ];
+    let mut guard = object.lock();
+    for edits in impossible {
         assert!(guard.reserve(edits).is_err(), "{edits} slots cannot exist");
     }
+    // By the back end, too: above it, other memory may have been wanted.
+    let alone = on.backend();
+    let mut held = alone.object_lock().lock();
+    for adds in impossible {
+        let budget = Budget { adds, publishes: 1 };
+        let reserved = alone.reserve(&mut held, budget);
+        assert!(reserved.is_err(), "{adds} entries cannot exist");
+    }
+    alone.unreserve(&mut held);
     guard.reserve(1).unwrap().add(after.fence(), Usage::Read);
     drop(guard);
     assert_eq!(entries(&object).len(), 2);

@@ -12,6 +12,7 @@
 //! | [`failures`] | whether the content is broken: which errors count, and how long |
 //! | [`fences`] | fences as seen through an object that holds them |
 //! | [`composed`] | fences made of fences, and lazy ones, in an object |
+//! | [`leaves`] | many leaves of one fence, which an object takes in one edit |
 //! | [`waits`] | waits for an object, for many, and for whatever is ready first |
 //! | [`transactions`] | what transactions over many objects leave in them, on every path |
 //! | [`locks`] | the locks of many objects: which waits, which yields |
@@ -29,6 +30,7 @@ pub mod examples;
 pub mod failures;
 pub mod fences;
 pub mod hazards;
+pub mod leaves;
 pub mod locks;
 pub mod random;
 pub mod selftests;

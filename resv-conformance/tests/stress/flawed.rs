@@ -133,6 +133,10 @@ impl Backend for Flawed {
         entries.extend(add.filter(|_| !strikes(Flaw::DropsAdds)));
     }
 
+    fn append(&self, _: &mut LockProof<'_>, added: impl ExactSizeIterator<Item = Entry>) {
+        self.entries().extend(added);
+    }
+
     // A stress asks no object for its failure.
     fn overwrite(&self, _: &mut LockProof<'_>) {}
 

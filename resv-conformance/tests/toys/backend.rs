@@ -138,6 +138,19 @@ impl Backend for CopiedArray {
         entries.extend(add);
     }
 
+    fn append(&self, held: &mut LockProof<'_>, added: impl ExactSizeIterator<Item = Entry>) {
+        let holder = &mut *self.holder(held);
+        let budget = holder.budget.as_mut().expect("an add needs a reservation");
+        let staged = holder.staged.as_mut().expect("an edit, not published yet");
+        let entries = Arc::get_mut(&mut staged.0).expect("nobody else has it");
+        for entry in added {
+            budget.spend_on_edit(true);
+            // Not counted as overwritten: it is an entry of its own.
+            holder.overwritten.retain(|key| *key != entry.key());
+            entries.push(entry);
+        }
+    }
+
     fn overwrite(&self, held: &mut LockProof<'_>) {
         let holder = &mut *self.holder(held);
         let array = holder.staged.clone().unwrap_or_else(|| self.published());

@@ -155,6 +155,14 @@ pub const FIXTURES: &[Fixture] = &[
         faulty::<PeakIsNoPeak>,
     ),
     fault::<UsageLevels>(
+        "append_removes",
+        "B9",
+        "derived: an append that is an edit with the rule of the last one",
+        "an entry that is appended takes the place of another one of its timeline",
+        &["leaves::leaves_at_once_are_leaves_one_by_one"],
+        faulty::<AppendRemoves>,
+    ),
+    fault::<UsageLevels>(
         "entry_lost_in_growing",
         "B9",
         "derived: Linux until 5.18 moves references when its list grows",
@@ -242,5 +250,16 @@ pub struct PeakIsNoPeak;
 impl Fault for PeakIsNoPeak {
     fn garbage(&self) -> Garbage {
         Garbage { live: 2, peak: 1 }
+    }
+}
+
+/// B9: an append removes none.
+#[derive(Default)]
+pub struct AppendRemoves;
+
+impl Fault for AppendRemoves {
+    fn append(&self, object: &mut Inner<'_, '_>, entry: Entry) {
+        let timeline = entry.fence.timeline_id();
+        object.edit(|old| old.timeline == timeline, Some(entry));
     }
 }

@@ -158,7 +158,7 @@ impl Holder<'_> {
     }
 
     /// Appends entries to an edit that is not published.
-    pub(crate) fn append(&mut self, entries: Vec<Entry>) {
+    pub(crate) fn append(&mut self, entries: impl ExactSizeIterator<Item = Entry>) {
         let cell = self.working().filter(Writing::is_staged);
         let mut cell = cell.expect("an append needs an edit that is not published");
         let left = usize::try_from(cell.owned().adds).ok();
