@@ -13,7 +13,11 @@ use resv_conformance::properties::random::{Raw, play_numbers};
 const MOST_STEPS: usize = 64;
 
 fuzz_target!(|numbers: Vec<[u8; 5]>| {
-    let raws: Vec<Raw> = numbers.into_iter().take(MOST_STEPS).map(Raw::from).collect();
+    let raws: Vec<Raw> = numbers
+        .into_iter()
+        .take(MOST_STEPS)
+        .map(Raw::from)
+        .collect();
     for semantics in SemanticsKind::ALL {
         for backend in BackendKind::ALL {
             let on = Subject::of_kinds(semantics, backend).expect("every back end is compiled in");

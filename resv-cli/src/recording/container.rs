@@ -10,6 +10,7 @@
 //!
 //! The name of a file says nothing.
 
+use std::fmt;
 /// Bytes looked at to tell what a file is.
 pub(super) const PEEK: usize = 4096;
 
@@ -187,6 +188,21 @@ fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
     }
     None
 }
+
+/// Why the output of a converter ended before its end. An [`io::Error`] carries it to where the reading is judged.
+#[derive(Debug)]
+pub(super) struct ConverterFault {
+    pub(super) program: &'static str,
+    pub(super) what: String,
+}
+
+impl fmt::Display for ConverterFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.program, self.what)
+    }
+}
+
+impl std::error::Error for ConverterFault {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@
 //! prints more than such a file can hold, or when nobody reads on. What it says on standard error is kept in part, and told as
 //! its own.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::container::Converter;
+use super::container::{Converter, ConverterFault};
 use super::error::ReadError;
 
 /// A program that prints nothing for so long is ended, unless [`SECONDS`] says otherwise.
@@ -28,21 +27,6 @@ const PIECE: usize = 64 << 10;
 const PIECES: usize = 16;
 /// So much of what it says on standard error is kept: the beginning.
 const TOLD: usize = 2048;
-
-/// Why the output of a converter ended before its end. An [`io::Error`] carries it to where the reading is judged.
-#[derive(Debug)]
-pub(super) struct ConverterFault {
-    program: &'static str,
-    what: String,
-}
-
-impl fmt::Display for ConverterFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.program, self.what)
-    }
-}
-
-impl std::error::Error for ConverterFault {}
 
 /// The output of a converter.
 pub(super) struct Converted {

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::container::{BinaryKind, Converter};
-use super::convert::ConverterFault;
+use super::container::{BinaryKind, Converter, ConverterFault};
 use super::foreign::{Foreign, foreign};
 use super::stats::{ReadStats, SkipCount};
 

@@ -2,8 +2,30 @@
 
 use std::str::FromStr;
 
-use super::event::{JobKey, parse_address};
+use super::event::JobKey;
 use super::fault::FieldFault;
+
+/// Reads an address as tracers print it: `0x` and hexadecimal, or bare hexadecimal of full width (8 or 16 digits, with a
+/// letter or a leading zero among them), or decimal.
+pub fn parse_address(text: &str) -> Option<u64> {
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // `from_str_radix` alone would take a sign.
+        return hex
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit())
+            .then(|| u64::from_str_radix(hex, 16).ok())?;
+    }
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let full_width = text.len() == 8 || text.len() == 16;
+    if full_width && (letter || text.starts_with('0')) {
+        u64::from_str_radix(text, 16).ok()
+    } else {
+        text.parse().ok()
+    }
+}
 
 /// The fields of an event line, found by name.
 #[derive(Clone, Copy)]

@@ -49,6 +49,7 @@ mod fields;
 mod foreign;
 mod line;
 mod open;
+mod parse;
 mod request;
 mod stats;
 #[cfg(test)]
@@ -62,9 +63,10 @@ pub use container::{BinaryKind, Converter};
 pub use error::ReadError;
 pub use event::{
     DependencyEvent, DependencyKind, Event, EventKind, FenceEvent, FenceStep, JobEvent, JobKey,
-    JobSource, MoveEvent, RequestDone, Waiter, parse_address,
+    JobSource, MoveEvent, RequestDone, Waiter,
 };
 pub use fault::FieldFault;
+pub use fields::parse_address;
 pub use foreign::{Foreign, foreign};
 pub use open::{ByteCount, open, open_stream};
 pub use stats::{ReadStats, SkipCount, SkipReason, Skipped};
@@ -311,8 +313,8 @@ impl Account {
                 self.stats.lost_events = self.stats.lost_events.saturating_add(count);
             }
             Line::Bad(reason) => self.skip(reason),
-            Line::Event(head) => match event::parse(head.name, head.fields) {
-                Ok(event::Parsed { kind, name }) => {
+            Line::Event(head) => match parse::parse(head.name, head.fields) {
+                Ok(parse::Parsed { kind, name }) => {
                     let event = Event {
                         time_ns: head.time_ns,
                         cpu: head.cpu,

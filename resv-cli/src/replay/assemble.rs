@@ -1,7 +1,6 @@
 //! From what was found of each job to the recording as it is played: timelines, ends, rings, dependencies, fences and waits.
 
 use std::collections::{HashMap, HashSet};
-use std::io::BufRead;
 
 use super::collect::{Collected, low};
 use super::fences::{self, readable};
@@ -12,7 +11,7 @@ use super::recorded::{
     Asked, At, Blocked, FenceInfo, FenceRef, Job, JobId, Recorded, Ring, Step, TaskWait,
     TimelineInfo,
 };
-use crate::recording::Reader;
+use crate::recording::ReadStats;
 
 /// What tells one timeline from another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +66,7 @@ impl Finder {
         lines
     }
 
-    pub(super) fn finish<R: BufRead>(mut self, reader: &Reader<R>) -> Recorded {
+    pub(super) fn finish(mut self, name: &str, stats: &ReadStats) -> Recorded {
         for draft in &mut self.drafts {
             draft.run = draft.run.or(draft.run_early);
             if draft.done.is_none()
@@ -142,7 +141,7 @@ impl Finder {
                 job.map(|&job| numbers[job])
             })
             .collect();
-        let waits = self.waits_of_tasks(reader, &fences, &jobs, &numbers, &fence_index);
+        let waits = self.waits_of_tasks(stats, &fences, &jobs, &numbers, &fence_index);
         let reference = |end: End| self.reference(end, &numbers, &fence_index);
         let blocked: Vec<(JobId, Blocked)> = self
             .blocked
@@ -156,7 +155,7 @@ impl Finder {
                 Some((job, Blocked { since_ns, on }))
             })
             .collect();
-        let last_ns = reader.stats().span_ns.map_or(0, |(_, last)| last);
+        let last_ns = stats.span_ns.map_or(0, |(_, last)| last);
         let end = |job: usize| jobs[numbers[job] as usize].end_ns.unwrap_or(last_ns);
         let pending = self.objects.pending(end);
         let looks = std::mem::take(&mut self.objects.looks);
@@ -174,11 +173,11 @@ impl Finder {
         self.counts.adds_late = self.objects.late;
         self.counts.timelines = contexts.seen.len() as u64;
         self.counts.moves = self.moves.len() as u64;
-        self.counts.fences = reader.stats().signals - self.counts.job_signals;
+        self.counts.fences = stats.signals - self.counts.job_signals;
         self.count(&jobs);
         Recorded {
-            name: reader.name().to_owned(),
-            stats: reader.stats().clone(),
+            name: name.to_owned(),
+            stats: stats.clone(),
             counts: self.counts,
             timelines,
             blocked: Lists::new(jobs.len(), &blocked),
@@ -245,17 +244,17 @@ impl Finder {
     }
 
     /// The waits of tasks, and how many ends have no beginning.
-    fn waits_of_tasks<R: BufRead>(
+    fn waits_of_tasks(
         &mut self,
-        reader: &Reader<R>,
+        stats: &ReadStats,
         infos: &[FenceInfo],
         jobs: &[Job],
         numbers: &[JobId],
         fences: &HashMap<(u32, u32), u32>,
     ) -> (Vec<TaskWait>, u64) {
         let (paired, cut) = self.collected.fences.pair_waits();
-        let last_ns = reader.stats().span_ns.map_or(0, |(_, last)| last);
-        let any_signals = reader.stats().signals + reader.stats().dones > 0;
+        let last_ns = stats.span_ns.map_or(0, |(_, last)| last);
+        let any_signals = stats.signals + stats.dones > 0;
         let waits = paired.into_iter().filter_map(|wait| {
             let end = End::Point(wait.context, wait.seqno);
             let on = self.reference(end, numbers, fences)?;

@@ -55,7 +55,7 @@ pub fn load<R: BufRead>(
     if finder.drafts.is_empty() {
         finder.play_fences();
     }
-    (finder.finish(reader), fault)
+    (finder.finish(reader.name(), reader.stats()), fault)
 }
 
 /// The driver of fences that have signalled from the beginning and belong to nobody.

@@ -1,7 +1,5 @@
 //! What a line can say: one [`Statement`], printed back as its canonical text.
 
-use crate::scenario::error::ScenarioError;
-use crate::scenario::parse::parse_line;
 use resv_core::{Access, Owner, Tag, Usage};
 use resv_policy::{Asker, Era, Mode, Producer};
 use std::fmt;
@@ -331,26 +329,11 @@ impl fmt::Display for Statement {
 /// and line numbers are not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scenario {
-    statements: Vec<(usize, Statement)>,
+    /// Each with its line number.
+    pub(super) statements: Vec<(usize, Statement)>,
 }
 
 impl Scenario {
-    /// Parses a whole script. A program that has to answer as it reads uses
-    /// [`parse_line`] instead.
-    ///
-    /// # Errors
-    ///
-    /// On the first line that is wrong.
-    pub fn parse(text: &str) -> Result<Scenario, ScenarioError> {
-        let mut statements = Vec::new();
-        for (index, line) in text.split('\n').enumerate() {
-            if let Some(statement) = parse_line(index + 1, line)? {
-                statements.push((index + 1, statement));
-            }
-        }
-        Ok(Scenario { statements })
-    }
-
     /// The statements in order, each with its line number.
     pub fn statements(&self) -> impl Iterator<Item = (usize, &Statement)> {
         self.statements.iter().map(|(line, s)| (*line, s))
@@ -363,14 +346,6 @@ impl FromIterator<Statement> for Scenario {
         Scenario {
             statements: (1..).zip(statements).collect(),
         }
-    }
-}
-
-impl FromStr for Scenario {
-    type Err = ScenarioError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Scenario::parse(text)
     }
 }
 

@@ -1,11 +1,37 @@
-//! From a line of text to a [`Statement`].
+//! From a line of text to a [`Statement`], and from a whole text to a [`Scenario`].
 
-use super::ast::{Quoted, Statement};
+use super::ast::{Quoted, Scenario, Statement};
 use super::error::ScenarioError;
 use resv_core::{Owner, Tag};
 use resv_policy::Asker;
 use std::fmt::Display;
 use std::str::FromStr;
+
+impl Scenario {
+    /// Parses a whole script. A program that has to answer as it reads uses
+    /// [`parse_line`] instead.
+    ///
+    /// # Errors
+    ///
+    /// On the first line that is wrong.
+    pub fn parse(text: &str) -> Result<Scenario, ScenarioError> {
+        let mut statements = Vec::new();
+        for (index, line) in text.split('\n').enumerate() {
+            if let Some(statement) = parse_line(index + 1, line)? {
+                statements.push((index + 1, statement));
+            }
+        }
+        Ok(Scenario { statements })
+    }
+}
+
+impl FromStr for Scenario {
+    type Err = ScenarioError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Scenario::parse(text)
+    }
+}
 
 /// Each statement's first word and its full form, in the order in which errors list them.
 const FORMS: [(&str, &str); 19] = [

@@ -1,8 +1,9 @@
 //! Phase 2: context i holds object i and wants object i + 1, the last one wants object 0 (L-04). Only
 //! a back-off takes that apart.
 
-use super::crew::{self, Crew, Phase};
-use super::watchdog::Doing;
+use super::crew::Crew;
+use super::phase::{self, Phase};
+use super::post::Doing;
 use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
 use crate::Subject;
@@ -38,7 +39,7 @@ pub fn cycles(
     let (meeting, rounds) = (Meeting::new(contexts), AtomicU64::new(0));
     let is_last = AtomicBool::new(false);
     let before = class(algorithm).backoffs();
-    let mut tally = crew::run(on, config, phase, |worker| {
+    let mut tally = phase::run(on, config, phase, |worker| {
         loop {
             go_round(worker, algorithm, &meeting)?;
             if worker.thread == 0 {

@@ -1,7 +1,9 @@
 //! The fences that are signalled while a phase runs: by a thread of its own that takes no lock, and
 //! by any thread, locks held or not.
 
-use resv_core::{FenceError, Signaler};
+use super::Fault;
+use resv_api::wait_all;
+use resv_core::{Fence, FenceError, Signaler};
 use resv_sync::sync::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,4 +82,15 @@ fn end(job: Option<Signaler>) -> bool {
         _ => job.signal(),
     }
     true
+}
+
+/// Waits for a fence without a limit.
+pub(super) fn wait_to_the_end(fence: &Fence) -> Result<(), Fault> {
+    if wait_all(fence, None).is_signaled() && fence.is_signaled() {
+        Ok(())
+    } else {
+        Err(Fault::new(format_args!(
+            "a wait for {fence} has returned too early"
+        )))
+    }
 }

@@ -1,7 +1,7 @@
 //! What is left over when nobody wants anything any more: it must be nothing.
 
 use super::Fault;
-use super::watchdog::{Doing, Post};
+use super::post::{Doing, Post};
 use crate::Subject;
 use resv_api::Usage;
 use resv_core::fence::{pool_stats, registrations};

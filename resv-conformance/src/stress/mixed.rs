@@ -1,10 +1,10 @@
 //! Phase 3: every way of locking at once. Transactions of both algorithms meet each other, plain
 //! locking, timeouts and tries at the same locks (L-01).
 
-use super::crew::{self, Phase};
+use super::phase::{self, Phase};
+use super::post::Doing;
 use super::random::{Strategy, run_once, transact};
 use super::waits::{poll, thread_waker};
-use super::watchdog::Doing;
 use super::worker::Worker;
 use super::world::Stay;
 use super::{Config, Failure, Fault, Tally, class};
@@ -34,7 +34,7 @@ pub fn mixed(on: Subject, config: &Config, time: Duration) -> Result<Tally, Fail
         time,
     };
     let locks = config.locks.clamp(1, config.objects.max(1));
-    crew::run(on, config, phase, |worker| {
+    phase::run(on, config, phase, |worker| {
         let mut order = Vec::new();
         loop {
             worker.choose(locks, &mut order);

@@ -60,6 +60,8 @@ mod jobs;
 mod ledger;
 mod leftovers;
 mod mixed;
+mod phase;
+mod post;
 mod random;
 mod waits;
 mod watchdog;

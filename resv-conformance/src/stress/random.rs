@@ -1,7 +1,7 @@
 //! Phase 1: m threads lock k of n objects, each in an order of its own (L-08).
 
-use super::crew::{self, Phase};
-use super::watchdog::Doing;
+use super::phase::{self, Phase};
+use super::post::Doing;
 use super::worker::Worker;
 use super::{Config, Failure, Fault, Tally, class};
 use crate::Subject;
@@ -66,7 +66,7 @@ pub fn random(
         time,
     };
     let locks = config.locks.clamp(1, config.objects.max(1));
-    crew::run(on, config, phase, |worker| {
+    phase::run(on, config, phase, |worker| {
         let mut order = Vec::new();
         loop {
             match strategy {

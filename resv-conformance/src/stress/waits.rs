@@ -2,7 +2,8 @@
 //! way, so that callbacks are registered, run and taken back all the time.
 
 use super::Fault;
-use super::watchdog::Doing;
+use super::jobs::wait_to_the_end;
+use super::post::Doing;
 use super::worker::Worker;
 use resv_api::{Fence, Waitable, WaitedAny, wait_all, wait_any};
 use std::pin::{Pin, pin};
@@ -92,16 +93,6 @@ impl Worker<'_> {
         } else {
             Err(Fault::new("a future has resolved too early"))
         }
-    }
-}
-
-pub(super) fn wait_to_the_end(fence: &Fence) -> Result<(), Fault> {
-    if wait_all(fence, None).is_signaled() && fence.is_signaled() {
-        Ok(())
-    } else {
-        Err(Fault::new(format_args!(
-            "a wait for {fence} has returned too early"
-        )))
     }
 }
 

@@ -1,74 +1,16 @@
 //! A thread that looks whether all others get on, and says which is stuck where if one does not.
 
 use super::crew::Crew;
+use super::post::{Doing, Post};
 use super::{Config, Failure, Fault};
 use resv_core::Backend;
 use resv_core::lock::lock_stats;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::Scope;
 use std::time::{Duration, Instant};
-
-/// What a thread is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Doing {
-    Starts,
-    Works,
-    Wants,
-    WaitsHolding,
-    Waits,
-    Meets,
-    Ended,
-}
-
-impl Doing {
-    const ALL: [Doing; 7] = [
-        Doing::Starts,
-        Doing::Works,
-        Doing::Wants,
-        Doing::WaitsHolding,
-        Doing::Waits,
-        Doing::Meets,
-        Doing::Ended,
-    ];
-}
-
-/// What a thread publishes about itself. Relaxed: a heartbeat and a hint for people.
-#[repr(align(128))]
-pub(super) struct Post {
-    beats: AtomicU64,
-    /// A [`Doing`], and the object it is about in the upper bits.
-    doing: AtomicU64,
-}
-
-impl Post {
-    pub(super) fn new() -> Post {
-        Post {
-            beats: AtomicU64::new(0),
-            doing: AtomicU64::new(Doing::Starts as u64),
-        }
-    }
-
-    /// The thread is alive, and about to do this.
-    pub(super) fn beat(&self, doing: Doing, object: usize) {
-        self.doing
-            .store(doing as u64 | (object as u64) << 8, Ordering::Relaxed);
-        // Nobody else counts.
-        let beats = self.beats.load(Ordering::Relaxed);
-        self.beats.store(beats + 1, Ordering::Relaxed);
-    }
-
-    fn doing(&self) -> (Doing, u64) {
-        let doing = self.doing.load(Ordering::Relaxed);
-        let kind = Doing::ALL
-            .into_iter()
-            .find(|kind| *kind as u64 == doing & 0xFF);
-        (kind.unwrap_or(Doing::Starts), doing >> 8)
-    }
-}
 
 /// A quiet time is made of so many looks. They are counted, rather than the time: if this thread does
 /// not get on either, the machine is at fault and not the library.

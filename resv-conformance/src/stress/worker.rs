@@ -5,8 +5,8 @@
 //! few pending: nothing but superseding may take those out of an object, until the last check.
 
 use super::crew::Crew;
-use super::waits::wait_to_the_end;
-use super::watchdog::Doing;
+use super::jobs::wait_to_the_end;
+use super::post::Doing;
 use super::world::Stay;
 use super::{Fault, Tally};
 use resv_api::{

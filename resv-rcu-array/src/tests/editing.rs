@@ -1,0 +1,219 @@
+//! What the holder of the lock does, and when it is seen: B4, B9.
+
+use super::{commit, entry, held_keys, issue, nothing, panic_message, room, visited_keys};
+use crate::{Flavour, RcuArray};
+use resv_core::{Backend, Budget, Entry, EntrySet, Key, Signaler, Timeline, Usage, UsageSet};
+
+pub(super) fn b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published<R: Flavour>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    commit(&object, nothing, &[entry(&a, Usage::Write)]);
+
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(1, 1)).expect("memory");
+    object.edit(
+        &mut held,
+        |key| key.seqno == 1,
+        Some(entry(&b, Usage::Read)),
+    );
+    let (old, new) = (entry(&a, Usage::Write).key(), entry(&b, Usage::Read).key());
+    assert_eq!(held_keys(&object, &held), [new]);
+    assert_eq!(visited_keys(&object, UsageSet::ALL), [old]);
+    object.publish(&mut held);
+    assert_eq!(visited_keys(&object, UsageSet::ALL), [new]);
+    assert_eq!(visited_keys(&object, UsageSet::of(&[Usage::Write])), []);
+    object.publish(&mut held); // nothing staged: nothing happens
+    object.unreserve(&mut held);
+    assert_eq!(held_keys(&object, &held), [new]);
+}
+
+pub(super) fn b9_only_what_the_predicate_names_leaves<R: Flavour>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..40).map(|_| issue(&line)).collect();
+    let entries: Vec<_> = jobs.iter().map(|job| entry(job, Usage::Read)).collect();
+    commit(&object, nothing, &entries);
+    commit(&object, |key| key.seqno % 4 == 0, &[]);
+    let left: Vec<u64> = visited_keys(&object, UsageSet::ALL)
+        .iter()
+        .map(|key| key.seqno)
+        .collect();
+    let expected: Vec<u64> = (1..=40).filter(|seqno| seqno % 4 != 0).collect();
+    assert_eq!(left, expected);
+}
+
+pub(super) fn signalled_fences_are_not_shown_and_leave_with_the_next_edit<R: Flavour>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let (a, b) = (issue(&line), issue(&line));
+    commit(
+        &object,
+        nothing,
+        &[entry(&a, Usage::Write), entry(&b, Usage::Read)],
+    );
+    let (write, read) = (UsageSet::of(&[Usage::Write]), UsageSet::of(&[Usage::Read]));
+    assert!(!object.is_idle(write));
+    a.signal();
+    assert!(object.is_idle(write));
+    assert!(!object.is_idle(read) && !object.is_idle(UsageSet::ALL));
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 1);
+    assert_eq!(held_keys(&object, &object.object_lock().lock()).len(), 1);
+    commit(&object, nothing, &[]);
+    assert_eq!(object.snapshot().expect("no memory needed").len(), 1);
+    b.signal();
+    commit(&object, nothing, &[]);
+    assert_eq!(object.snapshot().expect("no memory needed").len(), 0);
+    assert!(object.is_idle(UsageSet::ALL));
+}
+
+/// Entries of the published array, entries that are staged, and both go and stay in one transaction.
+pub(super) fn b4_edits_of_one_transaction_add_up<R: Flavour>() {
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..12).map(|_| issue(&line)).collect();
+    // What each edit removes, and how many it adds.
+    let edits: [(&[u64], usize); 7] = [
+        (&[2], 3),
+        (&[], 0),
+        (&[7], 0),
+        (&[4, 8], 2),
+        (&[1], 1),
+        (&[6, 9, 12], 0),
+        (&[3, 5, 10, 11], 0),
+    ];
+    for last in 0..edits.len() {
+        let object = RcuArray::<R>::default();
+        let first: Vec<_> = jobs[..6]
+            .iter()
+            .map(|job| entry(job, Usage::Read))
+            .collect();
+        commit(&object, nothing, &first);
+        let kept = object.snapshot().expect("no memory needed");
+        let mut expected: Vec<u64> = (1..=6).collect();
+        let mut next = jobs[6..].iter();
+        let mut held = object.object_lock().lock();
+        object.reserve(&mut held, room(6, 1)).expect("memory");
+        for &(goes, adds) in &edits[..=last] {
+            object.edit(&mut held, |key| goes.contains(&key.seqno), None);
+            expected.retain(|seqno| !goes.contains(seqno));
+            for job in next.by_ref().take(adds) {
+                object.edit(&mut held, nothing, Some(entry(job, Usage::Write)));
+                expected.push(job.fence().seqno());
+            }
+            let seqnos: Vec<u64> = held_keys(&object, &held).iter().map(|k| k.seqno).collect();
+            assert_eq!(seqnos, expected, "staged, in their order");
+        }
+        // A reader may have the old array, or nobody.
+        if last % 2 == 0 {
+            drop(kept);
+        }
+        object.publish(&mut held);
+        object.unreserve(&mut held);
+        drop(held);
+        let shown = visited_keys(&object, UsageSet::ALL);
+        let seqnos: Vec<u64> = shown.iter().map(|key| key.seqno).collect();
+        assert_eq!(seqnos, expected);
+        for key in shown {
+            let is_new = key.seqno > 6;
+            assert_eq!(key.usage, if is_new { Usage::Write } else { Usage::Read });
+        }
+        commit(&object, |_| true, &[]);
+        assert!(object.is_idle(UsageSet::ALL));
+    }
+}
+
+pub(super) fn the_proof_of_another_lock_is_refused<R: Flavour>() {
+    let (object, other) = (RcuArray::<R>::default(), RcuArray::<R>::default());
+    let mut held = other.object_lock().lock();
+    let refused = "the lock of another object is held";
+    let message = panic_message(|| {
+        let _ = object.reserve(&mut held, room(1, 1));
+    });
+    assert_eq!(message, refused);
+    let message = panic_message(|| object.edit(&mut held, nothing, None));
+    assert_eq!(message, refused);
+    assert_eq!(panic_message(|| object.publish(&mut held)), refused);
+    assert_eq!(panic_message(|| object.unreserve(&mut held)), refused);
+    let message = panic_message(|| {
+        held_keys(&object, &held);
+    });
+    assert_eq!(message, refused);
+}
+
+pub(super) fn a_predicate_that_panics_loses_nothing<R: Flavour>() {
+    let object = RcuArray::<R>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..4).map(|_| issue(&line)).collect();
+    let entries: Vec<_> = jobs.iter().map(|job| entry(job, Usage::Read)).collect();
+    commit(&object, nothing, &entries);
+    let mut held = object.object_lock().lock();
+    object.reserve(&mut held, room(0, 1)).expect("memory");
+    panic_message(|| {
+        object.edit(
+            &mut held,
+            |key| {
+                assert!(key.seqno < 3, "on purpose");
+                true
+            },
+            None,
+        );
+    });
+    assert_eq!(held_keys(&object, &held).len(), 4);
+    object.publish(&mut held);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 4);
+}
+
+/// An edit published at once is the two steps, whatever it removes and whatever is staged before it.
+pub(super) fn an_edit_published_at_once_is_the_two_steps<R: Flavour>() {
+    for case in 0..32 {
+        let (is_staged, adds, removed) = (case & 1 != 0, case & 2 != 0, case >> 2);
+        let line = Timeline::new("t");
+        let jobs: Vec<Signaler> = (0..5).map(|_| issue(&line)).collect();
+        let entry = |at: usize| Entry {
+            fence: jobs[at].fence().clone(),
+            usage: Usage::ALL[at % 4],
+        };
+        let [both, each] = [true, false].map(|both| {
+            let object = RcuArray::<R>::default();
+            let mut held = object.object_lock().lock();
+            let room = Budget {
+                adds: 5,
+                publishes: 2,
+            };
+            object.reserve(&mut held, room).expect("memory");
+            for at in 0..3 {
+                object.edit(&mut held, |_| false, Some(entry(at)));
+            }
+            object.publish(&mut held);
+            if is_staged {
+                object.edit(&mut held, |_| false, Some(entry(3)));
+            }
+            let removes = |key: Key| removed >> (key.seqno - 1) & 1 != 0;
+            let add = adds.then(|| entry(4));
+            if both {
+                object.edit_and_publish(&mut held, removes, add);
+            } else {
+                object.edit(&mut held, removes, add);
+                object.publish(&mut held);
+            }
+            object.unreserve(&mut held);
+            drop(held);
+            let mut keys = object.visit(UsageSet::ALL, Vec::new(), |mut keys, key| {
+                keys.push(key);
+                keys
+            });
+            keys.sort_unstable();
+            let idle: Vec<bool> = Usage::ALL
+                .iter()
+                .map(|&usage| object.is_idle(UsageSet::of(&[usage])))
+                .collect();
+            (keys, idle)
+        });
+        assert_eq!(both, each, "case {case}");
+        let stay = (0..3).filter(|at| removed >> at & 1 == 0).count();
+        assert_eq!(
+            both.0.len(),
+            stay + usize::from(is_staged) + usize::from(adds)
+        );
+    }
+}
