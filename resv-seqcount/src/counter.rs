@@ -56,6 +56,7 @@
 //! | reader | word, second load | Relaxed | ordered after the data loads by their Acquire |
 //! | reader | compare-and-swap of idle bits | Release | (c) |
 //! | reader | word, before it falls back | Acquire | (d) any store of a section |
+//! | reader | word, first look in its turn: adds zero | Acquire | (a), (c) |
 //!
 //! (a) A reader that notes the even word of a section sees all its stores. (b) A reader that has
 //! read any store of a section synchronises with that store, so "word := odd" happens before its
@@ -81,18 +82,13 @@
 //! # Progress
 //!
 //! A reader alone can starve while writers never pause, and can spin for long while a writer is
-//! descheduled in its section. So it tries [`ATTEMPTS`] times and then shuts writers out with the
-//! *section lock*, for one read. Every writer takes that lock around its section.
-//!
-//! It is deliberately not the object's lock. A holder of the object's lock may wait for a fence, and
-//! the thread that is to signal that fence may read this object; would the reader queue up for the
-//! object's lock, both would wait for ever. The section lock is only ever held for a bounded number
-//! of loads and stores.
+//! descheduled in its section. So it tries [`ATTEMPTS`] times and then takes its turn, in which writers
+//! wait ([`turns`](crate::turns)).
 
+use crate::turns::{Turns, pause};
 use resv_core::{Usage, UsageSet};
 use resv_sync::hint::spin_loop;
 use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
-use resv_sync::sync::{Mutex, MutexGuard};
 
 /// How often a reader tries before it shuts writers out.
 #[cfg(not(any(loom, shuttle)))]
@@ -132,6 +128,10 @@ resv_sync::known_bad! {
         UnorderedLoad,
         /// Sections are opened without an order (d).
         UnorderedOpen,
+        /// A reader in its turn does not look at the word again.
+        TrustsTurns,
+        /// Writers open sections in a reader's turn.
+        IgnoresTurns,
     }
 }
 
@@ -153,29 +153,29 @@ impl Seam {
     }
 }
 
-/// The usages of which a set has entries.
+/// The usages of which a set has entries. Of 32 bits: to set one of them is one instruction.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct UsageMask(u8);
+pub(crate) struct UsageMask(u32);
 
 impl UsageMask {
     /// Of all usages, perhaps: what is always safe to say.
-    pub(crate) const ALL: UsageMask = UsageMask(UsageSet::ALL.bits());
+    pub(crate) const ALL: UsageMask = UsageMask(UsageSet::ALL.bits() as u32);
 
     #[inline]
     pub(crate) fn insert(&mut self, usage: Usage) {
-        self.0 |= 1 << usage as u8;
+        self.0 |= 1 << usage as u32;
     }
 
     /// A bit for each usage.
     #[inline]
     pub(crate) fn to_bits(self) -> u8 {
-        self.0
+        self.0 as u8
     }
 
     /// The usages of these bits.
     #[inline]
     pub(crate) fn from_bits(bits: u8) -> UsageMask {
-        UsageMask(bits & UsageMask::ALL.0)
+        UsageMask(u32::from(bits) & UsageMask::ALL.0)
     }
 
     /// The bits of a word that has the idle bits of all other usages.
@@ -217,15 +217,20 @@ pub(crate) struct Section<'a> {
     counter: &'a Counter,
     odd: u64,
     leaves: UsageMask,
-    _lock: MutexGuard<'a, ()>,
 }
 
 impl Counter {
-    /// Opens a write section that `leaves` entries of these usages. The caller holds the object's
-    /// lock, so there is one writer at most.
+    /// Opens a write section that `leaves` entries of these usages, when no reader has its turn. The caller
+    /// holds the object's lock, so there is one writer at most.
     #[inline]
-    pub(crate) fn open<'a>(&'a self, lock: &'a Mutex<()>, leaves: UsageMask) -> Section<'a> {
-        let lock = lock.lock();
+    pub(crate) fn open(&self, turns: &Turns, leaves: UsageMask) -> Section<'_> {
+        turns.let_pass(self.seam);
+        self.open_at_once(leaves)
+    }
+
+    /// The same for a writer that has looked whether a reader has its turn.
+    #[inline]
+    pub(crate) fn open_at_once(&self, leaves: UsageMask) -> Section<'_> {
         // Nobody else changes anything but idle bits.
         let mut even = self.word.load_own();
         if !self.seam.has(Defect::KeepsIdleBits) {
@@ -241,7 +246,6 @@ impl Counter {
             counter: self,
             odd,
             leaves,
-            _lock: lock,
         }
     }
 
@@ -261,6 +265,26 @@ impl Counter {
             spin_loop();
         }
         noted.is_even()
+    }
+
+    /// The word before a read in a reader's turn: waits until no section is open.
+    pub(crate) fn load_in_turn(&self) -> Word {
+        let mut looks = 0;
+        loop {
+            // Acquire: as in `load`. A read-modify-write finds the latest word, and is made when the flag of
+            // the turn has left this processor.
+            let word = Word(self.word.fetch_add(0, Ordering::Acquire));
+            if word.is_even() {
+                return word;
+            }
+            pause(looks);
+            looks = looks.saturating_add(1);
+        }
+    }
+
+    /// [`is_current`](Counter::is_current) in a reader's turn.
+    pub(crate) fn is_current_in_turn(&self, noted: Word) -> bool {
+        self.seam.has(Defect::TrustsTurns) || self.is_current(noted)
     }
 
     /// Whether all that was read since `noted` is of one instant.
@@ -316,12 +340,12 @@ mod tests {
     /// Without races: what a reader concludes from the word before, in and after a section.
     #[test]
     fn b1_a_read_counts_only_if_no_section_was_open_or_came_between() {
-        let (counter, lock) = (Counter::default(), Mutex::default());
+        let (counter, turns) = (Counter::default(), Turns::default());
         for _ in 0..3 {
             let before = counter.load();
             assert!(counter.may_read(before));
             assert!(counter.is_current(before));
-            let section = counter.open(&lock, UsageMask::ALL);
+            let section = counter.open(&turns, UsageMask::ALL);
             assert!(!counter.is_current(before), "a section is open");
             let inside = counter.load();
             assert!(!counter.may_read(inside), "a section is open");
@@ -337,7 +361,7 @@ mod tests {
     /// Idle bits that others set disturb no reader, and a word that was overtaken gets none.
     #[test]
     fn b2_idle_bits_come_with_the_set_that_they_are_about() {
-        let (counter, lock) = (Counter::default(), Mutex::default());
+        let (counter, turns) = (Counter::default(), Turns::default());
         let (read, write) = (
             UsageSet::of(&[Usage::Read]),
             UsageSet::of(&[Usage::Read, Usage::Write]),
@@ -345,7 +369,7 @@ mod tests {
         let mut leaves = UsageMask::default();
         leaves.insert(Usage::Read);
         leaves.insert(Usage::Write);
-        drop(counter.open(&lock, leaves));
+        drop(counter.open(&turns, leaves));
         let noted = counter.load();
         assert!(noted.says_idle(UsageSet::of(&[Usage::Kernel, Usage::Bookkeep])));
         assert!(!noted.says_idle(read));
@@ -355,7 +379,7 @@ mod tests {
         assert!(!counter.load().says_idle(write));
         assert!(counter.is_current(noted), "only idle bits have come");
 
-        let section = counter.open(&lock, leaves);
+        let section = counter.open(&turns, leaves);
         assert!(!counter.load().says_idle(read), "a section begins without");
         drop(section);
         assert!(!counter.load().says_idle(read));

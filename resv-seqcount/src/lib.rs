@@ -22,18 +22,18 @@
 //!   word that was noted, which is a second look too, and goes when a section opens: so it is true
 //!   whenever it is read. A reader of it sees what was before the signals (F-05).
 //! * **B3.** [`reserve`](resv_core::Backend::reserve) gets the side structure, which an object has
-//!   from its first reservation on, and grows the table, in a write section of its own that moves the
-//!   same fences to a larger table. Edits within the room find a slot, and a place in the list of
-//!   what comes and goes.
-//! * **B4.** Edits are staged beside the table and applied in one write section.
+//!   from its first reservation on and in which its first table is, and grows the table, in a write section
+//!   of its own that moves the same fences to a larger table. An edit within the room finds a slot.
+//! * **B4.** Edits are staged in the table, behind the slots that readers look at, and applied in one write
+//!   section.
 //! * **B5.** In a write section there are stores to slots and nothing else. Fences are tested before
 //!   it, dropped after it.
 //! * **B6.** A snapshot owns a reference of each of its fences, taken by counting up unless zero and
 //!   kept only if the counter did not move. What an overtaken attempt took is given back with no lock
 //!   held: it may be the last reference.
-//! * **B7.** A reader tries a bounded number of times, then shuts writers out for one read with the
-//!   *section lock*: not the object's lock, whose holder may be waiting for the very thread that
-//!   reads (see `counter.rs`). Retries and fallbacks are counted.
+//! * **B7.** A reader tries a bounded number of times, then takes its *turn*: a writer that finds a flag up
+//!   waits before it opens a section. That is not the object's lock, whose holder may be waiting for the very
+//!   thread that reads (see `turns.rs`). Retries and fallbacks are counted.
 //! * **B8.** Removed fences go at once, with no grace period: their memory is type-stable
 //!   ([`resv_core::fence::cell`]), so a reader that still looks at one reads a living object, maybe
 //!   another fence, and then fails its check (H-01). Outgrown tables stay until the object is
@@ -50,15 +50,12 @@
 //! | a visit | the same and two loads for each pending fence, and one store for each field of its key that the visitor looks at; allocates only for more than 64 |
 //! | a snapshot | one allocation, and a compare-and-swap for each pending fence |
 //! | an edit | a load for each slot, and three for each that is pending; no read-modify-write |
-//! | a publish | two uncontended lock operations, two stores to the word, and a store for each slot that changes |
+//! | a publish | a load, two stores to the word, and a store for each slot that changes; no read-modify-write |
+//! | the memory of an object | one allocation for up to four fences, one more for up to 16, then one each time it doubles |
 //! | an empty object | three words beside its lock; no memory |
 //!
 //! A writer that never pauses makes readers retry and then queue: that is the price of the design,
 //! and what the array back end does not pay.
-//!
-//! The two lock operations of a publish are there for the fallback of readers. Without them, and with
-//! nothing in their place, an add was measured to cost 6 in 100 less; a flag in the word that readers
-//! set would still take one read-modify-write of the writer. So they stay.
 //!
 //! # Example
 //!
@@ -93,8 +90,10 @@ mod garbage;
 mod object;
 mod one_change;
 mod raw;
+mod reader;
 mod slot;
 mod slot_set;
+mod turns;
 mod writer;
 
 pub use object::Seqcount;
@@ -103,5 +102,7 @@ pub use object::Seqcount;
 mod loom_idle_bits;
 #[cfg(all(test, loom))]
 mod loom_models;
+#[cfg(all(test, loom))]
+mod loom_turns;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -3,93 +3,102 @@
 use crate::counter::{Seam, UsageMask};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
-use crate::slot_set::one_of;
+use crate::slot_set::{WORD, one_of};
 use resv_core::Plan;
 
 /// One change that is all there is to publish: a slot takes a new entry.
 pub(crate) struct OneChange<'t> {
     pub(crate) table: Table<'t>,
-    /// Which slot it is.
+    /// Which slot it is: one in use, or the next.
     pub(crate) at: usize,
     pub(crate) slot: &'t Slot,
+    /// What the slot holds until the change is made, and is the caller's afterwards; `None` if it is the next.
+    pub(crate) old: Option<Content>,
     pub(crate) content: Content,
-    /// How many slots are in use afterwards, if that changes.
-    pub(crate) len: Option<usize>,
     /// The usages that the object has afterwards.
     pub(crate) leaves: UsageMask,
+}
+
+impl OneChange<'_> {
+    /// Makes the change in a write section.
+    #[inline]
+    pub(crate) fn apply(&self, seam: Seam) {
+        self.slot.store(Some(self.content), seam.data_store());
+        if self.old.is_none() {
+            self.table.set_len(self.at + 1, seam.data_store());
+        }
+    }
 }
 
 /// One change that was found by a [look](crate::writer::Writer::look), before there is an entry to add.
 #[derive(Clone, Copy)]
 pub(crate) struct OnePlan {
-    /// The slot that changes.
-    pub(crate) at: usize,
+    /// The slot that changes, one of the first 64.
+    pub(crate) at: u8,
     /// The usages of the entries that stay.
     pub(crate) leaves: UsageMask,
 }
 
-impl OnePlan {
-    /// More than one change.
-    pub(crate) const MANY: OnePlan = OnePlan {
-        at: usize::MAX,
-        leaves: UsageMask::ALL,
-    };
+/// In a [`Plan`], above the bits of usages: that it is one. Above that is the slot.
+const IS_ONE: u64 = 1 << 7;
 
-    /// For [`Backend::commit`](resv_core::Backend::commit). More than one change is no plan.
+impl OnePlan {
+    /// For [`Backend::commit`](resv_core::Backend::commit): the slot that is in the set takes the entry, or the
+    /// next one if none is. More than one change is no plan. There are fewer slots in use than 64.
     #[inline]
-    pub(crate) fn to_plan(self) -> Plan {
-        if self.at == OnePlan::MANY.at {
-            return Plan::default();
+    pub(crate) fn of(goes: u64, used: usize, leaves: UsageMask) -> Plan {
+        match one_of(goes, used) {
+            Some(at) => Plan((at as u64) << 8 | IS_ONE | u64::from(leaves.to_bits())),
+            None => Plan::default(),
         }
-        Plan((self.at as u64 + 1) << 8 | u64::from(self.leaves.to_bits()))
     }
 
     /// `None` for a plan that is none.
     #[inline]
     pub(crate) fn of_plan(Plan(bits): Plan) -> Option<OnePlan> {
-        Some(OnePlan {
-            at: (bits as usize >> 8).checked_sub(1)?,
+        (bits & IS_ONE != 0).then(|| OnePlan {
+            at: (bits >> 8) as u8 % WORD as u8,
             leaves: UsageMask::from_bits(bits as u8),
         })
     }
 }
 
-impl<'t> OneChange<'t> {
-    /// The slot that is in the set takes `content`, or the next one if none is, if that is one change.
+/// The slot that one change is about.
+pub(crate) struct OnePlace<'t> {
+    table: Table<'t>,
+    pub(crate) at: usize,
+    slot: &'t Slot,
+    is_next: bool,
+}
+
+impl<'t> OnePlace<'t> {
+    /// The slot that is in the set, or the next one if none is, if that is one change.
     #[inline]
-    pub(crate) fn at(
-        goes: u64,
-        table: Table<'t>,
-        content: Content,
-        leaves: UsageMask,
-    ) -> Option<OneChange<'t>> {
+    pub(crate) fn of(goes: u64, table: Table<'t>) -> Option<OnePlace<'t>> {
         let used = table.used_held().len();
         let at = one_of(goes, used)?;
-        Some(OneChange {
+        Some(OnePlace {
             table,
             at,
             slot: table.all().get(at)?,
-            content,
-            len: (at == used).then_some(used + 1),
-            leaves,
+            is_next: at == used,
         })
     }
 
-    /// What the slot holds until the change is made, and is the caller's afterwards.
+    /// It takes `content`; the object has entries of `leaves` then.
     #[inline]
-    pub(crate) fn old(&self) -> Option<Content> {
-        match self.len {
-            None => self.slot.load_held(),
-            Some(_) => None,
-        }
-    }
-
-    /// Makes the change in a write section.
-    #[inline]
-    pub(crate) fn apply(&self, seam: Seam) {
-        self.slot.store(Some(self.content), seam.data_store());
-        if let Some(len) = self.len {
-            self.table.set_len(len, seam.data_store());
+    pub(crate) fn takes(self, content: Content, leaves: UsageMask) -> OneChange<'t> {
+        OneChange {
+            table: self.table,
+            at: self.at,
+            slot: self.slot,
+            old: if self.is_next {
+                None
+            } else {
+                self.slot.load_held()
+            },
+            content,
+            leaves,
         }
     }
 }

@@ -40,6 +40,12 @@ impl SlotSet {
         }
     }
 
+    /// The same for one of the first 64.
+    #[inline]
+    pub(crate) fn remove_one(&mut self, at: u8) {
+        self.first &= !(1 << (at % WORD as u8));
+    }
+
     pub(crate) fn set(&mut self, at: usize, is_in: bool) {
         let word = match (at / WORD).checked_sub(1) {
             None => &mut self.first,

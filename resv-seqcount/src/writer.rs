@@ -1,9 +1,10 @@
 //! The holder's side: edits are staged here and applied to the slots in one write section.
 //!
-//! Staging costs no reference and no allocation: a bit for each slot that is to go, and a list of
-//! what is to come. Applying touches only slots that change: a new entry takes the place of a
-//! removed one (the legacy design's replacing in place), what is left over is appended, and holes
-//! that remain are filled from the end. What is removed takes the place in the list of what came.
+//! Staging costs no reference and no allocation: a bit for each slot that is to go, and what is to come
+//! in the slots *behind* those in use, where no reader looks. Applying touches only slots that change: each
+//! that is to go changes places with the last, and then the number of slots in use changes. So a new entry
+//! takes the place of a removed one (the legacy design's replacing in place), holes are filled from the end, and
+//! what is removed is behind, until it is dropped.
 //!
 //! An edit that is published at once, and is one change of one slot, is not staged: which slot that is
 //! is found in the same pass over the slots ([`Writer::edit_once`]).
@@ -12,13 +13,13 @@
 //! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
 use crate::counter::{Seam, UsageMask};
-use crate::one_change::{OneChange, OnePlan};
+use crate::one_change::{OneChange, OnePlace, OnePlan};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
 use crate::slot_set::{SlotSet, WORD};
 use resv_core::{
-    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, ReserveError, Usage,
-    UsageSet,
+    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, ReserveError,
+    Usage, UsageSet,
 };
 use std::mem::ManuallyDrop;
 
@@ -31,9 +32,6 @@ pub(crate) struct Writer {
     /// Which slots the staged edits remove. None, if none are staged.
     goes: SlotSet,
     counting: Counting,
-    /// What the staged edits add, or, if none are staged, fences on their way out. Each owns a
-    /// reference. There is memory for as many as the table has slots.
-    list: Vec<Content>,
     room: Option<Budget>,
 }
 
@@ -48,41 +46,39 @@ struct Counting {
     of_list: usize,
 }
 
-/// The smallest table; in models small, so that growth is in reach of a model.
-#[cfg(not(any(loom, shuttle)))]
-const MIN_CAPACITY: usize = 4;
-#[cfg(any(loom, shuttle))]
-const MIN_CAPACITY: usize = 1;
+/// The table that follows the first has so many slots at least: with fewer, an object that outgrows the one
+/// soon outgrows the other. In models that is in reach.
+const SECOND: usize = if cfg!(any(loom, shuttle)) { 2 } else { 16 };
 
 impl Writer {
     /// How many slots the table must have for `adds` more entries.
     #[inline]
-    fn wanted(&self, table: Option<Table<'_>>, adds: usize) -> usize {
-        let comes = if self.is_staged { self.list.len() } else { 0 };
+    fn wanted(&self, table: Table<'_>, adds: usize) -> usize {
+        let comes = self.comes(table).len();
         table
-            .map_or(0, |table| table.used_held().len())
+            .used_held()
+            .len()
             .saturating_add(comes)
             .saturating_add(adds)
     }
 
+    /// The slots that hold what the staged edits add.
+    #[inline]
+    fn comes<'t>(&self, table: Table<'t>) -> &'t [Slot] {
+        if self.is_staged { table.behind() } else { &[] }
+    }
+
     /// Whether there is memory for `adds` more entries already.
     #[inline]
-    pub(crate) fn has_memory(&self, table: Option<Table<'_>>, adds: usize) -> bool {
-        table.is_some_and(|table| self.wanted(Some(table), adds) <= table.capacity())
+    pub(crate) fn has_memory(&self, table: Table<'_>, adds: usize) -> bool {
+        self.wanted(table, adds) <= table.capacity()
     }
 
     /// Gets memory for `adds` more entries, and says how many slots the table must have.
-    pub(crate) fn prepare(
-        &mut self,
-        table: Option<Table<'_>>,
-        adds: usize,
-    ) -> Result<usize, ReserveError> {
+    pub(crate) fn prepare(&mut self, table: Table<'_>, adds: usize) -> Result<usize, ReserveError> {
         let error = |_| ReserveError::new(adds);
         let wanted = self.wanted(table, adds);
-        let have = table.map_or(0, Table::capacity);
-        let capacity = wanted.max(have.saturating_mul(2)).max(MIN_CAPACITY);
-        let missing = capacity.saturating_sub(self.list.len());
-        self.list.try_reserve_exact(missing).map_err(error)?;
+        let capacity = wanted.max(table.capacity().saturating_mul(2)).max(SECOND);
         for slots in [&mut self.goes, &mut self.counting.overwritten] {
             slots.reserve(capacity.div_ceil(WORD)).map_err(error)?;
         }
@@ -91,30 +87,35 @@ impl Writer {
 
     /// Moves the references of `old` to `new`, and says what is in there. Unless edits are staged,
     /// signalled fences are left out and go to [`drop_removed`](Writer::drop_removed).
-    pub(crate) fn fill(&mut self, new: Table<'_>, old: Option<Table<'_>>, seam: Seam) -> UsageMask {
-        let order = seam.data_store();
-        let mut len = 0;
+    pub(crate) fn fill(&mut self, new: Table<'_>, old: Table<'_>, seam: Seam) -> UsageMask {
+        let (used, order) = (old.used_held(), seam.data_store());
+        // What stays comes from the front, what is left out from the back.
+        let (mut len, mut end) = (0, used.len());
         let mut present = UsageMask::default();
-        let used = old.map_or(&[][..], Table::used_held);
         for (at, slot) in used.iter().enumerate() {
-            let Some(content) = slot.load_held() else {
-                continue;
-            };
+            let content = slot.load_held();
+            let (cell, usage) = content.expect("a slot in use holds an entry");
             let is_overwritten = self.counting.overwritten.has(at);
-            if self.is_staged || content.0.is_pending() {
-                new.all()[len].store(Some(content), order);
+            if self.is_staged || cell.is_pending() {
+                new.all()[len].store(content, order);
                 self.counting.overwritten.set(len, is_overwritten);
-                present.insert(content.1);
+                present.insert(usage);
                 len += 1;
             } else {
                 if !is_overwritten {
-                    let Counting { failures, .. } = &mut self.counting;
-                    failures.note(content.1, content.0.status());
+                    self.counting.failures.note(usage, cell.status());
                 }
-                self.list.push(content);
+                end -= 1;
+                new.all()[end].store(content, order);
             }
         }
+        // Of an edit that is staged, or what was not dropped yet.
+        let behind = old.behind();
+        for (slot, of_old) in new.all()[used.len()..].iter().zip(behind) {
+            slot.store(of_old.load_held(), order);
+        }
         new.set_len(len, order);
+        new.set_behind(used.len() - len + behind.len());
         present
     }
 
@@ -139,19 +140,20 @@ impl Writer {
     #[inline]
     pub(crate) fn edit(
         &mut self,
-        table: Option<Table<'_>>,
+        table: Table<'_>,
+        seam: Seam,
         mut removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
         let room = self.room.as_mut().expect("an edit needs a reservation");
         room.spend_on_edit(add.is_some());
-        if !self.list.is_empty() {
-            self.edit_list(&mut removes);
+        if !table.has_none_behind() {
+            self.edit_behind(table, seam, &mut removes);
         }
         self.is_staged = true;
         // What holds if the predicate panics.
         self.leaves = UsageMask::ALL;
-        let used = table.map_or(&[][..], Table::used_held);
+        let used = table.used_held();
         let (first, more) = used.split_at(used.len().min(WORD));
         let mut leaves = UsageMask::default();
         let goes = self.goes.first;
@@ -161,27 +163,32 @@ impl Writer {
         if !more.is_empty() {
             leaves = self.edit_more(leaves, more, &mut removes);
         }
-        if !self.list.is_empty() {
-            leaves = self.list_and(leaves);
-        }
-        if let Some(Entry { fence, usage }) = add {
+        for (_, usage) in contents(table.behind()) {
             leaves.insert(usage);
-            self.list.push((fence.into_cell(), usage));
+        }
+        if let Some(entry) = add {
+            leaves.insert(entry.usage);
+            stage(table, seam, entry);
         }
         self.leaves = leaves;
     }
 
     /// Stages more entries behind an edit that is staged.
-    pub(crate) fn append(&mut self, entries: impl ExactSizeIterator<Item = Entry>) {
+    pub(crate) fn append(
+        &mut self,
+        table: Table<'_>,
+        seam: Seam,
+        entries: impl ExactSizeIterator<Item = Entry>,
+    ) {
         assert!(
             self.is_staged,
             "an append needs an edit that is not published"
         );
         let room = self.room.as_mut().expect("an edit needs a reservation");
-        for Entry { fence, usage } in entries {
+        for entry in entries {
             room.spend_on_edit(true);
-            self.leaves.insert(usage);
-            self.list.push((fence.into_cell(), usage));
+            self.leaves.insert(entry.usage);
+            stage(table, seam, entry);
         }
     }
 
@@ -203,52 +210,44 @@ impl Writer {
     /// Removes from what the staged edits add.
     #[cold]
     #[inline(never)]
-    fn edit_list(&mut self, removes: &mut impl FnMut(Key) -> bool) {
+    fn edit_behind(&mut self, table: Table<'_>, seam: Seam, removes: &mut impl FnMut(Key) -> bool) {
         // Left over, if dropping one of them panicked.
-        self.drop_removed();
-        // What goes is moved behind what stays, and dropped when the list is in order: a predicate or a
+        self.drop_removed(table);
+        // What goes is moved behind what stays, and dropped when all is in order: a predicate or a
         // fence that panics finds it so. What stays keeps its order.
-        let (mut stays, mut at, of_list) = (0, 0, self.counting.of_list);
-        while let Some(&content) = self.list.get(at) {
+        let (slots, order) = (table.behind(), seam.data_store());
+        let (mut stays, of_list) = (0, self.counting.of_list);
+        for (at, slot) in slots.iter().enumerate() {
+            let Some(content) = slot.load_held() else {
+                continue;
+            };
             let status = content.0.status();
             if !removes(key(content)) {
-                self.list.swap(stays, at);
+                slot.store(slots[stays].load_held(), order);
+                slots[stays].store(Some(content), order);
                 stays += 1;
             } else if at < of_list {
                 self.counting.of_list -= 1;
             } else {
                 self.counting.failures.note(content.1, status);
             }
-            at += 1;
         }
-        while self.list.len() > stays {
-            if let Some((cell, _)) = self.list.pop() {
-                drop(Fence::from_cell(cell));
-            }
-        }
-    }
-
-    /// `present`, and what the staged edits add.
-    #[inline(never)]
-    fn list_and(&self, mut present: UsageMask) -> UsageMask {
-        for &(_, usage) in &self.list {
-            present.insert(usage);
-        }
-        present
+        drop_behind(table, stays);
     }
 
     /// The staged edits, if they are one change: a slot of `table` gets another entry, or one more
     /// slot gets one. They are staged no more then.
     #[inline]
     pub(crate) fn take_one_change<'t>(&mut self, table: Table<'t>) -> Option<OneChange<'t>> {
-        let [content] = self.list[..] else {
+        let mut comes = contents(self.comes(table));
+        let (Some(content), None) = (comes.next(), comes.next()) else {
             return None;
         };
-        let change = OneChange::at(self.goes.first, table, content, self.leaves)?;
+        let change = OnePlace::of(self.goes.first, table)?.takes(content, self.leaves);
         let is_overwritten = self.counting.of_list > 0;
         self.counting.overwritten.set(change.at, is_overwritten);
         self.goes.first = 0;
-        self.list.clear();
+        table.set_behind(0);
         self.applied();
         Some(change)
     }
@@ -259,34 +258,32 @@ impl Writer {
     pub(crate) fn edit_once<'t>(
         &mut self,
         table: Table<'t>,
+        seam: Seam,
         mut removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) -> Option<OneChange<'t>> {
         let used = table.used_held();
         match add {
-            Some(Entry { fence, usage })
-                if !self.is_staged && self.list.is_empty() && used.len() <= WORD =>
-            {
+            Some(entry) if !self.is_staged && table.has_none_behind() && used.len() <= WORD => {
                 let room = self.room.as_mut().expect("an edit needs a reservation");
                 room.spend_on_edit(true);
                 let (counting, none) = (&mut self.counting, UsageMask::default());
                 let (goes, mut leaves) = counting.edit_word(0, 0, none, used, &mut removes);
-                leaves.insert(usage);
-                let content = (fence.into_cell(), usage);
-                let change = OneChange::at(goes, table, content, leaves);
-                if let Some(change) = &change {
-                    self.counting.overwritten.remove(change.at);
+                leaves.insert(entry.usage);
+                if let Some(place) = OnePlace::of(goes, table) {
+                    self.counting.overwritten.remove(place.at);
                     self.applied();
-                } else {
-                    self.is_staged = true;
-                    self.leaves = leaves;
-                    self.goes.first = goes;
-                    self.list.push(content);
+                    let content = (entry.fence.into_cell(), entry.usage);
+                    return Some(place.takes(content, leaves));
                 }
-                change
+                self.is_staged = true;
+                self.leaves = leaves;
+                self.goes.first = goes;
+                stage(table, seam, entry);
+                None
             }
             add => {
-                self.edit(Some(table), removes, add);
+                self.edit(table, seam, removes, add);
                 None
             }
         }
@@ -296,7 +293,7 @@ impl Writer {
     #[inline]
     pub(crate) fn can_look(&self, table: Table<'_>) -> bool {
         let used = table.used_held().len();
-        !self.is_staged && self.list.is_empty() && used < table.capacity().min(WORD)
+        !self.is_staged && table.has_none_behind() && used < table.capacity().min(WORD)
     }
 
     /// One look at what is pending: shows `see` the entries with a usage in `usages`, and says which one
@@ -308,31 +305,28 @@ impl Writer {
         usages: UsageSet,
         mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
         mut removes: impl FnMut(Key) -> bool,
-    ) -> Result<OnePlan, ReserveError> {
-        let used = table.used_held();
-        let (mut goes, mut leaves, mut many) = (used.len(), UsageMask::default(), false);
-        for (at, slot) in used.iter().enumerate() {
-            let Some((cell, usage)) = slot.load_held() else {
-                continue;
-            };
-            if cell.is_pending() {
-                let key = key((cell, usage));
-                if usages.contains(usage) {
-                    // The slot owns a reference as long as the lock is held, which is borrowed here.
-                    see(&ManuallyDrop::new(Fence::from_cell(cell)), key)?;
-                }
-                if !removes(key) {
+    ) -> Result<Plan, ReserveError> {
+        let (used, mut goes, mut bit) = (table.used_held(), 0, 1_u64);
+        let mut leaves = UsageMask::default();
+        for slot in used {
+            if let Some((cell, usage)) = slot.load_held() {
+                let stays = cell.is_pending() && {
+                    let key = key((cell, usage));
+                    if usages.contains(usage) {
+                        // The slot owns a reference as long as the lock is held, which is borrowed here.
+                        see(&ManuallyDrop::new(Fence::from_cell(cell)), key)?;
+                    }
+                    !removes(key)
+                };
+                if stays {
                     leaves.insert(usage);
-                    continue;
+                } else {
+                    goes |= bit;
                 }
             }
-            many |= goes < used.len();
-            goes = at;
+            bit <<= 1;
         }
-        if many {
-            return Ok(OnePlan::MANY);
-        }
-        Ok(OnePlan { at: goes, leaves })
+        Ok(OnePlan::of(goes, used.len(), leaves))
     }
 
     /// The change that was planned, with `add`.
@@ -348,73 +342,52 @@ impl Writer {
         let Entry { fence, usage } = add;
         let mut leaves = plan.leaves;
         leaves.insert(usage);
-        let (at, slot) = (plan.at, &table.all()[plan.at]);
-        if let Some((goes, usage)) = slot.load_held()
+        let at = usize::from(plan.at);
+        let slot = &table.all()[at];
+        let old = if at < used { slot.load_held() } else { None };
+        if let Some((goes, usage)) = old
             && let failed @ FenceStatus::Error(_) = goes.status()
         {
             self.counting.note_failure(at, usage, failed);
         }
-        self.counting.overwritten.remove(at);
+        self.counting.overwritten.remove_one(plan.at);
         OneChange {
             table,
             at,
             slot,
+            old,
             content: (fence.into_cell(), usage),
-            len: (at == used).then_some(used + 1),
             leaves,
         }
     }
 
     /// Applies the staged edits; the caller has opened a write section. `between` is called between
     /// two changes.
-    pub(crate) fn apply(
-        &mut self,
-        table: Option<Table<'_>>,
-        seam: Seam,
-        mut between: impl FnMut(),
-    ) {
+    pub(crate) fn apply(&mut self, table: Table<'_>, seam: Seam, mut between: impl FnMut()) {
         let order = seam.data_store();
+        let (used, comes) = (table.used_held().len(), table.behind().len());
         let of_list = self.counting.of_list;
         self.applied();
         let overwritten = &mut self.counting.overwritten;
-        // An object without a table has had no room for an add, and has nothing to remove.
-        let Some(table) = table else { return };
         let slots = table.all();
-        let mut len = table.used_held().len();
-        let comes = self.list.len();
-        let mut gone = 0;
-        // From the end, so that the last slot in use is never one that goes.
+        for at in 0..comes {
+            overwritten.set(used + at, at < of_list);
+        }
+        let mut end = used + comes;
+        // From the end, so that the last slot is never one that goes.
         while let Some(at) = self.goes.pop() {
-            let slot = &slots[at];
-            let old = slot.load_held();
-            if gone < comes {
-                slot.store(Some(self.list[gone]), order);
-                overwritten.set(at, gone < of_list);
-            } else {
-                len -= 1;
-                slot.store(slots[len].load_held(), order);
-                overwritten.set(at, overwritten.has(len));
-                slots[len].store(None, order);
-                table.set_len(len, order);
-            }
-            if let Some(old) = old {
-                match self.list.get_mut(gone) {
-                    Some(came) => *came = old,
-                    None => self.list.push(old),
-                }
-                gone += 1;
-            }
+            end -= 1;
+            let goes = slots[at].load_held();
+            slots[at].store(slots[end].load_held(), order);
+            slots[end].store(goes, order);
+            overwritten.set(at, overwritten.has(end));
             between();
         }
-        for at in gone..comes {
-            slots[len].store(Some(self.list[at]), order);
-            overwritten.set(len, at < of_list);
-            len += 1;
+        for len in end.min(used + 1)..=end {
             table.set_len(len, order);
             between();
         }
-        // The slots own those references now.
-        self.list.truncate(gone);
+        table.set_behind(used + comes - end);
     }
 
     #[inline]
@@ -428,32 +401,29 @@ impl Writer {
 
     /// Drops the fences that edits and growth removed; no section is open.
     #[inline]
-    pub(crate) fn drop_removed(&mut self) {
+    pub(crate) fn drop_removed(&mut self, table: Table<'_>) {
         if !self.is_staged {
-            // One by one: dropping the last reference of a fence may panic.
-            while let Some((cell, _)) = self.list.pop() {
-                drop(Fence::from_cell(cell));
-            }
+            drop_behind(table, 0);
         }
     }
 
     /// Has what the holder sees count no more for the object's failure.
     #[inline]
-    pub(crate) fn overwrite(&mut self) {
-        let of_list = if self.is_staged { self.list.len() } else { 0 };
+    pub(crate) fn overwrite(&mut self, table: Table<'_>) {
+        let of_list = self.comes(table).len();
         self.counting.failures = Failures::default();
         self.counting.overwritten.insert_all();
         self.counting.of_list = of_list;
     }
 
     /// The smallest error that counts.
-    pub(crate) fn failure(&self, table: Option<Table<'_>>, usages: UsageSet) -> Option<FenceError> {
+    pub(crate) fn failure(&self, table: Table<'_>, usages: UsageSet) -> Option<FenceError> {
         let (counting, mut failures) = (&self.counting, self.counting.failures);
-        let used = table.map_or(&[][..], Table::used_held).iter().enumerate();
+        let used = table.used_held().iter().enumerate();
         let stay = used.filter(|&(at, _)| !self.goes.has(at) && !counting.overwritten.has(at));
-        let comes = if self.is_staged { &self.list[..] } else { &[] };
-        let counts = stay.filter_map(|(_, slot)| slot.load_held());
-        for (cell, usage) in counts.chain(comes.iter().skip(counting.of_list).copied()) {
+        let stay = stay.filter_map(|(_, slot)| slot.load_held());
+        let comes = contents(self.comes(table)).skip(counting.of_list);
+        for (cell, usage) in stay.chain(comes) {
             failures.note(usage, cell.status());
         }
         failures.smallest(usages)
@@ -462,22 +432,18 @@ impl Writer {
     /// Folds the pending entries as the holder sees them, staged edits included.
     pub(crate) fn visit<A>(
         &self,
-        table: Option<Table<'_>>,
+        table: Table<'_>,
         init: A,
         mut f: impl FnMut(A, EntryRef<'_>) -> A,
     ) -> A {
-        let used = table.map_or(&[][..], Table::used_held);
-        let stay = used
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| !self.goes.has(*at));
-        let comes = if self.is_staged { &self.list[..] } else { &[] };
+        let used = table.used_held().iter().enumerate();
+        let stay = used.filter(|(at, _)| !self.goes.has(*at));
         let pending = stay
             .filter_map(|(_, slot)| slot.load_held())
-            .chain(comes.iter().copied())
+            .chain(contents(self.comes(table)))
             .filter(|(cell, _)| cell.is_pending());
         pending.fold(init, |acc, (cell, usage)| {
-            // The slot, or the list, owns a reference as long as the lock is held, which is borrowed
+            // The slot owns a reference as long as the lock is held, which is borrowed
             // here; it is neither taken over nor dropped.
             let fence = &ManuallyDrop::new(Fence::from_cell(cell));
             f(acc, EntryRef { fence, usage })
@@ -485,11 +451,36 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
-    /// For edits that were never published.
-    fn drop(&mut self) {
-        self.is_staged = false;
-        self.drop_removed();
+/// What is in these slots.
+#[inline]
+fn contents(slots: &[Slot]) -> impl Iterator<Item = Content> {
+    slots.iter().filter_map(Slot::load_held)
+}
+
+/// Puts an entry behind the slots in use.
+#[inline]
+fn stage(table: Table<'_>, seam: Seam, Entry { fence, usage }: Entry) {
+    let behind = table.behind().len();
+    let slot = &table.all()[table.used_held().len() + behind];
+    slot.store(Some((fence.into_cell(), usage)), seam.data_store());
+    table.set_behind(behind + 1);
+}
+
+/// Drops what the slots behind those in use own, but the first `stays` of them.
+#[inline]
+fn drop_behind(table: Table<'_>, stays: usize) {
+    if table.has_none_behind() {
+        return;
+    }
+    // One by one: dropping the last reference of a fence may panic.
+    while let behind = table.behind()
+        && behind.len() > stays
+        && let Some(last) = behind.last()
+    {
+        table.set_behind(behind.len() - 1);
+        if let Some((cell, _)) = last.load_held() {
+            drop(Fence::from_cell(cell));
+        }
     }
 }
 
@@ -514,9 +505,9 @@ impl Counting {
         slots: &[Slot],
         removes: &mut impl FnMut(Key) -> bool,
     ) -> (u64, UsageMask) {
-        let mut bit = 1_u64;
+        let (before, mut bit) = (goes, 1_u64);
         for slot in slots {
-            if goes & bit == 0
+            if before & bit == 0
                 && let Some(content) = slot.load_held()
             {
                 if !content.0.is_pending() {
@@ -549,21 +540,22 @@ impl Counting {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::raw::NewTable;
 
     /// A bit for each slot, of which the first 64 are in the object: small objects need no more.
     #[test]
     fn b3_there_is_a_bit_for_each_slot() {
         for (adds, capacity, words) in [
-            (0, 4, 0),
-            (5, 5, 0),
+            (0, 16, 0),
+            (5, 16, 0),
             (64, 64, 0),
             (65, 65, 1),
             (129, 129, 2),
         ] {
             let mut writer = Writer::default();
-            assert_eq!(writer.prepare(None, adds), Ok(capacity));
+            let table = NewTable::with_capacity(5).expect("memory");
+            assert_eq!(writer.prepare(table.table(), adds), Ok(capacity));
             assert_eq!(writer.goes.more.len(), words, "{adds}");
-            assert!(writer.list.capacity() >= capacity);
         }
     }
 }

@@ -9,6 +9,5 @@ mod table;
 mod vector;
 
 pub(crate) use holder::WriterCell;
-pub(crate) use once::OnceBox;
 pub(crate) use table::{NewTable, Table, Tables};
 pub(crate) use vector::{Picked, try_with_capacity};

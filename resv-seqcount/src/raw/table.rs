@@ -1,7 +1,14 @@
-//! Slot tables, and the list of all tables that an object has had.
+//! Slot tables, the list of all tables that an object has had, and the side with the first of them.
 //!
-//! A table is one allocation, its head followed by its slots, so that a reader comes from the object
-//! to the slots in one step.
+//! A table is its head followed by its slots, so that a reader comes from the object to the slots in one
+//! step. The first table is small and lies in the *side*, which an object gets with its first reservation;
+//! each other one is an allocation of its own.
+//!
+//! # What a table owns
+//!
+//! A slot in use owns a reference. So do some slots *behind* those in use: what is staged, or what was
+//! removed and is on its way out. No reader looks at those, except one that was overtaken, which throws
+//! away what it saw. All other slots own nothing, whatever word is in them.
 //!
 //! # Reclamation
 //!
@@ -11,23 +18,51 @@
 //! the garbage is bounded by the live memory, with no epochs and at no cost to readers.
 //!
 //! Slots of a retired table keep their words but own nothing. A reader that still reads them fails
-//! its check of the sequence word, as the change of table is made in a write section.
+//! its check of the sequence word, as the change of table is made in a write section. Not so the first
+//! table, which is made current before there is anything in it: it shows what no table shows, nothing.
 
+use super::once::OnceBox;
 use crate::slot::Slot;
 use resv_core::ReserveError;
 use resv_sync::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, OwnerAccess};
 use std::alloc::{Layout, alloc, dealloc};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr::NonNull;
+
+/// The slots of the first table; in models few, so that growth is in reach of a model.
+const FIRST: usize = if cfg!(any(loom, shuttle)) { 1 } else { 4 };
 
 /// What stands before the slots of a table.
 struct Head {
     /// How many slots are in use, never more than `capacity`.
     len: AtomicUsize,
+    /// More than [`FIRST`], but in the first table.
     capacity: usize,
-    /// The table before this one; owned.
+    /// How many slots behind those in use own a reference. Only the holder of the object's lock looks.
+    behind: AtomicUsize,
+    /// The table before this one; owned, unless it is the first.
     older: *mut Head,
+}
+
+impl Head {
+    fn new(capacity: usize) -> Head {
+        Head {
+            len: AtomicUsize::new(0),
+            capacity,
+            behind: AtomicUsize::new(0),
+            older: std::ptr::null_mut(),
+        }
+    }
+}
+
+/// The side of an object, and its first table.
+#[repr(C)]
+struct Side<T> {
+    head: Head,
+    slots: [Slot; FIRST],
+    value: T,
 }
 
 /// The layout of a table, and where in it the slots begin; `None` when it is too large.
@@ -110,18 +145,41 @@ impl<'a> Table<'a> {
         assert!(len <= self.capacity(), "a table with that many slots");
         self.head().len.store(len, order);
     }
+
+    /// The slots behind those in use that own a reference; for the holder of the object's lock.
+    pub(crate) fn behind(self) -> &'a [Slot] {
+        let len = self.head().len.load_own();
+        &self.all()[len..][..self.head().behind.load_own()]
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub(crate) fn has_none_behind(self) -> bool {
+        self.head().behind.load_own() == 0
+    }
+
+    /// Changes how many there are. Relaxed: only holders of the object's lock look at that.
+    pub(crate) fn set_behind(self, count: usize) {
+        self.head().behind.store(count, Ordering::Relaxed);
+    }
+
+    /// Whether this is the first table of an object.
+    pub(crate) fn is_first(self) -> bool {
+        self.capacity() == FIRST
+    }
 }
 
 /// A table that is not in an object yet; owned.
 pub(crate) struct NewTable(NonNull<Head>);
 
 impl NewTable {
-    /// An empty table with `capacity` slots.
+    /// An empty table with `capacity` slots, more than [`FIRST`].
     ///
     /// # Errors
     ///
     /// When memory cannot be had.
     pub(crate) fn with_capacity(capacity: usize) -> Result<NewTable, ReserveError> {
+        assert!(capacity > FIRST, "the first table is part of the side");
         let error = || ReserveError::new(capacity);
         let (layout, offset) = layout(capacity).ok_or_else(error)?;
         assert_eq!(offset, SLOTS, "slots begin where they are looked for");
@@ -131,11 +189,7 @@ impl NewTable {
         // SAFETY: the memory is fresh, and by its layout large enough and aligned for the head and,
         // from `SLOTS` on, for `capacity` slots.
         unsafe {
-            head.write(Head {
-                len: AtomicUsize::new(0),
-                capacity,
-                older: std::ptr::null_mut(),
-            });
+            head.write(Head::new(capacity));
             let slots = head.byte_add(SLOTS).cast::<Slot>();
             for index in 0..capacity {
                 slots.add(index).write(Slot::empty());
@@ -169,29 +223,33 @@ impl Drop for NewTable {
     }
 }
 
-/// The tables of one object: the current one, and behind it those it has outgrown.
-pub(crate) struct Tables {
+/// The tables of one object, the current one and behind it those it has outgrown; and its side, which
+/// holds a `T`.
+pub(crate) struct Tables<T> {
+    /// Null until there is a side.
     current: AtomicPtr<Head>,
+    side: OnceBox<Side<T>>,
 }
 
 // SAFETY: the raw pointers lead to tables that this list owns. Shared access reads atomics only;
-// `push` is called by the holder of the object's lock (its caller's duty is only about the order of
-// tables: `push` swaps an atomic pointer and frees nothing).
-unsafe impl Send for Tables {}
+// `init` and `push` are called by the holder of the object's lock (its caller's duty is only about the order
+// of tables: they swap an atomic pointer and free nothing). The value is sent and shared as by `OnceBox`.
+unsafe impl<T: Send> Send for Tables<T> {}
 // SAFETY: as above.
-unsafe impl Sync for Tables {}
+unsafe impl<T: Send + Sync> Sync for Tables<T> {}
 
-impl Default for Tables {
-    fn default() -> Tables {
+impl<T> Default for Tables<T> {
+    fn default() -> Tables<T> {
         Tables {
             current: AtomicPtr::new(std::ptr::null_mut()),
+            side: OnceBox::default(),
         }
     }
 }
 
-impl Tables {
+impl<T> Tables<T> {
     /// What is at a pointer of this list, for as long as the list is borrowed: tables are freed in
-    /// `drop` only, which has `&mut self`.
+    /// `drop` only, which has `&mut self`, and the side with the first one after that.
     #[inline]
     fn at(&self, table: *mut Head) -> Option<Table<'_>> {
         NonNull::new(table).map(|head| Table {
@@ -203,7 +261,7 @@ impl Tables {
     /// The current table, if there is one yet.
     #[inline]
     pub(crate) fn current(&self) -> Option<Table<'_>> {
-        // Acquire: pairs with the Release store in `push`: the table is initialised.
+        // Acquire: pairs with the Release stores in `init` and `push`: the table is initialised.
         self.at(self.current.load(Ordering::Acquire))
     }
 
@@ -213,46 +271,81 @@ impl Tables {
         self.current().map_or(&[], Table::used)
     }
 
-    /// The current table, for the holder of the object's lock: only the holder makes one current.
+    /// The value in the side, if there is one yet.
+    pub(crate) fn side(&self) -> Option<&T> {
+        self.side.get().map(|side| &side.value)
+    }
+
+    /// The value in the side and the current table, for the holder of the object's lock: only the holder makes
+    /// them.
     #[inline]
-    pub(crate) fn current_held(&self) -> Option<Table<'_>> {
-        self.at(self.current.load_own())
+    pub(crate) fn held(&self) -> Option<(&T, Table<'_>)> {
+        let table = self.at(self.current.load_own())?;
+        Some((&self.side.get_held()?.value, table))
+    }
+
+    /// Makes the side, with `value` in it and the first table, and makes that current. Called by the holder of
+    /// the object's lock, when there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had.
+    #[cold]
+    pub(crate) fn init(&self, value: T) -> Result<(&T, Table<'_>), ReserveError> {
+        let side = self.side.init(Side {
+            head: Head::new(FIRST),
+            slots: std::array::from_fn(|_| Slot::empty()),
+            value,
+        })?;
+        const {
+            assert!(offset_of!(Side<T>, head) == 0 && offset_of!(Side<T>, slots) == SLOTS);
+        }
+        // A pointer to the side and not to the head, as it leads to the slots, too.
+        let table = NonNull::from(side).cast::<Head>();
+        // Release: pairs with the Acquire load in `current`.
+        self.current.store(table.as_ptr(), Ordering::Release);
+        let lives = PhantomData;
+        Ok((&side.value, Table { head: table, lives }))
     }
 
     /// Makes `new` current and keeps the old one behind it. Called by the holder of the object's
     /// lock, in a write section, so there is one caller at a time.
-    pub(crate) fn push(&self, new: NewTable) {
+    pub(crate) fn push(&self, new: NewTable) -> Table<'_> {
         let mut head = std::mem::ManuallyDrop::new(new).0;
         // SAFETY: `new` owned the table, so there is no other reference to it.
         unsafe { head.as_mut() }.older = self.current.load_own();
         // Release: pairs with the Acquire load in `current`.
         self.current.store(head.as_ptr(), Ordering::Release);
+        let lives = PhantomData;
+        Table { head, lives }
     }
 
-    /// How many tables have been outgrown.
+    /// How many tables have been outgrown, without the first, which is no memory of its own.
     pub(crate) fn retired(&self) -> usize {
-        let mut table = self.current();
+        let own = |table: &Table<'_>| !table.is_first();
+        let mut table = self.current().filter(own);
         let mut tables = 0;
         while let Some(this) = table {
             tables += 1;
-            table = self.at(this.head().older);
+            table = self.at(this.head().older).filter(own);
         }
         usize::saturating_sub(tables, 1)
     }
 }
 
-impl Drop for Tables {
+impl<T> Drop for Tables<T> {
     fn drop(&mut self) {
         let mut table = self.current.load(Ordering::Relaxed);
-        while let Some(head) = NonNull::new(table) {
+        while let Some(this) = self.at(table).filter(|table| !table.is_first()) {
+            table = this.head().older;
             // This list owns the table, and nobody has it any more (`&mut self`).
-            let owned = NewTable(head);
-            table = owned.table().head().older;
+            drop(NewTable(this.head));
         }
+        // The first goes with the side, after this.
     }
 }
 
-impl fmt::Debug for Tables {
+impl<T> fmt::Debug for Tables<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = self.current();
         f.debug_struct("Tables")
