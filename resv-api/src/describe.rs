@@ -141,7 +141,11 @@ impl FromStr for FenceLine {
                 usage: usage.parse().ok()?,
                 driver: driver.to_owned(),
                 timeline: timeline.to_owned(),
-                seqno: seqno.parse().ok()?,
+                // As it is printed: no sign, no zeros in front.
+                seqno: seqno
+                    .parse()
+                    .ok()
+                    .filter(|n: &u64| n.to_string() == seqno)?,
                 signaled: match state {
                     "signalled" => true,
                     "unsignalled" => false,

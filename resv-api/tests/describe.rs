@@ -100,6 +100,8 @@ fn other_lines_are_refused() {
         "read fence:resv gfx seq 1",
         "read fence:resv gfx seq one signalled",
         "read fence:resv gfx seq -1 signalled",
+        "read fence:resv gfx seq +1 signalled",
+        "read fence:resv gfx seq 01 signalled",
         "read fence:resv gfx seq 1 pending",
         "reads fence:resv gfx seq 1 signalled",
         "fence:resv gfx seq 1 signalled",

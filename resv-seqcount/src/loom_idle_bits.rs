@@ -185,7 +185,7 @@ fn the_side_is_there_for_a_reader_that_falls_back(seam: Seam) {
                 job
             })
         };
-        // Not `fold`: the idle bits of the empty object would answer at once.
+        // Not `visit`: the idle bits of the empty object would answer at once.
         let seen = object.collect(Some(object.word()), Some).expect("memory");
         assert!(seen.len() <= 1, "{} of one", seen.len());
         drop(writer.join().expect("the writer ends"));

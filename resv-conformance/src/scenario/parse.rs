@@ -287,20 +287,19 @@ fn word<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
 }
 
 fn number(text: &str) -> Result<u64, String> {
-    let is_number = text.bytes().all(|b| b.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|_| is_number)
-        .ok_or_else(|| match is_number {
-            true => format!(
-                "seqno {} does not fit in 64 bits: expected a number from 1 to 2^64-2",
-                Quoted(text)
-            ),
-            false => format!(
-                "{} is not a seqno: expected a number from 1 to 2^64-2",
-                Quoted(text)
-            ),
-        })
+    // As it is printed: no sign, no zeros in front.
+    let is_number = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    let number = text.parse().ok().filter(|_| is_number || text == "0");
+    number.ok_or_else(|| match is_number && !text.is_empty() {
+        true => format!(
+            "seqno {} does not fit in 64 bits: expected a number from 1 to 2^64-2",
+            Quoted(text)
+        ),
+        false => format!(
+            "{} is not a seqno: expected a number from 1 to 2^64-2",
+            Quoted(text)
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -387,6 +386,9 @@ mod tests {
                 "'-1' is not a seqno: expected a number from 1 to 2^64-2",
             ),
             ("fence f gfx +1", "'+1' is not a seqno"),
+            ("fence f gfx 007", "'007' is not a seqno"),
+            ("fence f gfx 00", "'00' is not a seqno"),
+            ("point p gfx 01", "'01' is not a seqno"),
             (
                 "fence f gfx 18446744073709551616",
                 "seqno '18446744073709551616' does not fit in 64 bits",

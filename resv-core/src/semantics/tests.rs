@@ -67,6 +67,31 @@ fn waits_for_is_the_table_of_section_3_1() {
     }
 }
 
+/// By its name, behind a pointer and by itself, a semantics gives the same answers.
+#[test]
+fn every_way_to_a_semantics_leads_to_its_table() {
+    fn same(one: impl Semantics, other: impl Semantics) {
+        assert_eq!(one.name(), other.name());
+        assert_eq!(one.visibility(), other.visibility());
+        for access in Access::ALL {
+            assert_eq!(one.waits_for(access), other.waits_for(access));
+        }
+        for usage in Usage::ALL {
+            assert_eq!(one.class(usage), other.class(usage));
+        }
+        for (new, old) in all_pairs() {
+            assert_eq!(one.supersedes(new, old), other.supersedes(new, old));
+            assert_eq!(one.loses(new, old), other.loses(new, old));
+        }
+    }
+    for kind in SemanticsKind::ALL {
+        same(kind, kind.any());
+    }
+    same(SemanticsKind::ExclusiveShared, ExclusiveShared);
+    same(SemanticsKind::WritersReadersOthers, WritersReadersOthers);
+    same(SemanticsKind::UsageLevels, UsageLevels);
+}
+
 #[test]
 fn class_is_idempotent_and_a_move_waits_for_every_class() {
     for kind in SemanticsKind::ALL {
