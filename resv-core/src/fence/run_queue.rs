@@ -137,10 +137,17 @@ pub(super) struct Panics(Option<Box<dyn Any + Send>>);
 impl Panics {
     pub(super) fn catch(&mut self, f: impl FnOnce()) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
-            match &self.0 {
-                None => self.0 = Some(panic),
-                Some(_) => discard(panic),
-            }
+            self.keep(panic);
+        }
+    }
+
+    /// A piece of foreign code has panicked with this.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn keep(&mut self, panic: Box<dyn Any + Send>) {
+        match &self.0 {
+            None => self.0 = Some(panic),
+            Some(_) => discard(panic),
         }
     }
 

@@ -48,15 +48,18 @@ pub(super) fn run(task: Task) {
 /// Runs the callbacks of a fence that has nothing else, as [`run`] does.
 #[inline(never)]
 pub(super) fn run_callbacks_of(fence: Fence, mut callbacks: Closed<'static>) {
-    QUEUE.with(|queue| {
-        if queue.begin() {
-            let mut panics = Panics::default();
-            run_callbacks(&mut callbacks, &mut panics);
-            queue.end(&mut panics);
-        } else {
-            queue.push(Task::Callbacks(callbacks, fence));
-        }
-    });
+    if !QUEUE.with(|queue| queue.begin()) {
+        return queue_callbacks_of(fence, callbacks);
+    }
+    let mut panics = Panics::default();
+    callbacks.run(|panic| panics.keep(panic));
+    QUEUE.with(|queue| queue.end(&mut panics));
+}
+
+#[cold]
+#[inline(never)]
+fn queue_callbacks_of(fence: Fence, callbacks: Closed<'static>) {
+    QUEUE.with(|queue| queue.push(Task::Callbacks(callbacks, fence)));
 }
 
 /// Runs the callbacks and hooks that wait for their turn on this thread: to be called before the thread
@@ -72,10 +75,10 @@ pub fn run_before_sleep() {
 impl run_queue::Task for Task {
     fn run(self, panics: &mut Panics) {
         match self {
-            Task::Callbacks(mut callbacks, _fence) => run_callbacks(&mut callbacks, panics),
+            Task::Callbacks(mut callbacks, _fence) => callbacks.run(|panic| panics.keep(panic)),
             Task::Completions(mut completions) => {
                 for completion in &mut completions {
-                    run_callbacks(&mut completion.callbacks, panics);
+                    completion.callbacks.run(|panic| panics.keep(panic));
                 }
                 for completion in completions {
                     // Hooks that were never called may own anything.
@@ -85,18 +88,5 @@ impl run_queue::Task for Task {
             Task::Start(fence) => fence.start_now(panics),
             Task::Deadline(hook, deadline) => panics.catch(|| hook(deadline)),
         }
-    }
-}
-
-/// Runs callbacks, all of them.
-#[inline]
-fn run_callbacks(callbacks: &mut Closed<'_>, panics: &mut Panics) {
-    if !callbacks.has_callbacks() {
-        return;
-    }
-    let mut due = callbacks.due();
-    while !due.is_empty() {
-        // Again after a panic: what has been begun is not there any more.
-        panics.catch(|| due.run());
     }
 }

@@ -4,8 +4,14 @@ use super::defect::Defect;
 use super::node::{Act, Header, apply, free};
 use super::{CLOSED, Callbacks, RACED, SLOW_PATH, WALKED, Word, closed, free_all, has, newest};
 use crate::sync::atomic::Ordering;
+use std::any::Any;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
+
+/// What a callback panicked with.
+pub type Panic = Box<dyn Any + Send>;
 
 /// What a thread that has closed is left to do: the callbacks, which it [runs](Closed::due), and the slow path,
 /// if the flag for that was set.
@@ -98,7 +104,46 @@ impl<'a> Closed<'a> {
         self.took_effect() && self.word.addr() & !SLOW_PATH != 0
     }
 
-    /// Takes the callbacks out, to be run.
+    /// Runs the callbacks: all, in the order in which they were stored, whatever panics. What one has panicked
+    /// with goes to `panicked`, which must not panic: what is left then is neither run nor freed.
+    #[inline]
+    pub fn run(&mut self, mut panicked: impl FnMut(Panic)) {
+        if !self.has_callbacks() {
+            return;
+        }
+        let newest = newest(self.word).filter(|_| !has(self.word, WALKED));
+        let Some(newest) = newest else {
+            return run_due(self.due(), panicked);
+        };
+        // Nobody else can reach the nodes, and nothing here unwinds: so nothing is kept for that, and what is
+        // done is done in registers.
+        self.word = self.word.map_addr(|addr| addr & SLOW_PATH);
+        let outcome = self.list.outcome().unwrap_or(0);
+        let (oldest, count) = turn_round(Some(newest));
+        let mut at = oldest;
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the nodes are the closer's, in this order, and live until they are freed below.
+            unsafe { run_from(&mut at, false, outcome) };
+        }));
+        if let Err(panic) = ran {
+            panicked(panic);
+            let due = Due {
+                list: self.list,
+                outcome,
+                first: at,
+                nodes: (oldest, newest.as_ptr()),
+                count,
+                raced: false,
+            };
+            return run_due(due, panicked);
+        }
+        if let Some(oldest) = NonNull::new(oldest) {
+            // SAFETY: as above, and every closure was taken out.
+            unsafe { free(oldest, newest, count) };
+        }
+    }
+
+    /// Takes the callbacks out, to be run one by one.
     #[inline]
     pub fn due(&mut self) -> Due<'a> {
         let raced = self.took_effect() && has(self.word, WALKED);
@@ -189,17 +234,8 @@ impl Due<'_> {
     /// Runs those that are left. If one panics, those behind it are left.
     #[inline]
     pub fn run(&mut self) {
-        let (raced, outcome) = (self.raced, self.outcome);
-        // By itself: a callback may do anything, so what is in memory would be loaded again after each, and
-        // one could not begin before that has come.
-        let mut at = self.first;
-        while let Some(node) = NonNull::new(at) {
-            // SAFETY: the node lives: nodes are freed when this is dropped.
-            at = unsafe { after(node, raced) };
-            self.first = at;
-            // SAFETY: as above, and the closer owns the closure.
-            unsafe { apply(node, Act::Run(outcome)) };
-        }
+        // SAFETY: the nodes live: they are freed when this is dropped. The closer owns the closures.
+        unsafe { run_from(&mut self.first, self.raced, self.outcome) };
     }
 
     /// The next callback.
@@ -242,6 +278,40 @@ impl Due<'_> {
     }
 }
 
+/// Runs what is due, also behind one that panics.
+#[cold]
+#[inline(never)]
+fn run_due(due: Due<'_>, mut panicked: impl FnMut(Panic)) {
+    // If `panicked` panics, it is a model's, which has found something and would find it again in the unwinding.
+    let mut due = ManuallyDrop::new(due);
+    while !due.is_empty() {
+        // Again after a panic: what has been begun is not there any more.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| due.run())) {
+            panicked(panic);
+        }
+    }
+    drop(ManuallyDrop::into_inner(due));
+}
+
+/// Runs the callback at `first` and those behind it. If one panics, `first` is the one behind it.
+///
+/// # Safety
+///
+/// The nodes live, were put in order, and their closures are the caller's.
+#[inline]
+unsafe fn run_from(first: &mut *mut Header, raced: bool, outcome: u32) {
+    // By itself: a callback may do anything, so what is in memory would be loaded again after each, and
+    // one could not begin before that has come.
+    let mut at = *first;
+    while let Some(node) = NonNull::new(at) {
+        // SAFETY: the caller's contract.
+        at = unsafe { after(node, raced) };
+        *first = at;
+        // SAFETY: as above.
+        unsafe { apply(node, Act::Run(outcome)) };
+    }
+}
+
 /// The node that is to be run after this one.
 ///
 /// # Safety
@@ -277,7 +347,7 @@ impl Callback<'_> {
     /// Runs it, with the outcome.
     #[inline]
     pub fn run(self) {
-        let callback = std::mem::ManuallyDrop::new(self);
+        let callback = ManuallyDrop::new(self);
         // SAFETY: the node lives, and the closer owns its closure.
         unsafe { apply(callback.node, Act::Run(callback.outcome)) };
     }

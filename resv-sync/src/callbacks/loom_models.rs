@@ -8,7 +8,7 @@ use super::*;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
 use loom::thread;
-use std::mem::ManuallyDrop;
+use std::panic::resume_unwind;
 
 /// How often a callback ran, and how often its closure was dropped.
 #[derive(Default)]
@@ -48,12 +48,7 @@ fn store(list: &Callbacks, id: u64) -> (&'static Seen, bool) {
 }
 
 fn close(list: &Callbacks) {
-    // Not dropped if loom finds something: it would find it again, in the unwinding.
-    let mut closed = ManuallyDrop::new(list.close(5).due());
-    while let Some(callback) = closed.next_callback() {
-        callback.run();
-    }
-    drop(ManuallyDrop::into_inner(closed));
+    list.close(5).run(|panic| resume_unwind(panic));
 }
 
 fn check(seen: &Seen, runs: bool) {

@@ -3,7 +3,7 @@
 //!
 //! A closer frees all blocks of a fence in one go; an allocator that freed them one by one took most of the
 //! time of a signal with callbacks. The memory stays with the process: as many blocks as were in use at a
-//! time, a quarter more, and 32 for each thread that lives (2 KiB).
+//! time, a quarter more, and 128 for each thread that lives (8 KiB).
 //!
 //! A block stays a block, so that the name of a callback may be compared with it at any time. Under loom and
 //! shuttle, whose atomics belong to one execution, the pool is not used; it has models of its own.
@@ -31,15 +31,18 @@ impl Block {
 mod imp {
     use super::Block;
     use crate::callbacks::node::Header;
-    use crate::pool::{BATCH, Chain, Chunks, Depot, Linked, Magazine};
+    use crate::pool::{Chain, Chunks, Depot, Linked, Magazine};
     use crate::sync::atomic::{AtomicPtr, Ordering};
     use std::ptr::{NonNull, null_mut};
 
+    /// How many blocks a thread exchanges with the depot at a time. A fence may have many callbacks, so a thread
+    /// uses up blocks faster than other cells.
+    const BATCH: usize = 64;
     /// The most blocks that are made at a time: 64 KiB.
     const MAX_CHUNK: usize = 1024;
 
     static CHUNKS: Chunks<Block> = Chunks::new();
-    static DEPOT: Depot<Free> = Depot::new();
+    static DEPOT: Depot<Free> = Depot::of_batch(BATCH);
 
     thread_local! {
         static MAGAZINE: Magazine<Free, &'static Depot<Free>> = const { Magazine::new(&DEPOT) };

@@ -28,10 +28,7 @@
 //! });
 //! drop(fence.cancel(names[1]).expect("it has not run"));
 //!
-//! let mut due = fence.close(7).due();
-//! while let Some(callback) = due.next_callback() {
-//!     callback.run();
-//! }
+//! fence.close(7).run(|panic| std::panic::resume_unwind(panic));
 //! assert_eq!(*log.lock().unwrap(), [(0, 7), (2, 7)]);
 //! assert_eq!(fence.outcome(), Some(7));
 //! assert!(fence.push(|_| unreachable!()).is_err());
@@ -99,7 +96,7 @@ mod walker;
 
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicPtr, Ordering};
-pub use closer::{Callback, Closed, Due};
+pub use closer::{Callback, Closed, Due, Panic};
 use defect::{Defect, Seam};
 use node::{Act, Header, apply, free};
 use std::fmt;

@@ -271,3 +271,37 @@ fn nothing_is_left_of_a_list_or_of_a_thread() {
     // A leak of either kind makes 27,000; the other tests have some of the memory meanwhile.
     assert!(made < 20_000, "{made} blocks for 90 callbacks at a time");
 }
+
+/// With a walker in the list and without one, which the closer runs in two ways.
+#[test]
+fn f_02_a_panic_keeps_no_other_callback_from_running() {
+    for is_walked in [false, true] {
+        let list = Callbacks::open();
+        let log = Arc::new(std::sync::Mutex::new(Vec::new()));
+        for id in 0..5 {
+            let log = Arc::clone(&log);
+            let stored = list.push_as(id, move |outcome| {
+                log.lock().expect("no panic").push((id, outcome));
+                if id % 2 == 1 {
+                    std::panic::resume_unwind(Box::new(id));
+                }
+            });
+            assert!(stored.is_ok());
+        }
+        let mut panics = Vec::new();
+        let close = || list.close(7).run(|panic| panics.push(panic));
+        if is_walked {
+            let name = list.name_of(0).expect("stored");
+            assert!(list.cancel_and(name, close, || (), || ()).is_none());
+        } else {
+            let mut close = close;
+            close();
+        }
+        let panics: Vec<_> = panics.iter().map(|panic| panic.downcast_ref()).collect();
+        assert_eq!(panics, [Some(&1_u64), Some(&3)]);
+        let log = Arc::into_inner(log)
+            .expect("every closure is gone")
+            .into_inner();
+        assert_eq!(log.expect("no panic"), [0, 1, 2, 3, 4].map(|id| (id, 7)));
+    }
+}

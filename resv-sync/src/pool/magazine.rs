@@ -65,8 +65,7 @@ impl<C: Linked, D: Deref<Target = Depot<C>>> Magazine<C, D> {
     }
 
     /// Puts `len` cells, which the caller has and gives up: `first` leads to `last` by their links, and where
-    /// `last` leads does not matter. In one
-    /// step if there is room for them in the chain.
+    /// `last` leads does not matter. In one step if there is room for them in the chain.
     #[inline]
     pub fn put_all(&self, first: C, last: C, len: usize) {
         let chain = self.current.get();
@@ -74,19 +73,27 @@ impl<C: Linked, D: Deref<Target = Depot<C>>> Magazine<C, D> {
             last.set_next(chain.first);
             self.current.set(Chain::of(first, chain.len() + len));
         } else {
-            self.put_each(first, len);
+            self.put_beyond(first, last, len);
         }
     }
 
+    /// The same if they are more than there is room for: looks at those for which there is room.
     #[cold]
     #[inline(never)]
-    fn put_each(&self, first: C, len: usize) {
-        let mut next = Some(first);
-        for _ in 0..len {
-            let Some(cell) = next else { return };
-            next = cell.next();
-            self.put(cell);
+    fn put_beyond(&self, mut first: C, last: C, mut len: usize) {
+        while self.current.get().len() + len > self.depot.batch() {
+            let room = self.depot.batch() - self.current.get().len();
+            for _ in 0..room {
+                let next = first.next();
+                self.put(first);
+                let Some(next) = next else { return };
+                first = next;
+            }
+            len -= room;
+            let empty = self.make_room(self.current.get());
+            self.current.set(empty);
         }
+        self.put_all(first, last, len);
     }
 
     /// Another chain to put to, in the place of the full one.

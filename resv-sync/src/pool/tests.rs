@@ -104,6 +104,31 @@ fn a_thread_at_the_end_of_a_chain_does_not_exchange_every_time() {
     assert_eq!(depot.count(), 0);
 }
 
+/// Chains of any length, at any fill of the magazine: every cell is there afterwards, once.
+#[test]
+fn b8_many_cells_that_are_put_at_once_are_all_there() {
+    for (before, len) in (0..=9).flat_map(|before| (1..=20).map(move |len| (before, len))) {
+        let depot: &'static Depot<&'static Place> = kept(Depot::of_batch(4));
+        let magazine = Magazine::new(depot);
+        for _ in 0..before {
+            magazine.put(kept(Place::vacant()));
+        }
+        let cells: Vec<_> = (0..len).map(|_| kept(Place::vacant())).collect();
+        for pair in cells.windows(2) {
+            pair[0].set_next(Some(pair[1]));
+        }
+        // Where the last one leads does not matter.
+        let (first, last) = (cells[0], cells[len - 1]);
+        last.set_next(Some(first));
+        magazine.put_all(first, last, len);
+        assert!(magazine.count() <= 8, "two chains at most");
+        assert_eq!(magazine.count() + depot.count(), before + len);
+        let taken = std::iter::from_fn(|| magazine.take());
+        let taken: HashSet<_> = taken.map(|cell| std::ptr::from_ref(cell).addr()).collect();
+        assert_eq!(taken.len(), before + len);
+    }
+}
+
 #[test]
 fn b8_loose_cells_of_many_threads_become_batches() {
     let depot: &'static Depot<&'static Place> = kept(Depot::of_batch(4));
