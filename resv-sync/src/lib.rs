@@ -17,6 +17,7 @@
 //! | [`pool`] | type-stable memory, with a magazine of free cells for each thread |
 //! | [`holder`] | state that only the holder of an object's lock can reach |
 //! | [`slot`] | a reference for ever and a tag, in one word |
+//! | [`tally`] | a count of those that have gone, which the last one learns |
 //! | [`keys`] | a few values on the stack |
 //! | [`known_bad!`] | how a test plants a defect in the code that it tests |
 //!
@@ -42,6 +43,7 @@ pub mod keys;
 pub mod known_bad;
 pub mod pool;
 pub mod slot;
+pub mod tally;
 
 pub use facade::{cell, hint, sync, thread};
 

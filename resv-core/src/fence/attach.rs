@@ -79,6 +79,8 @@ impl Timeline {
         let seqno = {
             let mut book = self.book().lock();
             let seqno = self.next_seqno()?;
+            // The point counts itself.
+            self.line().count_skipped(1);
             if seqno - 1 != book.counted {
                 book.not_counted = seqno - 1;
             }
@@ -130,7 +132,7 @@ impl Timeline {
         };
         spread_points(self.reach().end(last, false, error));
         if let Some(issues) = issues {
-            spread_points(issues.reach().end(last, false, error));
+            spread_points(issues.line().reach().end(last, false, error));
         }
     }
 

@@ -179,8 +179,8 @@ fn a_timeline_that_goes_away_leaves_what_it_was_attached_to() {
     attach(&chain, 1, &job);
     attach(&seen, 1, &job);
     let watchers = || {
-        let cold = job.fence().cell().cold().lock();
-        cold.extra.as_ref().map_or(0, |extra| extra.watchers.len())
+        let extra = job.fence().cell().extra().lock();
+        extra.as_ref().map_or(0, |extra| extra.watchers.len())
     };
     assert_eq!(watchers(), 2);
     drop(chain);
@@ -266,6 +266,29 @@ fn a_counted_timeline_signals_in_order_up_to_the_count() {
     let left = ring.issue_counted().expect("a seqno is left");
     drop(ring);
     assert_eq!(left.status(), FenceStatus::Error(FenceError::CANCELED));
+}
+
+/// A place that nobody is left to count holds up none behind it, whether that was done before or after.
+#[test]
+fn a_place_behind_one_that_is_never_counted_is_reached() {
+    for is_done_before in [true, false] {
+        let (chain, job) = (chain(), issue());
+        let counted = chain.issue_counted().expect("a seqno is left");
+        let (between, at) = (chain.point(2), chain.point(3));
+        attach(&chain, 3, &job);
+        if is_done_before {
+            job.signal();
+            assert!(!between.is_signaled() && !at.is_signaled());
+            drop(chain);
+        } else {
+            drop(chain);
+            job.signal();
+        }
+        assert_eq!(counted.status(), FenceStatus::Error(FenceError::CANCELED));
+        for point in [between, at] {
+            assert_eq!(point.status(), FenceStatus::Signaled, "{is_done_before}");
+        }
+    }
 }
 
 #[test]

@@ -97,8 +97,8 @@ impl Fence {
     #[inline(never)]
     fn registered(&self) {
         let start = {
-            let mut cold = self.cell().cold().lock();
-            let extra = cold.extra.as_mut();
+            let mut locked = self.cell().extra().lock();
+            let extra = locked.as_mut();
             extra.is_some_and(|extra| extra.on_registered(self))
         };
         if start {
@@ -113,9 +113,9 @@ impl Fence {
         let callback = self.cell().outcome().cancel(id.0);
         if self.cell().is_composed() {
             let _kept = {
-                let mut cold = self.cell().cold().lock();
+                let mut locked = self.cell().extra().lock();
                 let idle = self.cell().outcome().is_empty();
-                let extra = cold.extra.as_mut().filter(|_| idle);
+                let extra = locked.as_mut().filter(|_| idle);
                 extra.and_then(|extra| extra.keep.take())
             };
         }

@@ -39,6 +39,7 @@ use super::line::Line;
 use super::status::FenceStatus;
 use resv_sync::callbacks::Callbacks;
 use resv_sync::pool::Link;
+use resv_sync::slot::TaggedSlot;
 use resv_sync::sync::Mutex;
 use resv_sync::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 // Only the owners of a reference read `kind`, and it is written before there is one: it takes part in no
@@ -78,8 +79,7 @@ impl Kind {
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
 ///
 /// What tests, snapshots and signals use is in the first 64 bytes.
-#[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub struct FenceCell {
     refs: AtomicUsize,
     timeline: AtomicU64,
@@ -87,7 +87,10 @@ pub struct FenceCell {
     outcome: Callbacks,
     kind: AtomicU8,
     asked: Asked,
-    cold: Mutex<Cold>,
+    /// What the timeline and its fences have in common, kept by this fence; `None` for one that has a timeline of its
+    /// own.
+    line: TaggedSlot<Line, 0>,
+    extra: Mutex<Option<Box<Extra>>>,
     /// For the [pool](super::pool), while this is no fence.
     link: Link<FenceCell>,
     handle: Handle,
@@ -98,26 +101,11 @@ pub struct FenceCell {
 #[derive(Default)]
 struct Handle(OnceLock<super::Fence>);
 
-impl std::fmt::Debug for Handle {
+impl std::fmt::Debug for FenceCell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Handle")
-    }
-}
-
-/// What compositions, lazy fences, deadlines and descriptions touch. A thread that puts something into it for
-/// the signaller [sets its slow path](FenceCell::set_slow_path).
-#[derive(Default)]
-pub(super) struct Cold {
-    /// `None` for a fence that has a timeline of its own.
-    pub(super) line: Option<Arc<Line>>,
-    /// What few fences have: a hook, a deadline, children, or somebody composed of them.
-    pub(super) extra: Option<Box<Extra>>,
-}
-
-impl std::fmt::Debug for Cold {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cold")
-            .field("timeline", &self.line.as_ref().map(|line| line.name()))
+        f.debug_struct("FenceCell")
+            .field("key", &self.key_parts())
+            .field("status", &self.status())
             .finish_non_exhaustive()
     }
 }
@@ -132,7 +120,8 @@ impl FenceCell {
             outcome: Callbacks::closed(0),
             kind: AtomicU8::new(Kind::Issued as u8),
             asked: Asked::default(),
-            cold: Mutex::new(Cold::default()),
+            line: TaggedSlot::empty(),
+            extra: Mutex::new(None),
             link: Link::new(),
             handle: Handle::default(),
         }
@@ -149,11 +138,12 @@ impl FenceCell {
     }
 
     /// Makes a vacant cell a fence that has one reference: a pending one, or one born with an `outcome`.
-    /// One of a `kind` that has a timeline of its own has no `line`.
+    /// One of a `kind` that has a timeline of its own has no `line`; in that of another it is counted.
+    #[inline]
     pub(super) fn occupy(
         &self,
         kind: Kind,
-        (timeline, line): (TimelineId, Option<Arc<Line>>),
+        (timeline, line): (TimelineId, Option<&'static Line>),
         seqno: u64,
         outcome: Option<u32>,
         extra: Option<Box<Extra>>,
@@ -167,28 +157,46 @@ impl FenceCell {
         // the place it came from still holds the old one (step 3).
         self.timeline.store(timeline.as_raw(), Ordering::Release);
         self.seqno.store(seqno, Ordering::Release);
+        self.line
+            .store(line.map(|line| (line, 0)), Ordering::Release);
         match outcome {
             None => self.outcome.reopen(extra.is_some()),
             Some(outcome) => self.outcome.close_again(outcome),
         }
-        {
-            let mut cold = self.cold.lock();
-            cold.line = line;
-            cold.extra = extra;
+        if extra.is_some() {
+            *self.extra.lock() = extra;
         }
         // Release: pairs with the Acquire increment in `try_acquire`.
         self.refs.store(1, Ordering::Release);
     }
 
-    /// Ends the fence in this cell; the caller has dropped the last reference, and drops what it
-    /// owned.
-    pub(super) fn vacate(&self) -> (Option<Arc<Line>>, Option<Box<Extra>>) {
+    /// Ends the fence in this cell; the caller has dropped the last reference, and drops what it owned.
+    #[inline]
+    pub(super) fn vacate(&self) -> Option<Box<Extra>> {
         if self.is_pending() {
-            // A composed fence that nobody wants any more. It has no callbacks: they would keep it.
-            drop(self.outcome.close(0));
+            return self.vacate_pending();
         }
-        let mut cold = self.cold.lock();
-        (cold.line.take(), cold.extra.take())
+        // The thread that signalled it has taken what there was: it was told by the slow-path flag.
+        #[cfg(all(debug_assertions, not(loom)))]
+        assert!(
+            self.extra.lock().is_none(),
+            "a fence that has signalled owns nothing"
+        );
+        None
+    }
+
+    /// The same for a composed fence that nobody wants any more. It has no callbacks: they would keep it.
+    #[cold]
+    #[inline(never)]
+    fn vacate_pending(&self) -> Option<Box<Extra>> {
+        drop(self.outcome.close(0));
+        self.extra.lock().take()
+    }
+
+    /// The line of the timeline, of a fence that has none of its own; for the owner of a reference, and of the last one.
+    #[inline]
+    pub(super) fn line(&self) -> Option<&'static Line> {
+        self.line.load().map(|(line, _)| line)
     }
 
     /// What the fence is; for the owner of a reference, and of the last one.
@@ -209,8 +217,10 @@ impl FenceCell {
         &self.asked
     }
 
-    pub(super) fn cold(&self) -> &Mutex<Cold> {
-        &self.cold
+    /// What few fences have: a hook, a deadline, children, or somebody composed of them. A thread that puts
+    /// something in for the signaller [sets its slow path](FenceCell::set_slow_path), or else the fence is not told.
+    pub(super) fn extra(&self) -> &Mutex<Option<Box<Extra>>> {
+        &self.extra
     }
 
     /// Whether the fence has not signalled: one acquire load.
@@ -232,16 +242,16 @@ impl FenceCell {
         &self.outcome
     }
 
-    /// Sets the slow-path flag: the signaller must look at [`cold`](FenceCell::cold), which the caller has
-    /// locked. `false`: it has signalled.
-    pub(super) fn set_slow_path(&self, _locked: &mut Cold) -> bool {
+    /// Sets the slow-path flag: the signaller must look at [`extra`](FenceCell::extra), which the caller has
+    /// locked. `false`: it has signalled, and nothing may be put in.
+    pub(super) fn set_slow_path(&self, _locked: &mut Option<Box<Extra>>) -> bool {
         self.outcome.set_slow_path()
     }
 
     /// The timeline's name; for the owner of a reference. Takes a short lock.
     pub(super) fn timeline_name(&self) -> Arc<str> {
-        match &self.cold.lock().line {
-            Some(line) => Arc::clone(line.name()),
+        match self.line() {
+            Some(line) => line.name(),
             None => self.kind().own_name().into(),
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn pending_of(timeline: TimelineId, last: u64) -> Vec<Fence> {
 }
 
 fn registrations_of(cell: &FenceCell) -> usize {
-    let extra = &cell.cold().lock().extra;
+    let extra = cell.extra().lock();
     let watchers = extra.as_ref().map_or(0, |extra| extra.watchers.len());
     cell.outcome().count() + watchers
 }

@@ -47,7 +47,7 @@ impl Fence {
 
     /// What remains to be done: with the callbacks, if the slow-path flag was set, what there is besides.
     fn completion(self, callbacks: Closed<'static>, error: Option<FenceError>) -> Completion {
-        let take = || self.cell().cold().lock().extra.take();
+        let take = || self.cell().extra().lock().take();
         Completion {
             status: FenceStatus::of(Some(outcome(error))),
             extra: callbacks.takes_slow_path().then(take).flatten(),
@@ -59,8 +59,8 @@ impl Fence {
 
     /// Runs `f` on the composition of this composed fence; `None` if it has signalled.
     pub(super) fn in_composition<R>(&self, f: impl FnOnce(&mut Composition) -> R) -> Option<R> {
-        let mut cold = self.cell().cold().lock();
-        cold.extra.as_mut()?.composition.as_mut().map(f)
+        let mut locked = self.cell().extra().lock();
+        locked.as_mut()?.composition.as_mut().map(f)
     }
 
     /// These are the children of this composed fence. If that completes it, it becomes signalled and the
@@ -88,9 +88,9 @@ impl Fence {
 
     fn count(self, f: impl FnOnce(&mut Composition) -> Counted) -> Option<News> {
         let (callbacks, extra, error) = {
-            let mut cold = self.cell().cold().lock();
+            let mut locked = self.cell().extra().lock();
             // Nothing there: it has signalled already, as `any` does before its last child.
-            let extra = cold.extra.as_mut()?;
+            let extra = locked.as_mut()?;
             match f(extra.composition.as_mut()?) {
                 Counted::Nothing => return None,
                 Counted::WillFail(error) => {
@@ -100,7 +100,7 @@ impl Fence {
                 Counted::Completes(error) => {
                     let callbacks = self.cell().outcome().close(outcome(error));
                     // Under the same lock as the count: no later child finds anything to count.
-                    (callbacks, cold.extra.take(), error)
+                    (callbacks, locked.take(), error)
                 }
             }
         };

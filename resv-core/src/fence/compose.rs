@@ -94,8 +94,8 @@ impl Fence {
         if !self.cell().is_composed() {
             return None;
         }
-        let cold = self.cell().cold().lock();
-        cold.extra.as_ref()?.composition.as_ref().map(f)
+        let locked = self.cell().extra().lock();
+        locked.as_ref()?.composition.as_ref().map(f)
     }
 
     /// Has this fence tell `watcher` when it signals; if it has signalled, says how. With the place of
@@ -104,13 +104,13 @@ impl Fence {
         &self,
         watcher: Watcher,
     ) -> Result<(Place, Option<FenceError>), FenceStatus> {
-        let mut cold = self.cell().cold().lock();
+        let mut locked = self.cell().extra().lock();
         // The flag is set with the lock held: either it has signalled, or the signaller finds the flag, waits
         // for the lock, and finds the watcher.
-        if !self.cell().set_slow_path(&mut cold) {
+        if !self.cell().set_slow_path(&mut locked) {
             return Err(self.status());
         }
-        let extra = cold.extra.get_or_insert_default();
+        let extra = locked.get_or_insert_default();
         let composition = extra.composition.as_ref();
         let error = composition.and_then(Composition::known_error);
         Ok((extra.watchers.push(watcher), error))
@@ -121,7 +121,7 @@ impl Fence {
         if self.is_signaled() {
             return;
         }
-        if let Some(extra) = &mut self.cell().cold().lock().extra {
+        if let Some(extra) = &mut *self.cell().extra().lock() {
             extra.watchers.take(place);
         }
     }

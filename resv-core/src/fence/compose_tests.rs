@@ -24,8 +24,8 @@ fn seqno(timeline: &Timeline, seqno: u64) -> Signaler {
 }
 
 fn watchers(fence: &Fence) -> usize {
-    let cold = fence.cell().cold().lock();
-    cold.extra.as_ref().map_or(0, |extra| extra.watchers.len())
+    let extra = fence.cell().extra().lock();
+    extra.as_ref().map_or(0, |extra| extra.watchers.len())
 }
 
 /// Another handle of the fence can be had from its cell only while somebody holds one.

@@ -22,11 +22,11 @@ impl Fence {
         let mut todo = vec![self.clone()];
         while let Some(fence) = todo.pop() {
             let (hook, point) = {
-                let mut cold = fence.cell().cold().lock();
-                if !fence.cell().set_slow_path(&mut cold) {
+                let mut locked = fence.cell().extra().lock();
+                if !fence.cell().set_slow_path(&mut locked) {
                     continue;
                 }
-                let extra = cold.extra.get_or_insert_default();
+                let extra = locked.get_or_insert_default();
                 if extra.deadline.is_some_and(|soonest| soonest <= deadline) {
                     continue;
                 }
@@ -48,8 +48,8 @@ impl Fence {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let cold = self.cell().cold().lock();
-        cold.extra.as_ref().and_then(|extra| extra.deadline)
+        let locked = self.cell().extra().lock();
+        locked.as_ref().and_then(|extra| extra.deadline)
     }
 }
 
@@ -80,12 +80,12 @@ impl Signaler {
         let hook: super::extra::DeadlineHook = Arc::new(hook);
         let (deadline, _earlier) = {
             let cell = self.fence().cell();
-            let mut cold = cell.cold().lock();
-            if !cell.set_slow_path(&mut cold) {
+            let mut locked = cell.extra().lock();
+            if !cell.set_slow_path(&mut locked) {
                 // The timeline has failed all its fences.
                 return;
             }
-            let extra = cold.extra.get_or_insert_default();
+            let extra = locked.get_or_insert_default();
             (extra.deadline, extra.on_deadline.replace(Arc::clone(&hook)))
         };
         if let Some(deadline) = deadline {

@@ -3,7 +3,6 @@
 use super::cell::FenceCell;
 #[cfg(feature = "tracing")]
 use super::cell::Kind;
-use super::line::Line;
 
 /// The driver name of the fences of this library, in traces and descriptions.
 pub const DRIVER: &str = "resv";
@@ -101,12 +100,16 @@ pub(super) fn signaled(_cell: &FenceCell) {
 
 /// The fence is no more; its cell is not yet another one's.
 #[inline(always)]
-pub(super) fn destroy(_cell: &FenceCell, _line: Option<&Line>) {
+pub(super) fn destroy(_cell: &FenceCell) {
     #[cfg(feature = "tracing")]
     if _cell.kind() != Kind::Point {
-        let name = _line.map_or(_cell.kind().own_name(), |line| line.name());
         let (timeline, seqno) = _cell.key_parts();
-        emit!("dma_fence_destroy", name, timeline, seqno);
+        emit!(
+            "dma_fence_destroy",
+            &*_cell.timeline_name(),
+            timeline,
+            seqno
+        );
     }
 }
 

@@ -238,9 +238,13 @@ pub(super) fn drop_fence(cell: &'static FenceCell) {
 
 /// Makes the cell vacant and returns the extra that the fence owned.
 fn retire(cell: &'static FenceCell) -> Option<Box<Extra>> {
-    let (line, extra) = cell.vacate();
-    events::destroy(cell, line.as_deref());
+    let extra = cell.vacate();
+    let line = cell.line();
+    events::destroy(cell);
     pool::put(cell);
+    if let Some(line) = line {
+        line.fence_is_gone();
+    }
     extra
 }
 

@@ -34,28 +34,24 @@ impl Fence {
     }
 
     /// A fence of a timeline that is born signalled, with `error`.
-    pub(super) fn born_failed(line: &Arc<Line>, seqno: u64, error: FenceError) -> Fence {
-        let timeline = (line.id(), Some(Arc::clone(line)));
+    pub(super) fn born_failed(line: &'static Line, seqno: u64, error: FenceError) -> Fence {
+        line.count_fence();
+        let timeline = (line.id(), Some(line));
         let outcome = Some(outcome(Some(error)));
         let fence = Fence::new(Kind::Point, timeline, seqno, outcome, None);
         events::signaled(fence.cell);
         fence
     }
 
-    /// A pending fence of a timeline.
+    /// A pending fence of a timeline, which the caller counts.
+    #[inline]
     pub(super) fn pending(
         kind: Kind,
-        line: &Arc<Line>,
+        line: &'static Line,
         seqno: u64,
         extra: Option<Box<Extra>>,
     ) -> Fence {
-        Fence::new(
-            kind,
-            (line.id(), Some(Arc::clone(line))),
-            seqno,
-            None,
-            extra,
-        )
+        Fence::new(kind, (line.id(), Some(line)), seqno, None, extra)
     }
 
     /// The one fence of a timeline of its own, pending or born with an `outcome`.
@@ -63,9 +59,10 @@ impl Fence {
         Fence::new(kind, (TimelineId::take(), None), 1, outcome, extra)
     }
 
+    #[inline]
     fn new(
         kind: Kind,
-        timeline: (TimelineId, Option<Arc<Line>>),
+        timeline: (TimelineId, Option<&'static Line>),
         seqno: u64,
         outcome: Option<u32>,
         extra: Option<Box<Extra>>,
@@ -97,8 +94,7 @@ impl Fence {
     /// The tag of the timeline. A composed fence has none of its own: ask its
     /// [leaves](Fence::leaves). Takes a short lock.
     pub fn tag(&self) -> Tag {
-        let cold = self.cell.cold().lock();
-        cold.line.as_ref().map_or(Tag::default(), |line| line.tag())
+        self.cell.line().map_or(Tag::default(), Line::tag)
     }
 
     /// Whether the fence has signalled, with success or an error: one acquire load.

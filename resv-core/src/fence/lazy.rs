@@ -70,7 +70,7 @@ impl Fence {
             }
             events::enable_signal(fence.cell());
             let (mut hook, mut point) = (None, None);
-            if let Some(extra) = fence.cell().cold().lock().extra.as_mut() {
+            if let Some(extra) = fence.cell().extra().lock().as_mut() {
                 hook = extra.start.take();
                 point = extra.point;
                 if let Some(composition) = &mut extra.composition

@@ -5,7 +5,7 @@ use super::cell::FenceCell;
 use super::completion::{News, spread, spread_points};
 use super::compose::without_children;
 use super::extra::{Child, Mode, Watcher};
-use super::line::Line;
+use super::line::LineOwner;
 use super::point::new_point;
 use super::reach::{Defect, Reach};
 use super::*;
@@ -105,8 +105,8 @@ fn watch_unmarked(child: &Fence, parent: &Fence) {
         parent.in_composition(|c| c.count(child.status()));
         return;
     }
-    let mut cold = child.cell().cold().lock();
-    let extra = cold.extra.get_or_insert_default();
+    let mut locked = child.cell().extra().lock();
+    let extra = locked.get_or_insert_default();
     extra.watchers.push(Watcher::of(parent));
 }
 
@@ -143,7 +143,7 @@ fn composing_misses_no_child(sound: bool) {
         // What is left of the unsound one: children that a static cell would keep beyond the model.
         drop(both);
         for fence in &fences {
-            drop(fence.cell().cold().lock().extra.take());
+            drop(fence.cell().extra().lock().take());
         }
         assert!(signaled, "lost");
     });
@@ -234,7 +234,7 @@ fn dropping_a_composition_against_its_child() {
         let signaller = thread::spawn(move || job.signal());
         drop(array);
         signaller.join().expect("the signaller ends");
-        assert!(fence.cell().cold().lock().extra.is_none());
+        assert!(fence.cell().extra().lock().is_none());
     });
 }
 
@@ -366,10 +366,11 @@ fn submitted_without_looking_again(ring: &Timeline) -> Fence {
     if ring.last_seqno() >= 1 {
         return Fence::signaled();
     }
-    let issues = Line::tagged("issues", Tag::default());
-    ring.book().lock().issues = Some(std::sync::Arc::clone(&issues));
-    let point = new_point(&issues, 1);
-    let fence = super::point::place(&issues, 1, issues.reach().insert(1, point));
+    let owner = std::sync::Arc::new(LineOwner::new("issues".into(), Tag::default()));
+    ring.book().lock().issues = Some(std::sync::Arc::clone(&owner));
+    let issues = owner.line();
+    let point = new_point(issues, 1);
+    let fence = super::point::place(issues, 1, issues.reach().insert(1, point));
     ring.expect_waiters();
     fence
 }

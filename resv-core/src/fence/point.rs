@@ -4,7 +4,7 @@ use super::cell::Kind;
 use super::completion::spread_points;
 use super::extra::Extra;
 use super::handle::Fence;
-use super::line::Line;
+use super::line::{Line, LineOwner};
 use super::reach::Place;
 use super::timeline::Timeline;
 use crate::checks;
@@ -100,21 +100,24 @@ impl Timeline {
                 drop(book);
                 return Fence::born_failed(self.line(), seqno, error);
             }
-            let new = || Line::tagged(&format!("{} submitted", self.name()), self.tag());
+            let name = || format!("{} submitted", self.name()).into();
+            let new = || Arc::new(LineOwner::new(name(), self.tag()));
             Arc::clone(book.issues.get_or_insert_with(new))
         };
-        let point = new_point(&issues, seqno);
-        let fence = place(&issues, seqno, issues.reach().insert(seqno, point));
+        let line = issues.line();
+        let point = new_point(line, seqno);
+        let fence = place(line, seqno, line.reach().insert(seqno, point));
         self.expect_waiters();
         // Step 4. What has been issued by now need not have found the fence.
-        issues.reach().advance(self.last_seqno());
-        spread_points(issues.reach().take_reached());
+        line.reach().advance(self.last_seqno());
+        spread_points(line.reach().take_reached());
         fence
     }
 }
 
 /// The fence of a place that nobody has asked for.
-pub(super) fn new_point(line: &Arc<Line>, seqno: u64) -> Fence {
+pub(super) fn new_point(line: &'static Line, seqno: u64) -> Fence {
+    line.count_fence();
     let extra = Extra {
         point: Some(line.reach()),
         ..Extra::default()
@@ -123,7 +126,7 @@ pub(super) fn new_point(line: &Arc<Line>, seqno: u64) -> Fence {
 }
 
 /// The fence of a place that somebody has asked for.
-pub(super) fn place(line: &Arc<Line>, seqno: u64, place: Place) -> Fence {
+pub(super) fn place(line: &'static Line, seqno: u64, place: Place) -> Fence {
     match place {
         Place::Reached => Fence::signaled(),
         Place::Ahead(fence) => fence,

@@ -27,8 +27,6 @@
 use super::handle::Fence;
 use super::status::{FenceError, FenceStatus};
 use super::watchers;
-use resv_sync::pool::{Link, Pooled};
-use resv_sync::stable_pool;
 use resv_sync::sync::Mutex;
 #[cfg(loom)]
 use resv_sync::sync::atomic::fence;
@@ -38,34 +36,14 @@ use std::time::Instant;
 
 /// How far a timeline has come, and what hangs on it coming further.
 ///
-/// In memory that stays, so that a signaler can have it without counting: the fence that it is to signal
-/// keeps its timeline, and that keeps this.
-#[repr(align(64))]
+/// In memory that stays ([`Line`](super::line::Line)), so that a signaler can have it without counting: the fence
+/// that it is to signal keeps the line.
 pub(super) struct Reach {
     /// The greatest seqno that has signalled; 0 at first.
     completed: AtomicU64,
     /// How many points wait: written under the lock of `places`.
     waiting: AtomicUsize,
     places: Mutex<Places>,
-    /// For the pool, while no timeline has this.
-    link: Link<Reach>,
-}
-
-stable_pool!(static REACHES: Reach);
-
-impl Pooled for Reach {
-    fn vacant() -> Reach {
-        Reach {
-            completed: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            places: Mutex::new(Places::default()),
-            link: Link::new(),
-        }
-    }
-
-    fn link(&self) -> &Link<Reach> {
-        &self.link
-    }
 }
 
 /// The fence of a place that has not been reached.
@@ -201,13 +179,17 @@ fn split_off<V>(map: &mut BTreeMap<u64, V>, completed: u64) -> BTreeMap<u64, V> 
 }
 
 impl Reach {
-    /// Of a new timeline.
-    pub(super) fn take() -> &'static Reach {
-        REACHES.take()
+    /// Of no timeline yet.
+    pub(super) fn vacant() -> Reach {
+        Reach {
+            completed: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            places: Mutex::new(Places::default()),
+        }
     }
 
-    /// The timeline and its fences are gone, so nobody uses this any more.
-    pub(super) fn give_back(&'static self) {
+    /// The timeline and its fences are gone, so nobody uses this until it is another one's.
+    pub(super) fn reset(&self) {
         let places = std::mem::take(&mut *self.places.lock());
         debug_assert!(places.points.is_empty(), "a point that nobody reached");
         if let Some(more) = places.more {
@@ -215,7 +197,6 @@ impl Reach {
         }
         // Relaxed: the next timeline gets it through the pool, which orders this.
         self.completed.store(0, Ordering::Relaxed);
-        REACHES.put(self);
     }
 
     pub(super) fn completed(&self) -> u64 {
@@ -399,17 +380,19 @@ impl Reach {
 
     /// There will be no place after `last`: takes out the points behind it, and if nobody is left to count
     /// (`uncounted`: the last handle is dropped) those that were to be counted, for the caller to signal with
-    /// `error`. For the others there is `last` itself,
-    /// which signals at the latest when its signaler is dropped.
+    /// `error`; and those that nothing but these held up. For the others there is `last` itself, which signals at
+    /// the latest when its signaler is dropped.
     pub(super) fn end(&self, last: u64, uncounted: bool, error: FenceError) -> Vec<Point> {
         let mut places = self.places.lock();
-        let mut never = Vec::new();
+        let (mut never, mut reached) = (Vec::new(), Vec::new());
         if !uncounted {
             places.more().end.get_or_insert((last, error));
         } else if let Some(more) = &mut places.more {
             for seqno in std::mem::take(&mut more.counted) {
                 never.extend(places.points.remove(&seqno));
             }
+            // They held up what was done behind them.
+            reached = self.settle(&mut places);
         }
         // The greatest seqno is 2^64 - 2, so there is a next one.
         never.extend(places.points.split_off(&(last + 1)).into_values());
@@ -421,6 +404,7 @@ impl Reach {
         for point in &mut never {
             point.error.get_or_insert(error);
         }
+        never.append(&mut reached);
         never
     }
 

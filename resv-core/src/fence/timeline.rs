@@ -6,15 +6,15 @@ use super::events;
 use super::extra::Extra;
 use super::handle::Fence;
 use super::id::TimelineId;
-use super::line::Line;
+use super::line::{Line, LineOwner};
 use super::reach::Reach;
 use super::status::FenceError;
 use super::tag::Tag;
 use crate::checks;
 use resv_sync::sync::Mutex;
+use resv_sync::sync::atomic::Ordering;
 #[cfg(loom)]
 use resv_sync::sync::atomic::fence;
-use resv_sync::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,11 +30,9 @@ pub struct Timeline {
 
 /// What the handles share.
 struct Issuer {
-    line: Arc<Line>,
-    /// The greatest seqno issued; 0 at first, [`CLOSED`] when no more will be.
-    last: AtomicU64,
-    /// Whether somebody waits for a seqno to be issued, or has: never reset.
-    is_awaited: AtomicU32,
+    name: Arc<str>,
+    /// Its last seqno is [`CLOSED`] when no more will be issued.
+    owner: LineOwner,
     book: Mutex<Book>,
 }
 
@@ -45,7 +43,7 @@ const CLOSED: u64 = u64::MAX;
 #[derive(Default)]
 pub(super) struct Book {
     /// The timeline of which place n is reached when seqno n has been issued: for waiters for that.
-    pub(super) issues: Option<Arc<Line>>,
+    pub(super) issues: Option<Arc<LineOwner>>,
     /// The greatest seqno issued before it was closed, and with what error it was.
     pub(super) closed: Option<(u64, FenceError)>,
     /// The greatest seqno that was counted, and the greatest before it that was not.
@@ -56,7 +54,8 @@ pub(super) struct Book {
 impl Drop for Issuer {
     fn drop(&mut self) {
         // Relaxed: a thread that has waited for a seqno to be issued had a handle.
-        if self.is_awaited.load(Ordering::Relaxed) == 0 && !self.line.reach().is_awaited() {
+        let line = self.owner.line();
+        if line.is_awaited.load(Ordering::Relaxed) == 0 && !line.reach().is_awaited() {
             return;
         }
         let (last, book) = (self.last_issued(), self.book.lock());
@@ -67,16 +66,16 @@ impl Drop for Issuer {
         };
         let issues = book.issues.clone();
         drop(book);
-        spread_points(self.line.reach().end(promised, true, FenceError::CANCELED));
+        spread_points(line.reach().end(promised, true, FenceError::CANCELED));
         if let Some(issues) = issues {
-            spread_points(issues.reach().end(last, true, FenceError::CANCELED));
+            spread_points(issues.line().reach().end(last, true, FenceError::CANCELED));
         }
     }
 }
 
 impl Issuer {
     fn last_issued(&self) -> u64 {
-        match self.last.load(Ordering::Relaxed) {
+        match self.owner.line().last.load(Ordering::Relaxed) {
             // Relaxed: it is written under the lock.
             CLOSED => self.book.lock().closed.map_or(CLOSED, |(last, _)| last),
             last => last,
@@ -95,11 +94,11 @@ impl Timeline {
 
     /// A new timeline whose fences carry `tag`: on whose behalf their jobs run, and on which device.
     pub fn tagged(name: &str, tag: Tag) -> Timeline {
+        let name: Arc<str> = name.into();
         Timeline {
             issuer: Arc::new(Issuer {
-                line: Line::tagged(name, tag),
-                last: AtomicU64::new(0),
-                is_awaited: AtomicU32::new(0),
+                owner: LineOwner::new(Arc::clone(&name), tag),
+                name,
                 book: Mutex::new(Book::default()),
             }),
         }
@@ -112,7 +111,7 @@ impl Timeline {
 
     /// The name.
     pub fn name(&self) -> &str {
-        self.line().name()
+        &self.issuer.name
     }
 
     /// The tag; the default one of a timeline that was made without.
@@ -156,33 +155,39 @@ impl Timeline {
         })
     }
 
-    pub(super) fn line(&self) -> &Arc<Line> {
-        &self.issuer.line
+    #[inline]
+    pub(super) fn line(&self) -> &'static Line {
+        self.issuer.owner.line()
     }
 
     /// See [`Line::reach`].
+    #[inline]
     pub(super) fn reach(&self) -> &'static Reach {
         self.line().reach()
     }
 
+    /// Raises the greatest seqno issued by one. The caller makes one fence for it, and need not count that.
+    #[inline]
     pub(super) fn next_seqno(&self) -> Result<u64, SeqnoError> {
         self.raise_last(|last| (last < Self::MAX_SEQNO).then(|| last + 1))
             .map(|last| last + 1)
     }
 
-    /// Raises the greatest seqno issued to `seqno`, if it is less.
+    /// Raises the greatest seqno issued to `seqno`, if it is less. A fence that is made for it is counted.
     pub(super) fn claim(&self, seqno: u64) -> Result<(), SeqnoError> {
         if seqno == 0 || seqno > Self::MAX_SEQNO {
             return Err(SeqnoError::OutOfRange(seqno));
         }
-        self.raise_last(|last| (last != CLOSED).then_some(last.max(seqno)))?;
+        let last = self.raise_last(|last| (last != CLOSED).then_some(last.max(seqno)))?;
+        self.line().count_skipped(seqno.saturating_sub(last));
         Ok(())
     }
 
+    #[inline]
     fn raise_last(&self, to: impl FnMut(u64) -> Option<u64>) -> Result<u64, SeqnoError> {
         // SeqCst: see `submitted`, step 1.
         let raised = self
-            .issuer
+            .line()
             .last
             .fetch_update(Ordering::SeqCst, Ordering::Relaxed, to);
         raised.map_err(|last| match last {
@@ -197,7 +202,7 @@ impl Timeline {
         #[cfg(loom)]
         fence(Ordering::SeqCst);
         // SeqCst: see `submitted`, step 2.
-        if self.issuer.is_awaited.load(Ordering::SeqCst) != 0 {
+        if self.line().is_awaited.load(Ordering::SeqCst) != 0 {
             self.announce_to_waiters(seqno);
         }
     }
@@ -206,16 +211,16 @@ impl Timeline {
     fn announce_to_waiters(&self, seqno: u64) {
         let issues = self.book().lock().issues.clone();
         if let Some(issues) = issues
-            && issues.reach().advance(seqno)
+            && issues.line().reach().advance(seqno)
         {
-            spread_points(issues.reach().take_reached());
+            spread_points(issues.line().reach().take_reached());
         }
     }
 
     /// Somebody waits for seqnos to be issued.
     pub(super) fn expect_waiters(&self) {
         // SeqCst: see `submitted`, step 3.
-        self.issuer.is_awaited.store(1, Ordering::SeqCst);
+        self.line().is_awaited.store(1, Ordering::SeqCst);
         #[cfg(loom)]
         fence(Ordering::SeqCst);
     }
@@ -228,10 +233,11 @@ impl Timeline {
     /// this has done it.
     pub(super) fn close_with(&self, book: &mut Book, error: FenceError) -> Option<u64> {
         // SeqCst: as each change of it.
-        let last = self.issuer.last.swap(CLOSED, Ordering::SeqCst);
+        let last = self.line().last.swap(CLOSED, Ordering::SeqCst);
         if last == CLOSED {
             return None;
         }
+        self.line().count_skipped(CLOSED - last);
         book.closed = Some((last, error));
         Some(last)
     }
@@ -248,6 +254,7 @@ impl Timeline {
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn issue_at(&self, seqno: u64) -> Result<Signaler, SeqnoError> {
         self.claim(seqno)?;
+        self.line().count_fence();
         let signaler = Signaler::new(self.line(), seqno, None);
         self.announce(seqno);
         Ok(signaler)
@@ -323,7 +330,8 @@ pub struct Signaler {
 
 impl Signaler {
     #[cfg_attr(feature = "checks", track_caller)]
-    pub(super) fn new(line: &Arc<Line>, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
+    #[inline]
+    pub(super) fn new(line: &'static Line, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
         let fence = Fence::pending(Kind::Issued, line, seqno, extra);
         events::emit(fence.cell());
         checks::issued(&fence);
