@@ -7,7 +7,8 @@
 //! not before every fence of the group has been registered.
 //!
 //! A fence is registered with once, however many groups name it: `n` mentions of fences cost
-//! `n log n` steps and as many callbacks as there are fences.
+//! `n log n` steps and as many callbacks as there are fences. A wait for all of few fences allocates twice: what
+//! its callbacks share, and their names.
 //!
 //! # The race
 //!
@@ -19,6 +20,7 @@
 use resv_core::fence::trace;
 use resv_core::{CallbackId, Fence};
 use resv_sync::sync::atomic::{AtomicUsize, Ordering};
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,25 +33,33 @@ pub(crate) trait Complete: Send + Sync + 'static {
 struct Shared<C> {
     /// For each group, the shares not given up yet: one for each mention of a registered fence, and
     /// one while the group is being registered.
-    left: Box<[AtomicUsize]>,
-    /// The groups that mention each fence, fence by fence.
-    groups: Box<[usize]>,
+    left: SmallVec<[AtomicUsize; 1]>,
+    /// The groups that mention each fence, fence by fence. Empty if there is one group.
+    groups: Vec<usize>,
     completion: C,
 }
 
 impl<C: Complete> Shared<C> {
-    fn give_up_share(&self, group: usize) {
+    fn give_up_shares(&self, group: usize, count: usize) {
         // Release: what this share's thread did comes before the completion. Acquire: the last one
         // sees what all others did. Each pairs with the other decrements.
-        if self.left[group].fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.left[group].fetch_sub(count, Ordering::AcqRel) == count {
             self.completion.complete(group);
         }
     }
 
     /// The fence of these mentions has signalled.
     fn give_up(&self, mentions: Range<usize>) {
+        self.each_group(mentions, |group, count| self.give_up_shares(group, count));
+    }
+
+    /// Calls `f` with each group that makes these mentions, and how many of them.
+    fn each_group(&self, mentions: Range<usize>, mut f: impl FnMut(usize, usize)) {
+        if self.left.len() == 1 {
+            return f(0, mentions.len());
+        }
         for &group in &self.groups[mentions] {
-            self.give_up_share(group);
+            f(group, 1);
         }
     }
 
@@ -106,7 +116,7 @@ impl<C: Complete> Countdown<C> {
                 groups,
                 completion,
             }),
-            callbacks: Vec::new(),
+            callbacks: Vec::with_capacity(mentions.len()),
         };
         let mut mentions = mentions.into_iter().peekable();
         for (group, &end) in ends.iter().enumerate() {
@@ -116,10 +126,10 @@ impl<C: Complete> Countdown<C> {
                     continue;
                 }
                 before_registering(fence);
-                for &group in &this.shared.groups[groups.clone()] {
+                this.shared.each_group(groups.clone(), |group, count| {
                     // Relaxed: the callback that gives the share up is registered later, with Release.
-                    this.shared.left[group].fetch_add(1, Ordering::Relaxed);
-                }
+                    this.shared.left[group].fetch_add(count, Ordering::Relaxed);
+                });
                 let on_signal = Arc::clone(&this.shared);
                 let its_groups = groups.clone();
                 trace::wait_start(fence);
@@ -131,7 +141,7 @@ impl<C: Complete> Countdown<C> {
                     }
                 }
             }
-            this.shared.give_up_share(group);
+            this.shared.give_up_shares(group, 1);
             // Relaxed: a group that completes a moment later has told so.
             if this.shared.left[group].load(Ordering::Relaxed) == 0 {
                 break;
@@ -146,12 +156,12 @@ impl<C: Complete> Countdown<C> {
     }
 }
 
-/// Each fence once, in the order of its first mention, and the groups that mention it.
-fn mentions(fences: &[Fence], ends: &[usize]) -> (Vec<Mentions>, Box<[usize]>) {
+/// Each fence once, in the order of its first mention, and the groups that mention it, if there are several.
+fn mentions(fences: &[Fence], ends: &[usize]) -> (SmallVec<[Mentions; 8]>, Vec<usize>) {
     let address = |at: usize| std::ptr::from_ref(fences[at].cell()).addr();
-    let mut order: Vec<usize> = (0..fences.len()).collect();
+    let mut order: SmallVec<[usize; 16]> = (0..fences.len()).collect();
     order.sort_unstable_by_key(|&at| (address(at), at));
-    let mut each: Vec<Mentions> = Vec::with_capacity(order.len());
+    let mut each: SmallVec<[Mentions; 8]> = SmallVec::with_capacity(order.len());
     for (place, &at) in order.iter().enumerate() {
         match each.last_mut() {
             Some(last) if fences[last.first] == fences[at] => last.groups.end = place + 1,
@@ -162,6 +172,9 @@ fn mentions(fences: &[Fence], ends: &[usize]) -> (Vec<Mentions>, Box<[usize]>) {
         }
     }
     each.sort_unstable_by_key(|mentions| mentions.first);
+    if ends.len() == 1 {
+        return (each, Vec::new());
+    }
     let group_of = |at: usize| ends.partition_point(|&end| end <= at);
     (each, order.into_iter().map(group_of).collect())
 }
