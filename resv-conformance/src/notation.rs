@@ -36,6 +36,8 @@ pub struct Example {
     pub sequence: &'static str,
     /// What is told then, in the order of [`Generation::ALL`](crate::model::Generation::ALL).
     pub answers: [&'static str; 3],
+    /// What is to be learned from it.
+    pub lesson: &'static str,
 }
 
 /// The rows of the table in the guide.
@@ -48,13 +50,14 @@ pub fn examples() -> impl Iterator<Item = Example> {
             .split('|')
             .map(|cell| cell.trim().trim_matches('`'))
             .collect();
-        let [_, name, sequence, a, b, c, _lesson, _] = cells[..] else {
+        let [_, name, sequence, a, b, c, lesson, _] = cells[..] else {
             panic!("a row of the examples has six cells: {row}");
         };
         Example {
             name,
             sequence,
             answers: [a, b, c],
+            lesson,
         }
     })
 }

@@ -4,5 +4,6 @@
 mod eviction;
 mod guide;
 mod policies;
+mod samples;
 mod scenarios;
 mod suite;
