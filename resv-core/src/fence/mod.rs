@@ -109,6 +109,9 @@
 //! # Ok::<(), resv_core::SeqnoError>(())
 //! ```
 
+// One circle is in the data, and no module leaves it: a fence (`handle`) is a cell from the pool, a cell leads to what
+// few fences have (`extra`) and to its timeline (`line`, `reach`), and those own fences. What tells of fences (`events`)
+// is in it, as it looks at cells. All other modules use what is beneath them.
 mod attach;
 mod callbacks;
 pub mod cell;
@@ -156,6 +159,8 @@ mod attach_tests;
 mod chain_tests;
 #[cfg(all(test, not(loom)))]
 mod compose_tests;
+#[cfg(all(test, not(loom)))]
+mod lazy_tests;
 #[cfg(all(test, loom))]
 mod loom_models;
 #[cfg(all(test, not(loom)))]
