@@ -2,7 +2,7 @@
 //!
 //! A cell is an array of slots that are written once, one number for each slot that says at which length
 //! the entry died, and the published length. Appending and publishing within the cell are a store each;
-//! only when the cell is full is another one made and swapped in, by [`ArcSwapOption`].
+//! only when the cell is full is another one made and swapped in, by [`ArcSwap`].
 //!
 //! ```text
 //!   head ---> Arc { slots: [ E1 | S1 | S2 | E2 |    ]      a reader at length 3 sees E1, S1, S2
@@ -32,13 +32,12 @@
 //! sees to it that a publish is not the first use. So does `Arc::new`: the memory is asked for, and given
 //! back, just before.
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, EntrySet, Failures, FenceError, FenceStatus, Key,
     LockProof, ObjectLock, ReserveError, UsageSet,
 };
 use resv_sync::sync::{Mutex, MutexGuard};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -55,6 +54,7 @@ struct Slot {
     died: AtomicUsize,
 }
 
+#[derive(Default)]
 struct Cell {
     slots: Box<[Slot]>,
     /// How many slots are published.
@@ -70,10 +70,8 @@ impl Cell {
             died: AtomicUsize::new(ALIVE),
         }));
         Vec::<[u64; 8]>::new().try_reserve_exact(1).ok()?;
-        Some(Arc::new(Cell {
-            slots: slots.into_boxed_slice(),
-            len: AtomicUsize::new(0),
-        }))
+        let (slots, len) = (slots.into_boxed_slice(), AtomicUsize::new(0));
+        Some(Arc::new(Cell { slots, len }))
     }
 
     fn len(&self) -> usize {
@@ -82,17 +80,15 @@ impl Cell {
     }
 
     /// The entries that are visible at length `len`, and where they are.
-    fn at(&self, len: usize) -> impl Iterator<Item = (&Entry, usize)> {
+    fn at(&self, len: usize) -> impl Iterator<Item = (usize, &Entry)> {
         let slots = self.slots[..len].iter().enumerate();
-        slots.filter_map(move |(at, slot)| {
-            let is_visible = slot.died.load(Ordering::Relaxed) > len;
-            Some((slot.entry.get().filter(|_| is_visible)?, at))
-        })
+        let visible = slots.filter(move |(_, slot)| slot.died.load(Ordering::Relaxed) > len);
+        visible.filter_map(|(at, slot)| Some((at, slot.entry.get()?)))
     }
 
     /// Those of them that are pending.
     fn pending(&self, len: usize) -> impl Iterator<Item = &Entry> {
-        let entries = self.at(len).map(|(entry, _)| entry);
+        let entries = self.at(len).map(|(_, entry)| entry);
         entries.filter(|entry| !entry.fence.is_signaled())
     }
 }
@@ -101,7 +97,7 @@ impl Cell {
 #[derive(Default)]
 struct Holder {
     /// The cell that edits go to, how many of its slots are in use, and whether it is not the head yet.
-    cell: Option<Arc<Cell>>,
+    cell: Arc<Cell>,
     end: usize,
     is_new: bool,
     is_edited: bool,
@@ -112,29 +108,12 @@ struct Holder {
 }
 
 impl Holder {
-    /// How many slots of the cell readers may see.
-    fn published(&self) -> usize {
-        let head = self.cell.as_ref().filter(|_| !self.is_new);
-        head.map_or(0, |cell| cell.len())
-    }
-
-    fn slots(&self) -> usize {
-        self.cell.as_ref().map_or(0, |cell| cell.slots.len())
-    }
-
-    fn alive(&self) -> usize {
-        self.cell
-            .as_ref()
-            .map_or(0, |cell| cell.at(self.end).count())
-    }
-
     /// Goes over to a new cell with what is pending and `room` more slots.
     fn move_on(&mut self, room: usize) -> Option<()> {
-        let old = self.cell.clone();
-        let pending = old.as_ref().map_or(0, |old| old.pending(self.end).count());
+        let pending = self.cell.pending(self.end).count();
         let new = Cell::new(room.checked_add(pending.checked_mul(3)?)?.max(FEW))?;
         let (mut end, mut overwritten) = (0, 0);
-        for (entry, at) in old.iter().flat_map(|old| old.at(self.end)) {
+        for (at, entry) in self.cell.at(self.end) {
             let (status, counts) = (entry.fence.status(), at >= self.overwritten);
             if status == FenceStatus::Pending && end < pending {
                 let _ = new.slots[end].entry.set(entry.clone());
@@ -144,20 +123,18 @@ impl Holder {
                 self.failures.note(entry.usage, status);
             }
         }
-        (self.cell, self.end, self.is_new) = (Some(new), end, true);
+        (self.cell, self.end, self.is_new) = (new, end, true);
         self.overwritten = overwritten;
         Some(())
     }
 
     /// Publishes at one instant what is there.
-    fn publish(&mut self, head: &ArcSwapOption<Cell>) {
+    fn publish(&mut self, head: &ArcSwap<Cell>) {
         self.is_edited = false;
-        if let Some(cell) = &self.cell {
-            // Release: pairs with the Acquire load in `len`.
-            cell.len.store(self.end, Ordering::Release);
-            if std::mem::take(&mut self.is_new) {
-                head.store(Some(Arc::clone(cell)));
-            }
+        // Release: pairs with the Acquire load in `len`.
+        self.cell.len.store(self.end, Ordering::Release);
+        if std::mem::take(&mut self.is_new) {
+            head.store(Arc::clone(&self.cell));
         }
     }
 }
@@ -166,7 +143,7 @@ impl Holder {
 #[derive(Default)]
 pub struct ArcSwappedObject {
     lock: ObjectLock,
-    head: ArcSwapOption<Cell>,
+    head: ArcSwap<Cell>,
     holder: Mutex<Holder>,
     retries: AtomicU64,
 }
@@ -182,18 +159,11 @@ pub struct ArcSwapped;
 
 /// A cell and the length that the reader saw.
 #[derive(Clone)]
-pub struct Snapshot(Option<Arc<Cell>>, usize);
+pub struct Snapshot(Arc<Cell>, usize);
 
 impl EntrySet for Snapshot {
     fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        let entries = self.0.iter().flat_map(|cell| cell.at(self.1));
-        entries.map(|(entry, _)| entry.into())
-    }
-}
-
-impl fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        self.0.at(self.1).map(|(_, entry)| entry.into())
     }
 }
 
@@ -204,14 +174,19 @@ impl ArcSwappedObject {
         self.holder.lock()
     }
 
-    /// Whether `cell` is published at length `len` still, which the caller has.
-    fn is_current(&self, cell: &Arc<Cell>, len: usize) -> bool {
-        let now = self.head.load();
-        let is_same = now.as_ref().is_some_and(|now| Arc::ptr_eq(now, cell)) && cell.len() == len;
-        if !is_same {
+    /// Looks for something in what is published. That there is none is true of one instant (B2): `look` has
+    /// found nothing, and cell and length are the same still.
+    fn find<R>(&self, mut look: impl FnMut(&Cell, usize) -> Option<R>) -> Option<R> {
+        loop {
+            let cell = self.head.load();
+            let len = cell.len();
+            let found = look(&cell, len);
+            let is_current = || Arc::ptr_eq(&self.head.load(), &cell) && cell.len() == len;
+            if found.is_some() || is_current() {
+                return found;
+            }
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
-        is_same
     }
 }
 
@@ -227,14 +202,14 @@ impl Backend for ArcSwappedObject {
     }
 
     fn reserve(&self, held: &mut LockProof<'_>, budget: Budget) -> Result<(), ReserveError> {
-        let mut holder = self.holder(held);
+        let holder = &mut *self.holder(held);
         let mut wanted = holder.budget;
         wanted.widen(budget);
         // One slot for each add, and one for each publish without an add.
         let slots = wanted.adds.saturating_add(wanted.publishes);
-        let alive = holder.alive();
+        let (alive, all) = (holder.cell.at(holder.end).count(), holder.cell.slots.len());
         let is_dense = holder.end - alive <= 2 * alive + FEW;
-        if slots > holder.slots() - holder.end || !is_dense {
+        if slots > all - holder.end || !is_dense {
             let moved = holder.move_on(slots);
             moved.ok_or(ReserveError::new(budget.adds))?;
         }
@@ -250,14 +225,13 @@ impl Backend for ArcSwappedObject {
         mut removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
-        let mut guard = self.holder(held);
-        let holder = &mut *guard;
+        let holder = &mut *self.holder(held);
         let mut left = holder.budget;
         left.spend_on_edit(add.is_some());
-        let published = holder.published();
-        let cell = holder.cell.as_ref().expect("a budget is room in a cell");
+        let cell = &holder.cell;
+        let published = if holder.is_new { 0 } else { cell.len() };
         // All are judged before the first of them dies: a predicate that panics changes nothing.
-        for (entry, at) in cell.at(holder.end) {
+        for (at, entry) in cell.at(holder.end) {
             let status = entry.fence.status();
             let goes = status != FenceStatus::Pending || removes(entry.key());
             let judged = if goes { GOES } else { ALIVE };
@@ -266,11 +240,10 @@ impl Backend for ArcSwappedObject {
                 holder.failures.note(entry.usage, status);
             }
         }
-        for (at, Slot { died, .. }) in cell.slots[..holder.end].iter().enumerate() {
+        for Slot { died, .. } in &cell.slots[..holder.end] {
             if died.load(Ordering::Relaxed) == GOES {
-                // Not a length that a reader has. Relaxed: the length that is published next orders it.
-                let length = if at < published { published + 1 } else { 0 };
-                died.store(length, Ordering::Relaxed);
+                // No reader has this length. Relaxed: the length that is published next orders it.
+                died.store(published + 1, Ordering::Relaxed);
             }
         }
         // An edit that only removes takes a slot, too: each publication is a length of its own.
@@ -284,36 +257,34 @@ impl Backend for ArcSwappedObject {
     }
 
     fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
-        let mut guard = self.holder(held);
-        let holder = &mut *guard;
+        let holder = &mut *self.holder(held);
+        let is_edited = holder.is_edited;
+        assert!(is_edited, "an append needs an edit that is not published");
         let left = holder.budget.adds.checked_sub(entries.len());
         holder.budget.adds = left.expect("no room is reserved for this add");
-        let cell = holder.cell.as_ref().filter(|_| holder.is_edited);
-        let cell = cell.expect("an append needs an edit that is not published");
         for entry in entries {
-            let _ = cell.slots[holder.end].entry.set(entry);
+            let _ = holder.cell.slots[holder.end].entry.set(entry);
             holder.end += 1;
         }
     }
 
     fn overwrite(&self, held: &mut LockProof<'_>) {
-        let mut holder = self.holder(held);
+        let holder = &mut *self.holder(held);
         (holder.overwritten, holder.failures) = (holder.end, Failures::default());
     }
 
     fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
         let holder = self.holder(held);
         let mut failures = holder.failures;
-        for (entry, at) in holder.cell.iter().flat_map(|cell| cell.at(holder.end)) {
-            if at >= holder.overwritten {
-                failures.note(entry.usage, entry.fence.status());
-            }
+        let entries = holder.cell.at(holder.end);
+        for (_, entry) in entries.filter(|&(at, _)| at >= holder.overwritten) {
+            failures.note(entry.usage, entry.fence.status());
         }
         failures.smallest(usages)
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {
-        let mut holder = self.holder(held);
+        let holder = &mut *self.holder(held);
         if holder.is_edited {
             holder.budget.publishes = holder.budget.publishes.saturating_sub(1);
             holder.publish(&self.head);
@@ -321,14 +292,18 @@ impl Backend for ArcSwappedObject {
     }
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
-        let mut holder = self.holder(held);
+        let holder = &mut *self.holder(held);
         holder.budget = Budget::default();
         if holder.is_edited {
             return;
         }
-        let is_sparse = holder.slots() > ROOMY && holder.alive() < holder.slots() / 8;
-        // A new cell shows what the old one does.
-        if holder.is_new || is_sparse && holder.move_on(0).is_some() {
+        let (alive, all) = (holder.cell.at(holder.end).count(), holder.cell.slots.len());
+        if all > ROOMY && alive < all / 8 {
+            // Without memory for a small one the large one stays.
+            let _ = holder.move_on(0);
+        }
+        if holder.is_new {
+            // It shows what the old one does.
             holder.publish(&self.head);
         }
     }
@@ -342,53 +317,35 @@ impl Backend for ArcSwappedObject {
         // `f` runs with no mutex locked; the lock, which is held, keeps the cell as it is.
         let (cell, end) = {
             let holder = self.holder(held);
-            (holder.cell.clone(), holder.end)
+            (Arc::clone(&holder.cell), holder.end)
         };
-        let pending = cell.iter().flat_map(|cell| cell.pending(end));
+        let pending = cell.pending(end);
         pending.fold(init, |acc, entry| f(acc, entry.into()))
     }
 
     fn snapshot(&self) -> Result<Snapshot, ReserveError> {
         let cell = self.head.load_full();
-        let len = cell.as_ref().map_or(0, |cell| cell.len());
+        let len = cell.len();
         Ok(Snapshot(cell, len))
     }
 
-    fn visit<A>(&self, usages: UsageSet, mut init: A, mut f: impl FnMut(A, Key) -> A) -> A {
-        loop {
-            // Owned, as `f` may do anything.
-            let Some(cell) = self.head.load_full() else {
-                return init;
-            };
-            let (len, mut shown) = (cell.len(), false);
-            for entry in cell
-                .pending(len)
-                .filter(|entry| usages.contains(entry.usage))
-            {
-                init = f(init, entry.key());
-                shown = true;
-            }
-            // That nothing was pending is true of this instant (B2), if this is published still.
-            if shown || self.is_current(&cell, len) {
-                return init;
-            }
-        }
+    fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
+        let mut nothing = Some(init);
+        let shown = self.find(|cell, len| {
+            let pending = cell.pending(len).map(Entry::key);
+            let mut asked_for = pending.filter(|key| usages.contains(key.usage)).peekable();
+            asked_for.peek()?;
+            Some(asked_for.fold(nothing.take()?, &mut f))
+        });
+        shown.or(nothing).expect("the one or the other")
     }
 
     fn is_idle(&self, usages: UsageSet) -> bool {
-        loop {
-            let head = self.head.load();
-            let Some(cell) = &*head else {
-                return true;
-            };
-            let len = cell.len();
-            if cell.pending(len).any(|entry| usages.contains(entry.usage)) {
-                return false;
-            }
-            if self.is_current(cell, len) {
-                return true;
-            }
-        }
+        let is_busy = |cell: &Cell, len| {
+            let mut pending = cell.pending(len);
+            pending.find(|entry| usages.contains(entry.usage)).map(drop)
+        };
+        self.find(is_busy).is_none()
     }
 
     /// What has died stays in its cell, which is left when it holds more than this.
@@ -397,8 +354,9 @@ impl Backend for ArcSwappedObject {
     }
 
     fn counters(&self) -> Counters {
+        let retries = self.retries.load(Ordering::Relaxed);
         Counters {
-            retries: self.retries.load(Ordering::Relaxed),
+            retries,
             fallbacks: 0,
         }
     }
