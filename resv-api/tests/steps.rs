@@ -11,6 +11,7 @@ struct Counting {
     inner: AnyBackend,
     edits: AtomicUsize,
     appends: AtomicUsize,
+    locks: AtomicUsize,
 }
 
 impl Counting {
@@ -28,6 +29,7 @@ impl Backend for Counting {
     }
 
     fn object_lock(&self) -> &ObjectLock {
+        self.locks.fetch_add(1, Ordering::Relaxed);
         self.inner.object_lock()
     }
 
@@ -89,6 +91,7 @@ fn counting(kind: BackendKind) -> Option<Counting> {
         inner,
         edits: AtomicUsize::new(0),
         appends: AtomicUsize::new(0),
+        locks: AtomicUsize::new(0),
     })
 }
 
@@ -219,5 +222,21 @@ fn a_composition_is_one_edit_however_many_leaves_it_has() {
             let count = object.snapshot().iter().count();
             assert_eq!(count, leaves + old.len(), "{kind}");
         }
+    }
+}
+
+/// It was quadratic: 8,000 objects that are named twice each took 0.9 s. The looks of a transaction that locks
+/// one by one are counted in resv-core.
+#[test]
+fn a_batch_asks_each_object_for_its_lock_a_few_times() {
+    for kind in BackendKind::ALL {
+        let objects: Vec<_> = (0..4_000)
+            .filter_map(|_| Some(Resv::with(Asked, counting(kind)?)))
+            .collect();
+        let twice: Vec<_> = objects.iter().chain(objects.iter().rev()).collect();
+        let guards = lock_all(&twice);
+        assert_eq!(guards.objects().len(), objects.len(), "{kind}");
+        let asked = |object: &Resv<Asked, Counting>| object.backend().locks.load(Ordering::Relaxed);
+        assert!(objects.iter().all(|object| asked(object) <= 12), "{kind}");
     }
 }

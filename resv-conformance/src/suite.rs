@@ -2,7 +2,7 @@
 
 use crate::properties::{
     answers, composed, contract, examples, failures, fences, hazards, leaves, locks, random,
-    selftests, tables, transactions, two_steps, waits,
+    selftests, tables, tasks, transactions, two_steps, waits,
 };
 use crate::subject::Subject;
 
@@ -51,6 +51,7 @@ macro_rules! __with_properties {
                 leaves_never_supersede_each_other
                 f_09_an_object_is_idle_with_the_last_leaf
                 f_10_a_merge_of_what_an_object_holds
+                points_of_a_timeline_supersede_each_other
                 the_first_error_of_a_composition_is_told
                 deadlines_reach_what_an_object_holds
                 lazy_a_look_never_asks
@@ -71,6 +72,14 @@ macro_rules! __with_properties {
                 many_waiters_wait_for_one_object
                 a_wait_that_ends_early_leaves_nothing_behind
                 a_future_is_the_same_wait
+            }
+            tasks {
+                a_hook_that_panics_in_a_poll_ends_no_wait
+                a_forgotten_transaction_leaves_no_stale_waiter
+                a_forgotten_wait_is_in_nobodys_way
+                a_transaction_that_is_not_polled_is_in_nobodys_way
+                wakers_run_when_all_locks_are_released
+                a_callback_may_submit_to_the_object_that_it_waited_for
             }
             transactions {
                 an_error_leaves_every_object_as_it_was

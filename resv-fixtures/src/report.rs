@@ -199,6 +199,10 @@ const WHY_KEPT: &[(&str, &str)] = &[
         "is about waiting in `resv-api`; of it a back end can spoil the set alone, which others are about",
     ),
     (
+        "tasks::",
+        "is about tasks and callbacks in `resv-api`, which no semantics or back end can break alone",
+    ),
+    (
         "locks::l_",
         "is about the lock of `resv-core`, of which a back end can spoil no more than that it is one \
          lock; broken locks, which loom and its own tests reject: `docs/correctness.md`, The lock",

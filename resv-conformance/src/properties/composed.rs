@@ -380,3 +380,27 @@ pub fn lazy_a_hook_that_signals_ends_the_wait(on: Subject) {
     assert_eq!(object.wait(Access::Move, Some(AGES)), Waited::Signaled);
     assert!(!is_busy(&object, Access::Move));
 }
+
+/// Points of one timeline supersede each other in an object: it keeps the latest.
+pub fn points_of_a_timeline_supersede_each_other(on: Subject) {
+    for usage in Usage::ALL {
+        if !on.replaces_earlier(usage) {
+            continue;
+        }
+        let (object, ring) = (on.object(), Timeline::new("ring"));
+        let jobs: Vec<_> = (0..4).map(|_| ring.issue().expect("a seqno")).collect();
+        for seqno in 1..=4 {
+            let point = ring.point(seqno);
+            let mut guard = object.lock();
+            guard.reserve(1).expect("memory").add(&point, usage);
+        }
+        let kept = entries(&object);
+        assert_eq!(kept.len(), 1, "{usage}");
+        assert_eq!(kept[0].1, 4, "{usage}");
+        for job in jobs {
+            assert!(is_busy(&object, Access::Move), "{usage}");
+            job.signal();
+        }
+        assert!(!is_busy(&object, Access::Move), "{usage}");
+    }
+}

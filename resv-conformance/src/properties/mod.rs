@@ -14,6 +14,7 @@
 //! | [`composed`] | fences made of fences, and lazy ones, in an object |
 //! | [`leaves`] | many leaves of one fence, which an object takes in one edit |
 //! | [`waits`] | waits for an object, for many, and for whatever is ready first |
+//! | [`tasks`] | futures that are forgotten or not polled, hooks and wakers that panic |
 //! | [`transactions`] | what transactions over many objects leave in them, on every path |
 //! | [`locks`] | the locks of many objects: which waits, which yields |
 //! | [`selftests`] | the kernel's self-tests of reservation objects, and the gaps they leave |
@@ -35,6 +36,7 @@ pub mod locks;
 pub mod random;
 pub mod selftests;
 pub mod tables;
+pub mod tasks;
 pub mod transactions;
 pub mod two_steps;
 pub mod waits;

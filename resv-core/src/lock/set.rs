@@ -265,13 +265,17 @@ impl<'l> LockSet<'l> {
         for (at, place) in more.iter().enumerate().skip(known.len()) {
             // The one whose proof is lent out is noted the next time, and all behind it.
             let Some(held) = place.get() else { break };
+            looked();
             known.insert(std::ptr::from_ref(held).addr(), INLINE + at);
         }
         let address = std::ptr::from_ref(lock).addr();
         known.get(&address).copied().or_else(|| {
             let unknown = more.iter().skip(known.len());
             let mut unknown = unknown.map(|place| place.get().map(std::ptr::from_ref));
-            let at = unknown.position(|held| held.is_some_and(|held| held.addr() == address));
+            let at = unknown.position(|held| {
+                looked();
+                held.is_some_and(|held| held.addr() == address)
+            });
             at.map(|at| INLINE + known.len() + at)
         })
     }
@@ -415,4 +419,17 @@ impl LockSet<'_> {
             "a proof that was lent out was exchanged for another"
         );
     }
+}
+
+#[cfg(all(test, not(loom)))]
+thread_local! {
+    /// At how many places behind the first ones this thread has looked for a lock.
+    pub(super) static LOOKS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts a look, in tests.
+#[inline]
+fn looked() {
+    #[cfg(all(test, not(loom)))]
+    LOOKS.set(LOOKS.get() + 1);
 }

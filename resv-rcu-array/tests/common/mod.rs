@@ -12,6 +12,9 @@ thread_local! {
     static TOTAL_BYTES: Cell<usize> = const { Cell::new(0) };
     /// Allocations until one fails; negative: none does.
     static UNTIL_FAILURE: Cell<isize> = const { Cell::new(-1) };
+    /// Bytes from which on an allocation fails, and whether one has.
+    static LIMIT: Cell<isize> = const { Cell::new(isize::MAX) };
+    static HIT_LIMIT: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Counting;
@@ -30,6 +33,10 @@ unsafe impl GlobalAlloc for Counting {
         }
         if left > 0 {
             UNTIL_FAILURE.set(left - 1);
+        }
+        if layout.size().cast_signed() > LIMIT.get().saturating_sub(BYTES.get()) {
+            HIT_LIMIT.set(true);
+            return std::ptr::null_mut();
         }
         ALLOCATED.set(ALLOCATED.get() + 1);
         BYTES.set(BYTES.get() + layout.size().cast_signed());
@@ -81,4 +88,15 @@ pub(crate) fn failing<T>(k: isize, f: impl FnOnce() -> T) -> (T, bool) {
     let failed = UNTIL_FAILURE.get() < 0;
     UNTIL_FAILURE.set(-1);
     (result, failed)
+}
+
+/// Runs `f`, in which this thread gets no more than `more` bytes on top of what it has, and says whether it
+/// wanted more.
+#[allow(dead_code, reason = "each test file uses a part")]
+pub(crate) fn failing_above<T>(more: isize, f: impl FnOnce() -> T) -> (T, bool) {
+    LIMIT.set(BYTES.get().saturating_add(more));
+    HIT_LIMIT.set(false);
+    let result = f();
+    LIMIT.set(isize::MAX);
+    (result, HIT_LIMIT.get())
 }

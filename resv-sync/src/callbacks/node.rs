@@ -232,11 +232,19 @@ impl Header {
         claimed.map_addr(|addr| addr & !CLAIMED)
     }
 
-    /// Tells loom that the node is in use.
+    /// Tells loom that the node is in use, and counts the look in tests.
     pub(super) fn look(&self) {
         #[cfg(loom)]
         self.life.with(|_| ());
+        #[cfg(all(test, not(loom)))]
+        LOOKS.set(LOOKS.get() + 1);
     }
+}
+
+#[cfg(all(test, not(loom)))]
+thread_local! {
+    /// How often this thread has looked at a node.
+    pub(super) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Does `what` to the closure of a node.
