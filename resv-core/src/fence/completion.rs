@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 impl Fence {
     /// Signals, if it has not: by its signaler, which knows the reach of the timeline, or by the timeline.
-    #[inline]
+    #[inline(never)]
     pub(super) fn complete(self, reach: &'static Reach, error: Option<FenceError>) {
         let callbacks = self.cell().outcome().close(outcome(error));
         if !callbacks.took_effect() {

@@ -341,6 +341,7 @@ impl Signaler {
     }
 
     /// The fence, to be cloned for threads that wait.
+    #[inline]
     pub fn fence(&self) -> &Fence {
         let parts = self.parts.as_ref();
         &parts.expect("a signaler owns its fence until it signals").0
@@ -356,6 +357,7 @@ impl Signaler {
     }
 
     /// The job is done.
+    #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn signal(mut self) {
         checks::signals(self.fence());
@@ -363,13 +365,16 @@ impl Signaler {
     }
 
     /// The job has failed.
+    #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn signal_error(mut self, error: FenceError) {
         checks::signals(self.fence());
         self.complete(Some(error));
     }
 
+    #[inline]
     fn complete(&mut self, error: Option<FenceError>) {
+        // In line, so that the drop of a signaler that has signalled is nothing.
         if let Some((fence, reach)) = self.parts.take() {
             fence.complete(reach, error);
         }
@@ -377,6 +382,7 @@ impl Signaler {
 }
 
 impl Drop for Signaler {
+    #[inline]
     fn drop(&mut self) {
         self.complete(Some(FenceError::CANCELED));
     }
