@@ -4,12 +4,13 @@
 //! the oracle that the other back ends are compared with, and it may be as slow as it likes.
 //!
 //! Two vectors: what is published, and what the holder of the object's lock has made of it since
-//! the last publish. Fences are dropped and closures run with the mutex released (B5).
+//! the last publish. An edit that is published at once is made in the first. Fences are dropped and closures run
+//! with the mutex released (B5).
 
-use crate::backend::{Backend, Budget, ReserveError};
+use crate::backend::{Backend, Budget, Plan, ReserveError};
 use crate::entry::{Entry, EntryRef, Key};
 use crate::failure::Failures;
-use crate::fence::{FenceError, FenceStatus};
+use crate::fence::{Fence, FenceError, FenceStatus};
 use crate::lock::{LockProof, ObjectLock};
 use crate::usage::UsageSet;
 use resv_sync::sync::{Mutex, MutexGuard};
@@ -62,6 +63,8 @@ struct Stored {
     entry: Entry,
     /// Whether it counts for the object's failure (B10).
     counts: bool,
+    /// Whether the edit that is being made removes it.
+    goes: bool,
 }
 
 impl Stored {
@@ -69,6 +72,7 @@ impl Stored {
         Stored {
             entry,
             counts: true,
+            goes: false,
         }
     }
 }
@@ -80,6 +84,42 @@ impl State {
             &mut self.staged
         } else {
             &mut self.published
+        }
+    }
+
+    /// Takes from the reservation what one edit needs.
+    fn spend(&mut self, adds: bool) {
+        let budget = self.budget.as_mut().expect("an edit needs a reservation");
+        budget.spend_on_edit(adds);
+    }
+
+    /// Edits what the holder sees: removes what has signalled and what `removes` names, then adds `add`.
+    fn edit(&mut self, mut removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
+        let mut failures = self.failures;
+        // All is judged before anything is changed: a predicate may panic.
+        for stored in self.held() {
+            let Entry { fence, usage } = &stored.entry;
+            // What fails from here on has left while it was pending.
+            let status = fence.status();
+            stored.goes = status != FenceStatus::Pending || removes(stored.entry.key());
+            if stored.goes && stored.counts {
+                failures.note(*usage, status);
+            }
+        }
+        self.failures = failures;
+        let State {
+            published, staged, ..
+        } = self;
+        let held = if self.is_staged { staged } else { published };
+        self.removed
+            .extend(held.extract_if(.., |stored| stored.goes));
+        held.extend(add.map(Stored::new));
+    }
+
+    /// Takes a publish from the reservation.
+    fn spend_publish(&mut self) {
+        if let Some(budget) = &mut self.budget {
+            budget.publishes -= 1;
         }
     }
 }
@@ -94,6 +134,9 @@ impl Locked {
 
     /// Drops what edits removed, with the mutex released. Only the holder comes here.
     fn drop_removed(&self, mut state: MutexGuard<'_, State>) {
+        if state.removed.is_empty() {
+            return;
+        }
         let mut removed = std::mem::take(&mut state.removed);
         drop(state);
         removed.clear();
@@ -142,43 +185,19 @@ impl Backend for Locked {
         Ok(())
     }
 
-    fn edit(
-        &self,
-        held: &mut LockProof<'_>,
-        mut removes: impl FnMut(Key) -> bool,
-        add: Option<Entry>,
-    ) {
+    fn edit(&self, held: &mut LockProof<'_>, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         self.check(held);
-        let mut guard = self.state.lock();
-        let state = &mut *guard;
-        let budget = state.budget.as_mut().expect("an edit needs a reservation");
-        budget.spend_on_edit(add.is_some());
+        let mut state = self.state.lock();
+        state.spend(add.is_some());
         if !state.is_staged {
+            let State {
+                published, staged, ..
+            } = &mut *state;
+            staged.extend_from_slice(published);
             state.is_staged = true;
-            for stored in &state.published {
-                let Stored { entry, counts } = stored;
-                match entry.fence.status() {
-                    FenceStatus::Pending => state.staged.push(stored.clone()),
-                    ended if *counts => state.failures.note(entry.usage, ended),
-                    _ => {}
-                }
-            }
         }
-        let State {
-            staged, removed, ..
-        } = state;
-        let failures = &mut state.failures;
-        removed.extend(staged.extract_if(.., |Stored { entry, counts }| {
-            // What fails from here on has left while it was pending.
-            let status = entry.fence.status();
-            let goes = removes(entry.key());
-            if goes && *counts {
-                failures.note(entry.usage, status);
-            }
-            goes
-        }));
-        staged.extend(add.map(Stored::new));
-        self.drop_removed(guard);
+        state.edit(removes, add);
+        self.drop_removed(state);
     }
 
     fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
@@ -226,15 +245,57 @@ impl Backend for Locked {
         if !std::mem::take(&mut state.is_staged) {
             return;
         }
-        if let Some(budget) = &mut state.budget {
-            budget.publishes -= 1;
-        }
+        state.spend_publish();
         std::mem::swap(&mut state.published, &mut state.staged);
         let State {
             staged, removed, ..
         } = state;
         removed.append(staged);
         self.drop_removed(guard);
+    }
+
+    /// In place, unless something is staged: the mutex is held, so no reader comes in between.
+    fn edit_and_publish(
+        &self,
+        held: &mut LockProof<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Option<Entry>,
+    ) {
+        self.check(held);
+        let mut state = self.state.lock();
+        state.spend(add.is_some());
+        state.edit(removes, add);
+        let is_staged = state.is_staged;
+        if !is_staged {
+            state.spend_publish();
+        }
+        self.drop_removed(state);
+        if is_staged {
+            self.publish(held);
+        }
+    }
+
+    fn commit(
+        &self,
+        held: &mut LockProof<'_>,
+        _: Plan,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        self.check(held);
+        let mut state = self.state.lock();
+        if state.is_staged {
+            drop(state);
+            self.edit_and_publish(held, removes, Some(add));
+            self.unreserve(held);
+            return None;
+        }
+        state.spend(true);
+        state.edit(removes, Some(add));
+        state.budget = None;
+        let removed = state.removed.pop();
+        self.drop_removed(state);
+        removed.map(|stored| stored.entry.fence)
     }
 
     fn unreserve(&self, held: &mut LockProof<'_>) {
@@ -267,8 +328,8 @@ impl Backend for Locked {
     }
 
     fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
-        // One load each, and no foreign code (B5). Tested under the mutex: when it is released, everything that is left out has signalled,
-        // and the set is still the same (H-02).
+        // One load each, and no foreign code (B5). Tested under the mutex: when it is released, everything that
+        // is left out has signalled, and the set is still the same (H-02).
         let keys: Vec<Key> = {
             let state = self.state.lock();
             let asked_for = pending(&state.published).filter(|e| usages.contains(e.usage));
