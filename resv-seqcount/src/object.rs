@@ -269,6 +269,17 @@ impl Backend for Seqcount {
     }
 
     #[inline]
+    fn finish(&self, held: &mut LockProof<'_>) {
+        if let Some((side, table)) = self.held(held) {
+            let writer = side.writer.get_mut(&self.lock, held);
+            if let Some(leaves) = writer.staged() {
+                self.publish_staged(side, table, writer, leaves);
+            }
+            writer.unreserve();
+        }
+    }
+
+    #[inline]
     fn prepare(
         &self,
         held: &mut LockProof<'_>,

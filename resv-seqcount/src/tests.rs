@@ -372,7 +372,7 @@ fn a_visit_shows_what_is_pending_and_asked_for() {
 }
 
 #[test]
-#[should_panic(expected = "an edit needs a reservation")]
+#[should_panic(expected = "no room is reserved for a publish")]
 fn b3_what_was_given_back_cannot_be_used() {
     let object = Seqcount::default();
     set(&object, issue(&Timeline::new("gfx")).fence());

@@ -32,7 +32,8 @@ pub(crate) struct Writer {
     /// Which slots the staged edits remove. None, if none are staged.
     goes: SlotSet,
     counting: Counting,
-    room: Option<Budget>,
+    /// What is reserved and not used.
+    room: Budget,
 }
 
 /// What counts for the object's failure (B10).
@@ -122,12 +123,12 @@ impl Writer {
     /// Permits what room was got for.
     #[inline]
     pub(crate) fn admit(&mut self, room: Budget) {
-        self.room.get_or_insert_default().widen(room);
+        self.room.widen(room);
     }
 
     #[inline]
     pub(crate) fn unreserve(&mut self) {
-        self.room = None;
+        self.room = Budget::default();
     }
 
     /// If edits are staged, the usages that the object has when they are applied.
@@ -145,8 +146,7 @@ impl Writer {
         mut removes: impl FnMut(Key) -> bool,
         add: Option<Entry>,
     ) {
-        let room = self.room.as_mut().expect("an edit needs a reservation");
-        room.spend_on_edit(add.is_some());
+        self.room.spend_on_edit(add.is_some());
         if !table.has_none_behind() {
             self.edit_behind(table, seam, &mut removes);
         }
@@ -184,9 +184,8 @@ impl Writer {
             self.is_staged,
             "an append needs an edit that is not published"
         );
-        let room = self.room.as_mut().expect("an edit needs a reservation");
         for entry in entries {
-            room.spend_on_edit(true);
+            self.room.spend_on_edit(true);
             self.leaves.insert(entry.usage);
             stage(table, seam, entry);
         }
@@ -265,14 +264,13 @@ impl Writer {
         let used = table.used_held();
         match add {
             Some(entry) if !self.is_staged && table.has_none_behind() && used.len() <= WORD => {
-                let room = self.room.as_mut().expect("an edit needs a reservation");
-                room.spend_on_edit(true);
+                self.room.spend_on_edit(true);
                 let (counting, none) = (&mut self.counting, UsageMask::default());
                 let (goes, mut leaves) = counting.edit_word(0, 0, none, used, &mut removes);
                 leaves.insert(entry.usage);
                 if let Some(place) = OnePlace::of(goes, table) {
                     self.counting.overwritten.remove(place.at);
-                    self.applied();
+                    self.room.publishes -= 1;
                     let content = (entry.fence.into_cell(), entry.usage);
                     return Some(place.takes(content, leaves));
                 }
@@ -337,7 +335,7 @@ impl Writer {
         plan: OnePlan,
         add: Entry,
     ) -> OneChange<'t> {
-        self.room = None;
+        self.unreserve();
         let used = table.used_held().len();
         let Entry { fence, usage } = add;
         let mut leaves = plan.leaves;
@@ -394,9 +392,7 @@ impl Writer {
     fn applied(&mut self) {
         self.is_staged = false;
         self.counting.of_list = 0;
-        if let Some(room) = &mut self.room {
-            room.publishes = room.publishes.saturating_sub(1);
-        }
+        self.room.publishes = self.room.publishes.saturating_sub(1);
     }
 
     /// Drops the fences that edits and growth removed; no section is open.
