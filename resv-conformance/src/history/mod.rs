@@ -74,6 +74,7 @@
 
 mod clocks;
 mod judge;
+mod states;
 mod threads;
 mod violation;
 

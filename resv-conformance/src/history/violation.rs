@@ -2,7 +2,7 @@
 
 use super::Plan;
 use super::clocks::Stamps;
-use super::judge::{History, Objection};
+use super::states::{History, Objection};
 use super::threads::{Answer, Question};
 use crate::Subject;
 use crate::scenario::{Name, Statement};
