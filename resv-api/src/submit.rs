@@ -119,7 +119,8 @@ pub(crate) fn submit_with<T: Submittable + ?Sized>(
             job: Job::of(fence),
             uses,
         };
-        if let Some(waits) = submit.try_submit()? {
+        let mut waits = Waits::default();
+        if submit.try_submit(&mut waits)? {
             return Ok(waits);
         }
     }
@@ -194,9 +195,10 @@ struct Member<'a> {
 }
 
 impl<'u, 'a, T: Submittable + ?Sized> Members<'u, 'a, T> {
-    #[inline]
+    #[inline(always)]
     fn of(uses: &'u [(&'a T, Usage)]) -> Self {
-        let all = SmallVec::with_capacity(uses.len());
+        // Without its capacity: it would be made elsewhere and moved here.
+        let all = SmallVec::new();
         Members {
             uses,
             all,
@@ -277,20 +279,20 @@ struct InTwoSteps<'u, 'a, T: ?Sized> {
 }
 
 impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
-    /// The job, if each lock can be had at once; otherwise `None`, and nothing has changed.
+    /// The job, if each lock can be had at once; otherwise `false`, and nothing has changed but `waits`.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn try_submit(&self) -> Result<Option<Waits>, ReserveError> {
+    fn try_submit(&self, waits: &mut Waits) -> Result<bool, ReserveError> {
         let mut members = Members::of(self.uses);
-        let mut waits = Waits::default();
         for &(object, usage) in self.uses {
             let Some(held) = object.object_lock().try_lock() else {
-                return Ok(None);
+                return Ok(false);
             };
-            self.prepare(&mut members, &mut waits, object, usage, held)?;
+            self.prepare(&mut members, waits, object, usage, held)?;
         }
+        waits.put_in_order();
         self.commit(&mut members);
-        Ok(Some(waits.in_order()))
+        Ok(true)
     }
 
     /// The job, for uses in the order of addresses.
@@ -311,8 +313,9 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         for (held, &(object, usage)) in all.into_iter().zip(self.uses) {
             self.prepare(&mut members, &mut waits, object, usage, held)?;
         }
+        waits.put_in_order();
         self.commit(&mut members);
-        Ok(waits.in_order())
+        Ok(waits)
     }
 
     /// Collects the waits of one object and gets its memory. It becomes a member, whatever comes of that.

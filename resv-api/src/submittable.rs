@@ -157,8 +157,8 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
             held,
             semantics.waits_for(usage.access()),
             // Not inline: the loop that finds them gets the registers.
-            |pending, key| waits.note_but(job.fence, pending, key),
-            |old| semantics.supersedes(job.key(class), old),
+            move |pending, key| waits.note_but(job.fence, pending, key),
+            move |old| semantics.supersedes(job.key(class), old),
         )
     }
 
@@ -184,7 +184,7 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
             fence: spare,
             usage: class,
         };
-        let removes = |old| semantics.supersedes(job.key(class), old);
+        let removes = move |old| semantics.supersedes(job.key(class), old);
         let removed = self.backend().commit(held, plan, removes, add);
         self.id().unlocked();
         removed

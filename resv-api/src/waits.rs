@@ -90,10 +90,16 @@ impl Waits {
     /// The list when all are noted, in an order that does not depend on how objects store them.
     #[inline]
     pub(crate) fn in_order(mut self) -> Self {
+        self.put_in_order();
+        self
+    }
+
+    /// As [`in_order`](Waits::in_order), where it is.
+    #[inline]
+    pub(crate) fn put_in_order(&mut self) {
         if self.fences.len() > 1 {
             self.sort();
         }
-        self
     }
 
     fn sort(&mut self) {

@@ -188,36 +188,38 @@ impl Cell {
 
     /// The slots from `from` to `to`, as far as there are any.
     #[inline]
-    fn range(self, from: u32, to: u32) -> &'static [AtomicU64] {
+    pub(super) fn range(self, from: u32, to: u32) -> &'static [AtomicU64] {
         let slots = self.slots();
         let to = (to as usize).min(slots.len());
         slots.get(from as usize..to).unwrap_or(&[])
     }
 
+    /// So many of the first slots.
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer.
+    #[inline]
+    pub(super) fn first_slots(self, count: u32) -> &'static [AtomicU64] {
+        &self.slots()[..count as usize]
+    }
+
     /// What slot `at` says, for the writer.
     #[inline]
     pub(super) fn own(self, at: u32) -> Slot {
-        let slot = &self.slots()[at as usize];
-        // As `load_own`, in one step where that takes two.
-        Slot(if cfg!(loom) {
-            slot.fetch_or(0, Ordering::Relaxed)
-        } else {
-            slot.load_own()
-        })
+        own(&self.slots()[at as usize])
     }
 
-    /// What the slots from `from` to `to` say, and where they are, for the writer.
+    /// What the slots from `from` to `to` say, for the writer.
+    #[inline]
+    pub(super) fn own_slots(self, from: u32, to: u32) -> impl Iterator<Item = Slot> + use<> {
+        self.range(from, to).iter().map(own)
+    }
+
+    /// The same, and where they are.
     #[inline]
     pub(super) fn own_range(self, from: u32, to: u32) -> impl Iterator<Item = (u32, Slot)> + use<> {
-        let slots = self.range(from, to).iter();
-        (from..).zip(slots.map(|slot| {
-            // As in `own`.
-            Slot(if cfg!(loom) {
-                slot.fetch_or(0, Ordering::Relaxed)
-            } else {
-                slot.load_own()
-            })
-        }))
+        (from..).zip(self.own_slots(from, to))
     }
 
     /// Changes slot `at`; for the writer.
@@ -375,6 +377,17 @@ impl Cell {
             };
         }
     }
+}
+
+/// What a slot says, for the writer of its cell.
+#[inline]
+pub(super) fn own(slot: &AtomicU64) -> Slot {
+    // As `load_own`, in one step where that takes two.
+    Slot(if cfg!(loom) {
+        slot.fetch_or(0, Ordering::Relaxed)
+    } else {
+        slot.load_own()
+    })
 }
 
 /// A cell, with a head that names it: the length at which it is published, or was.

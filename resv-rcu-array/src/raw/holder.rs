@@ -4,11 +4,12 @@
 //! that was filled with what is pending, and that the next publish puts in its place.
 
 use super::cell::{Cell, Owned};
+use super::change::Change;
 use super::defect::Defect;
 use super::object::Object;
 use super::reference::end;
 use super::word::{Head, MAX_SLOTS};
-use super::working::{Change, Writing};
+use super::working::Writing;
 use resv_core::{Budget, Entry, Failures, Fence, Key, Plan, ReserveError, UsageSet};
 use std::convert::Infallible;
 
@@ -17,8 +18,15 @@ use std::convert::Infallible;
 const ROOMY: usize = if cfg!(any(loom, shuttle)) { 4 } else { 248 };
 const SPARSE: usize = 8;
 
-/// So many dead entries between those that live are not worth a new cell.
-const FEW_HOLES: u32 = 8;
+/// A cell that was filled to its last slot is followed by one with so many: an
+/// object that is written often changes its cell less often.
+const FILLED: usize = if cfg!(any(loom, shuttle)) { 0 } else { 54 };
+
+/// So many slots, or more if `old` was filled.
+fn at_least(slots: usize, old: Option<&Writing>) -> usize {
+    let filled = old.is_some_and(|old| old.free() == 0);
+    slots.max(if filled { FILLED } else { 0 })
+}
 
 /// The cell that the holder works in.
 ///
@@ -98,6 +106,7 @@ impl Holder<'_> {
         }
         // Two thirds of a cell are for what comes and goes until the next one.
         let roomy = needed.saturating_add(2 * pending).min(MAX_SLOTS);
+        let roomy = at_least(roomy, old.as_ref());
         let mut new = Writing::take(roomy).ok_or(error)?;
         if let Some(mut old) = old {
             new.fill_from(&mut old, |_| false);
@@ -138,19 +147,20 @@ impl Holder<'_> {
     /// An edit that adds, and its publish.
     #[inline(always)]
     pub(crate) fn add_and_publish(mut self, removes: impl FnMut(Key) -> bool, add: Entry) {
-        if let Some(mut cell) = self.working_in_place() {
+        if let Some(cell) = self.working_in_place() {
             let &Owned {
                 adds, publishes, ..
             } = cell.owned();
             assert!(adds > 0, "no room is reserved for this add");
             assert!(publishes > 0, "no room is reserved for a publish");
             let nothing = |_: &Fence, _| Ok::<_, Infallible>(());
-            let Ok(change) = cell.look(UsageSet::EMPTY, nothing, removes);
+            let Ok((change, _)) = cell.look(UsageSet::EMPTY, nothing, removes);
             let left = (adds - 1, publishes - 1);
-            match replace(self.object, &mut cell, change, add, left) {
-                Ok(removed) => drop(removed),
-                Err(add) => add_more(self.object, self.spare, change, add, left),
-            }
+            drop(if cell.is_small(change) {
+                cell.replace(self.object, change, add, left)
+            } else {
+                add_more(self.object, self.spare, change, add, left)
+            });
         } else {
             self.edit(removes, Some(add));
             self.publish();
@@ -183,8 +193,8 @@ impl Holder<'_> {
         if let Some(cell) = self.working_in_place()
             && cell.free() > 0
         {
-            let change = cell.look(usages, see, removes)?;
-            if change.holes <= FEW_HOLES || cell.is_dense() {
+            let (change, came_by_dead) = cell.look(usages, see, removes)?;
+            if !came_by_dead || cell.is_dense() {
                 return Ok(change.to_plan());
             }
             return prepare_dense(self.object, self.spare);
@@ -200,21 +210,13 @@ impl Holder<'_> {
         removes: impl FnMut(Key) -> bool,
         add: Entry,
     ) -> Option<Fence> {
-        let (Some(change), Some(mut cell)) = (Change::of_plan(plan), self.working_in_place())
-        else {
+        let (Some(change), Some(cell)) = (Change::of_plan(plan), self.working_in_place()) else {
             return commit_cell(self.object, self.spare, plan, removes, add);
         };
-        let which = cell.cell();
-        let replaced = replace(self.object, &mut cell, change, add, (0, 0));
-        match replaced {
-            Ok(removed) => {
-                if which.capacity() > ROOMY {
-                    trim(self.object, self.spare);
-                }
-                removed
-            }
-            Err(add) => commit_more(self.object, self.spare, change, add),
+        if cell.is_small(change) && cell.cell().capacity() <= ROOMY {
+            return cell.replace(self.object, change, add, (0, 0));
         }
+        commit_more(self.object, self.spare, change, add)
     }
 
     /// The published cell, if that is the one to work in.
@@ -246,13 +248,7 @@ impl Holder<'_> {
         // One by one: these were stored just now.
         let owned = cell.owned();
         let (first, end, usages, dead) = (owned.first, owned.end, owned.usages, owned.dead);
-        let head = Head::new(cell.cell().address(), end, usages);
-        if self.object.has(Defect::HintBeforeHead) {
-            cell.cell().set_below(first);
-        }
-        self.object.store_head(head);
-        // After the head, at whose length they are dead.
-        cell.cell().set_below(first);
+        self.object.publish(cell.cell(), end, usages, first);
         if dead > 0 {
             self.give_up(&mut cell);
         }
@@ -262,8 +258,7 @@ impl Holder<'_> {
     /// the last owner of the cell.
     #[inline]
     fn give_up(&mut self, cell: &mut Writing) {
-        let plain = self.object.has(Defect::PlainLoadAtRelease);
-        if !cell.cell().is_held(plain) {
+        if !self.object.is_held(cell.cell()) {
             cell.give_up_dead(self.object.null_order());
         }
     }
@@ -370,34 +365,7 @@ impl Holder<'_> {
     }
 }
 
-/// [`Writing::replace`], published as a cell of this object.
-#[inline(always)]
-fn replace(
-    object: &Object,
-    cell: &mut Writing,
-    change: Change,
-    add: Entry,
-    left: (u32, u32),
-) -> Result<Option<Fence>, Entry> {
-    let plain = object.has(Defect::PlainLoadAtRelease);
-    let which = cell.cell();
-    cell.replace(
-        change,
-        add,
-        left,
-        |len, usages| {
-            if object.has(Defect::HintBeforeHead) {
-                which.set_below(change.first);
-            }
-            object.store_head(Head::new(which.address(), len, usages));
-        },
-        || which.is_held(plain),
-        object.null_order(),
-    )
-}
-
-/// [`Holder::commit`] where more than one entry goes, or something else is in the way.
-#[cold]
+/// [`Holder::commit`] of a change that is not small, or in a cell that is large.
 #[inline(never)]
 fn commit_more(
     object: &Object,
@@ -405,12 +373,17 @@ fn commit_more(
     change: Change,
     add: Entry,
 ) -> Option<Fence> {
-    add_more(object, spare, change, add, (0, 0));
-    Holder { object, spare }.unreserve();
-    None
+    let removed = add_more(object, spare, change, add, (0, 0));
+    if object
+        .cell(object.head_held())
+        .is_some_and(|cell| cell.capacity() > ROOMY)
+    {
+        trim(object, spare);
+    }
+    removed
 }
 
-/// [`Holder::add_and_publish`], likewise.
+/// [`Holder::add_and_publish`] of a change that is not small.
 #[inline(never)]
 fn add_more(
     object: &Object,
@@ -418,14 +391,19 @@ fn add_more(
     change: Change,
     add: Entry,
     left: (u32, u32),
-) {
+) -> Option<Fence> {
     let mut holder = Holder { object, spare };
-    if let Some(mut cell) = holder.working() {
-        cell.apply(change, Some(add.usage));
-        cell.append(add);
-        let owned = cell.owned_mut();
-        (owned.adds, owned.publishes) = left;
-        holder.publish_in_place(cell);
+    let mut cell = holder.working()?;
+    match cell.replace_many(object, change, add, left) {
+        Ok(removed) => removed,
+        Err(add) => {
+            cell.apply(change);
+            cell.append(add);
+            let owned = cell.owned_mut();
+            (owned.adds, owned.publishes) = left;
+            holder.publish_in_place(cell);
+            None
+        }
     }
 }
 
@@ -473,7 +451,7 @@ fn prepare_dense(object: &Object, spare: &mut Option<Cell>) -> Result<Plan, Rese
 }
 
 /// What is planned is in the spare cell: what stays, and place for what comes.
-const IN_SPARE: Plan = Plan(u64::MAX);
+const IN_SPARE: Plan = Plan(2);
 
 /// [`Holder::prepare`] where a cell must be got, or is being filled.
 // Not a function of `Holder`, which would have to be in memory for it.
@@ -499,7 +477,7 @@ fn prepare_cell(
     if alive >= MAX_SLOTS {
         return Err(ReserveError::new(1));
     }
-    let roomy = (3 * alive + 1).min(MAX_SLOTS);
+    let roomy = at_least((3 * alive + 1).min(MAX_SLOTS), old.as_ref());
     let mut new = Writing::take(roomy).ok_or(ReserveError::new(1))?;
     if let Some(mut old) = old {
         new.fill_from(&mut old, removes);

@@ -5,6 +5,7 @@
 //! | [`word`] | what heads and slots say | fences live in memory that is never given back |
 //! | [`cell`] | the memory of a set, and when what is read there means something | the same, of cells |
 //! | [`pool`] | where cells come from and go back to | |
+//! | [`change`] | what an edit takes away, in a word | |
 //! | [`working`] | appending, dying, giving up, moving | one writer at a time |
 //! | [`reference`] | a snapshot | counts |
 //! | [`object`] | the head | the cells that heads name are made here |
@@ -16,6 +17,7 @@
 #![allow(unsafe_code)]
 
 mod cell;
+mod change;
 mod defect;
 mod holder;
 mod object;

@@ -146,6 +146,23 @@ impl Object {
         Head(self.head.load_own())
     }
 
+    /// Publishes a length of a cell, of which all slots below `first` are dead.
+    #[inline(always)]
+    pub(super) fn publish(&self, cell: Cell, len: u32, usages: u8, first: u32) {
+        if self.has(Defect::HintBeforeHead) {
+            cell.set_below(first);
+        }
+        self.store_head(Head::new(cell.address(), len, usages));
+        // After the head, at whose length they are dead.
+        cell.set_below(first);
+    }
+
+    /// Whether anybody but the object has the cell, of which a length was published just now.
+    #[inline(always)]
+    pub(super) fn is_held(&self, cell: Cell) -> bool {
+        cell.is_held(self.has(Defect::PlainLoadAtRelease))
+    }
+
     /// How the word of an entry whose fence is given up is stored.
     #[inline(always)]
     pub(super) fn null_order(&self) -> Ordering {

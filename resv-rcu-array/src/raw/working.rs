@@ -4,51 +4,15 @@
 //! cell and to the spare one, or that of the thread that has ended a cell. Entries own one reference of
 //! their fence each, until it is given up or moved to another cell.
 
-use super::cell::{Cell, Owned};
+use super::cell::{Cell, Owned, own};
+use super::change::{Change, MORE_GO, WINDOW, another_set, count_usages, living, note_goes};
+use super::object::Object;
 use super::pool;
-use super::word::{Asked, Bound, MAX_SLOTS, Slot};
-use resv_core::{
-    Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, Usage, UsageSet,
-};
+use super::word::{Asked, Bound, Slot, key};
+use resv_core::{Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, UsageSet};
 use resv_sync::sync::atomic::Ordering;
 use std::convert::Infallible;
 use std::mem::ManuallyDrop;
-
-/// What an edit takes away, found by a [look](Writing::look).
-#[derive(Clone, Copy)]
-pub(super) struct Change {
-    /// All below are dead, or go.
-    pub(super) first: u32,
-    /// The first entry that goes, or [`NONE_GOES`]. With [`MANY_GO`], all that go are noted.
-    goes: u32,
-    /// By how many dead entries the look came.
-    pub(super) holes: u32,
-}
-
-/// No place of an entry: there are fewer slots.
-const NONE_GOES: u32 = u32::MAX;
-/// No bit of a place.
-const MANY_GO: u32 = 1 << 31;
-const _: () = assert!(MAX_SLOTS < MANY_GO as usize);
-
-impl Change {
-    /// For [`Backend::commit`](resv_core::Backend::commit). It is not 0, which is no plan: nothing lives
-    /// before place 0, so if that goes, `first` is behind it.
-    #[inline]
-    pub(super) fn to_plan(self) -> Plan {
-        Plan(u64::from(self.goes) << 32 | u64::from(self.first))
-    }
-
-    /// `None` for a plan that is none.
-    #[inline]
-    pub(super) fn of_plan(Plan(bits): Plan) -> Option<Change> {
-        (bits != 0).then_some(Change {
-            first: bits as u32,
-            goes: (bits >> 32) as u32,
-            holes: 0,
-        })
-    }
-}
 
 /// The right to write a cell.
 pub(super) struct Writing {
@@ -152,8 +116,8 @@ impl Writing {
     #[inline]
     pub(super) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
         let look = self.look(UsageSet::EMPTY, |_, _| Ok::<_, Infallible>(()), removes);
-        let Ok(change) = look;
-        self.apply(change, add.as_ref().map(|add| add.usage));
+        let Ok((change, _)) = look;
+        self.apply(change);
         match add {
             Some(entry) => self.append(entry),
             None if self.owned().end == self.published.unwrap_or(0) => {
@@ -167,7 +131,8 @@ impl Writing {
     }
 
     /// One look at the living entries: shows `see` the pending ones with a usage in `usages`, and says what
-    /// an edit takes away: those that have signalled, and those whose keys `removes` names.
+    /// an edit takes away: those that have signalled, and those whose keys `removes` names. And whether it came by
+    /// dead entries.
     ///
     /// Changes nothing that anybody can see, however it ends.
     // What is called from here gets copies: so the loop has its state in registers.
@@ -177,136 +142,193 @@ impl Writing {
         usages: UsageSet,
         mut see: impl FnMut(&Fence, Key) -> Result<(), E>,
         mut removes: impl FnMut(Key) -> bool,
-    ) -> Result<Change, E> {
+    ) -> Result<(Change, bool), E> {
         let cell = self.cell;
         let &Owned { first, end, .. } = self.owned();
         let asked = Asked::new(usages);
-        let mut change = Change {
-            first,
-            goes: NONE_GOES,
-            holes: 0,
-        };
-        for (at, slot) in cell.own_range(first, end) {
+        // Bits of places.
+        let (mut goes, mut dead, mut more_go) = (0_u64, 0_u64, 0);
+        let slots = &cell.first_slots(end)[first as usize..];
+        #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
+        for place in 0..slots.len() {
+            let slot = own(&slots[place]);
+            let place = place as u32;
             let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
-                change.first += u32::from(change.first == at);
-                change.holes += 1;
+                dead |= 1 << if place < WINDOW { place } else { u64::BITS - 1 };
                 continue;
             };
             if fence.is_pending() {
-                let key = super::word::key(fence, usage);
                 if asked.asks_for(slot) {
                     // The slot owns a reference as long as the lock is held, which is borrowed here.
-                    see(&ManuallyDrop::new(Fence::from_cell(fence)), key)?;
+                    see(
+                        &ManuallyDrop::new(Fence::from_cell(fence)),
+                        key(fence, usage),
+                    )?;
                 }
-                if !removes(key) {
+                // Loaded again: so nothing is kept over that call.
+                if !removes(key(fence, usage)) {
                     continue;
                 }
             }
-            change.first += u32::from(change.first == at);
-            if change.goes == NONE_GOES {
-                change.goes = at;
+            if place < WINDOW {
+                goes |= 1 << place;
             } else {
-                change.goes = note_goes(cell, end, change.goes, at);
+                note_goes(cell, first + WINDOW, end, more_go > 0, first + place);
+                more_go = MORE_GO;
             }
         }
-        Ok(change)
+        Ok((Change::new(goes, dead, more_go), dead != 0))
     }
 
-    /// Makes the change that a look has found, appends `add` and publishes, in a few steps: where nothing is
-    /// staged, nothing that is dead owns its fence still, and one entry goes at most, with the usage of
-    /// `add`. Elsewhere `add` comes back, with nothing done.
+    /// Whether nothing is staged, nothing that is dead owns its fence still, and all that go have a bit.
+    #[inline]
+    fn is_ordinary(&self, change: Change) -> bool {
+        let owned = self.owned();
+        owned.dead == 0 && self.published == Some(owned.end) && !change.more_go()
+    }
+
+    /// Whether [`replace`](Writing::replace) can make the change: it is an ordinary one, and one entry goes at
+    /// most.
+    #[inline]
+    pub(super) fn is_small(&self, change: Change) -> bool {
+        let goes = change.goes();
+        self.is_ordinary(change) && goes & goes.wrapping_sub(1) == 0
+    }
+
+    /// Makes a [small](Writing::is_small) change, appends `add` and publishes. If nobody else has the cell
+    /// afterwards, the fence of the entry that went is the caller's.
     ///
-    /// `left` is what is left of the budget. `store_head` publishes a length and its usages; if `is_held` says
-    /// that nobody else has the cell then, the fence of the entry that went is the caller's.
+    /// `left` is what is left of the budget.
+    ///
+    /// # Panics
+    ///
+    /// When the change was found in something else, or there is no free slot.
     #[inline(always)]
     pub(super) fn replace(
-        &mut self,
+        mut self,
+        object: &Object,
         change: Change,
         add: Entry,
         left: (u32, u32),
-        store_head: impl FnOnce(u32, u8),
-        is_held: impl FnOnce() -> bool,
-        order: Ordering,
-    ) -> Result<Option<Fence>, Entry> {
-        let (cell, published) = (self.cell, self.published);
+    ) -> Option<Fence> {
+        let cell = self.cell;
         let owned = self.owned_mut();
-        let (end, usage) = (owned.end, add.usage);
-        if owned.dead > 0 || published != Some(end) {
-            return Err(add);
-        }
-        let mut dead = Slot::NONE;
-        if change.goes != NONE_GOES {
-            if change.goes & MANY_GO != 0 {
-                return Err(add);
-            }
-            let slot = cell.own(change.goes);
-            assert!(Bound::HOLDER.shows(slot), "a plan for another set");
-            if slot.usage() != usage {
-                // It may have been the last one with its usage.
-                return Err(add);
-            }
-            note_failure(owned, change.goes, slot);
-            dead = slot.dead_from(end + 1);
-        }
-        // Release, each: pairs with the Acquire of readers: the fence is initialised.
-        cell.set(end, Slot::alive(add.fence, usage), Ordering::Release);
-        if dead == Slot::NONE {
-            owned.alive += 1;
-        } else {
-            cell.set(change.goes, dead, Ordering::Release);
-        }
-        let usages = owned.usages | 1 << usage as u8;
-        (owned.first, owned.end, owned.usages) = (change.first, end + 1, usages);
+        let (base, end, goes) = (owned.first, owned.end, change.goes());
+        let slots = cell.first_slots(end + 1);
+        let comes = Slot::alive(add.fence, add.usage);
+        let first = base + change.moves();
+        let mut usages = owned.usages | 1 << add.usage as u8;
+        (owned.first, owned.end) = (first, end + 1);
         (owned.adds, owned.publishes) = left;
-        store_head(end + 1, usages);
-        // After the head, at whose length they are dead.
-        cell.set_below(change.first);
-        if dead == Slot::NONE {
-            return Ok(None);
+        if goes == 0 {
+            owned.alive += 1;
+            slots[end as usize].store(comes.0, Ordering::Release);
+            owned.usages = usages;
+            object.publish(cell, end + 1, usages, first);
+            return None;
         }
-        if is_held() {
-            let owned = self.owned_mut();
-            (owned.dead, owned.dead_from) = (1, change.goes);
-            return Ok(None);
+        let at = base + goes.trailing_zeros();
+        let slot = &slots[at as usize];
+        let dies = own(slot);
+        let (fence, usage) = living(dies);
+        if !fence.is_pending() {
+            note_failure(owned, at, dies);
+        }
+        // Release, each: as every store to a slot.
+        slot.store(dies.dead_from(end + 1).0, Ordering::Release);
+        // Release: pairs with the Acquire of readers: the fence is initialised.
+        slots[end as usize].store(comes.0, Ordering::Release);
+        if usage != add.usage {
+            // It may have been the last one with its usage.
+            usages = count_usages(cell, first, end + 1);
+        }
+        owned.usages = usages;
+        object.publish(cell, end + 1, usages, first);
+        if object.is_held(cell) {
+            (owned.dead, owned.dead_from) = (1, at);
+            return None;
         }
         // Release, or what a known-bad variant has: as in `give_up_dead`.
-        cell.set(change.goes, Slot::NONE, order);
-        Ok(take_fence(dead))
+        slot.store(Slot::NONE.0, object.null_order());
+        Some(Fence::from_cell(fence))
+    }
+
+    /// The same of an ordinary change, for any number of entries that go; elsewhere `add` comes back, with
+    /// nothing done.
+    #[inline]
+    pub(super) fn replace_many(
+        &mut self,
+        object: &Object,
+        change: Change,
+        add: Entry,
+        left: (u32, u32),
+    ) -> Result<Option<Fence>, Entry> {
+        if !self.is_ordinary(change) {
+            return Err(add);
+        }
+        let cell = self.cell;
+        let owned = self.owned_mut();
+        let (base, end) = (owned.first, owned.end);
+        let slots = cell.first_slots(end + 1);
+        let (mut goes, mut gone, mut last) = (change.goes(), 0, None);
+        while goes != 0 {
+            let at = base + goes.trailing_zeros();
+            goes &= goes - 1;
+            let slot = own(&slots[at as usize]);
+            let (fence, _) = living(slot);
+            if !fence.is_pending() {
+                note_failure(owned, at, slot);
+            }
+            slots[at as usize].store(slot.dead_from(end + 1).0, Ordering::Release);
+            gone += 1;
+            last = Some((at, fence));
+        }
+        let comes = Slot::alive(add.fence, add.usage);
+        slots[end as usize].store(comes.0, Ordering::Release);
+        let first = base + change.moves();
+        let usages = count_usages(cell, first, end + 1);
+        (owned.first, owned.end, owned.usages) = (first, end + 1, usages);
+        owned.alive = owned.alive + 1 - gone;
+        (owned.adds, owned.publishes) = left;
+        object.publish(cell, end + 1, usages, first);
+        let Some((at, fence)) = last else {
+            return Ok(None);
+        };
+        (owned.dead, owned.dead_from) = (gone, base + change.goes().trailing_zeros());
+        if object.is_held(cell) {
+            return Ok(None);
+        }
+        owned.dead = gone - 1;
+        slots[at as usize].store(Slot::NONE.0, object.null_order());
+        let fence = Fence::from_cell(fence);
+        self.give_up_dead(object.null_order());
+        Ok(Some(fence))
     }
 
     /// Makes the change that a look has found, as of the next publication. No code of others runs, until the
-    /// set is complete, which an entry with the usage `comes` is appended to next.
+    /// set is complete, which an entry is appended to next.
     #[inline]
-    pub(super) fn apply(&mut self, change: Change, comes: Option<Usage>) {
-        let Change { first, goes, .. } = change;
-        if goes != NONE_GOES {
-            if goes & MANY_GO != 0 {
-                for at in goes & !MANY_GO..self.owned().end {
-                    let slot = self.cell.own(at);
-                    if slot.is_noted() && Bound::HOLDER.shows(slot) {
-                        self.kill(at);
-                    }
-                }
-                self.count_usages();
-            } else {
-                let usage = self.cell.own(goes).usage();
-                self.kill(goes);
-                if Some(usage) != comes {
-                    self.count_usages();
+    pub(super) fn apply(&mut self, change: Change) {
+        let &Owned { first, end, .. } = self.owned();
+        let mut goes = change.goes();
+        while goes != 0 {
+            self.kill(first + goes.trailing_zeros());
+            goes &= goes - 1;
+        }
+        if change.more_go() {
+            for at in first + WINDOW..end {
+                let slot = self.cell.own(at);
+                if slot.is_noted() && Bound::HOLDER.shows(slot) {
+                    self.kill(at);
                 }
             }
         }
+        let cell = self.cell;
         let owned = self.owned_mut();
-        owned.first = first;
-        owned.edited = true;
-    }
-
-    /// Looks which usages the living entries have.
-    #[inline(never)]
-    fn count_usages(&mut self) {
-        let living = self.living();
-        let usages = living.fold(0, |usages, (_, slot)| usages | 1 << slot.usage() as u8);
-        self.owned_mut().usages = usages;
+        (owned.first, owned.edited) = (first + change.moves(), true);
+        if change.goes() != 0 || change.more_go() {
+            owned.usages = count_usages(cell, first, end);
+        }
     }
 
     /// Has what is there count no more for the object's failure.
@@ -358,7 +380,9 @@ impl Writing {
     fn kill(&mut self, at: u32) {
         let (cell, published) = (self.cell, self.published.unwrap_or(0));
         let slot = cell.own(at);
-        assert!(Bound::HOLDER.shows(slot), "a plan for another set");
+        if !Bound::HOLDER.shows(slot) {
+            another_set();
+        }
         let owned = self.owned_mut();
         note_failure(owned, at, slot);
         owned.alive -= 1;
@@ -424,7 +448,7 @@ impl Writing {
                 to.failures.note(usage, status);
             }
             if at < lent {
-                if !is_pending || removes(super::word::key(fence, usage)) {
+                if !is_pending || removes(key(fence, usage)) {
                     continue;
                 }
                 to.borrowed = to.end + 1;
@@ -495,29 +519,8 @@ impl Writing {
     }
 }
 
-fn note(cell: Cell, at: u32, note: bool) {
-    let slot = cell.own(at);
-    // Release, as every store to a slot: readers find the fence behind it.
-    cell.set(at, slot.with_note(note), Ordering::Release);
-}
-
-/// Notes an entry that goes, and before the second the first that does: one, the usual case, needs no
-/// note. What `goes` is then.
-#[cold]
-#[inline(never)]
-fn note_goes(cell: Cell, end: u32, goes: u32, at: u32) -> u32 {
-    let first = goes & !MANY_GO;
-    if first == goes {
-        // Others are left from a look that came to nothing.
-        (first..end).for_each(|at| note(cell, at, false));
-        note(cell, first, true);
-    }
-    note(cell, at, true);
-    first | MANY_GO
-}
-
 /// Notes how the entry at `at`, which goes, has ended, if it counts for the object's failure.
-#[inline]
+#[inline(never)]
 fn note_failure(owned: &mut Owned, at: u32, slot: Slot) {
     if at >= owned.overwritten
         && let Some(failed @ FenceStatus::Error(_)) = slot.fence().map(|fence| fence.status())
