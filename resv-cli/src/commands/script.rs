@@ -10,6 +10,7 @@ use crate::options::ScriptOptions;
 use crate::output::Output;
 use crate::text::{self, Lines};
 use resv_conformance::scenario::{Answer, Runner, Value, parse_line, status_word};
+use resv_core::FenceError;
 use resv_policy::Member;
 use serde_json::{Value as Json, json};
 use std::io::BufRead;
@@ -83,6 +84,7 @@ fn to_json(answer: &Answer) -> Json {
         Value::Waits(fences) => fences.iter().map(ToString::to_string).collect(),
         Value::Asked(count) => json!(count),
         Value::Idle(idle) => json!(idle),
+        Value::Failure(error) => json!(error.map(FenceError::errno)),
         Value::List(entries) => entries
             .iter()
             .map(|e| json!({ "fence": e.fence.to_string(), "usage": e.usage.name() }))

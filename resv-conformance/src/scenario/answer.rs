@@ -1,13 +1,13 @@
 //! What a query is told.
 
 use super::ast::{Name, Statement};
-use resv_core::{FenceStatus, Usage};
+use resv_core::{FenceError, FenceStatus, Usage};
 use std::fmt;
 
 /// The answer to one query.
 ///
 /// Printed as `STATEMENT: ANSWER`, with a dash where there is no fence:
-/// `waits fb write: gfx:1 dma:4`, `idle fb read: true`, `list fb: gfx:1=write`, `status f1: ok`.
+/// `waits fb write: gfx:1 dma:4`, `idle fb read: true`, `failure fb read: errno 5`, `list fb: gfx:1=write`, `status f1: ok`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The line of the query, counted from 1.
@@ -28,6 +28,8 @@ pub enum Value {
     Asked(usize),
     /// `idle`: whether the access has nothing to wait for.
     Idle(bool),
+    /// `failure`: the error by which the content is broken for the access.
+    Failure(Option<FenceError>),
     /// `list`: the pending entries, in the same order, then strongest usage first.
     List(Vec<Listed>),
     /// `status`.
@@ -73,6 +75,8 @@ impl fmt::Display for Value {
             Value::Waits(fences) => words(f, fences),
             Value::Asked(count) => write!(f, "{count}"),
             Value::Idle(idle) => write!(f, "{idle}"),
+            Value::Failure(None) => f.write_str("-"),
+            Value::Failure(Some(error)) => write!(f, "errno {}", error.errno()),
             Value::List(entries) => words(f, entries),
             Value::Status(status) => f.write_str(status_word(*status)),
         }

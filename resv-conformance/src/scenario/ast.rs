@@ -217,6 +217,13 @@ pub enum Statement {
         /// What the next user wants to do.
         access: Access,
     },
+    /// `failure RESV ACCESS`
+    Failure {
+        /// The object.
+        resv: Name,
+        /// What the next user wants to do.
+        access: Access,
+    },
     /// `list RESV`
     List {
         /// The object.
@@ -245,6 +252,7 @@ impl Statement {
                 | Statement::Ask { .. }
                 | Statement::Asked { .. }
                 | Statement::Idle { .. }
+                | Statement::Failure { .. }
                 | Statement::List { .. }
                 | Statement::Status { .. }
         )
@@ -317,6 +325,7 @@ impl fmt::Display for Statement {
             }
             Statement::Waits { resv, access } => write!(f, "waits {resv} {access}"),
             Statement::Idle { resv, access } => write!(f, "idle {resv} {access}"),
+            Statement::Failure { resv, access } => write!(f, "failure {resv} {access}"),
             Statement::List { resv } => write!(f, "list {resv}"),
             Statement::Status { fence } => write!(f, "status {fence}"),
         }

@@ -31,6 +31,7 @@
 //! | `ask RESV OWNER device N\|- MODE` | asks what the rule of the object's era makes this owner wait for |
 //! | `asked FENCE` | asks how often a lazy fence was asked for its work |
 //! | `idle RESV ACCESS` | asks whether there are none |
+//! | `failure RESV ACCESS` | asks whether the content is broken: which [failure](resv_core::failure) counts for the access |
 //! | `list RESV` | asks for all pending entries, with the usage under which the semantics keeps each |
 //! | `status FENCE` | asks whether a fence is `pending`, `ok` or `error` |
 //!
@@ -50,6 +51,7 @@
 //! ```text
 //! waits fb write: gfx:1 dma:4
 //! idle fb read: true
+//! failure fb read: errno 5
 //! list fb: gfx:1=write dma:4=read
 //! status f1: pending
 //! ask fb client:1 device 0 not-equal: gfx:3 dma:1

@@ -34,7 +34,7 @@ impl FromStr for Scenario {
 }
 
 /// Each statement's first word and its full form, in the order in which errors list them.
-const FORMS: [(&str, &str); 19] = [
+const FORMS: [(&str, &str); 20] = [
     ("timeline", "timeline NAME [owner OWNER] [device N]"),
     ("fence", "fence NAME TIMELINE [SEQNO]"),
     ("lazy", "lazy NAME TIMELINE"),
@@ -52,6 +52,7 @@ const FORMS: [(&str, &str); 19] = [
     ("ask", "ask RESV OWNER device N|- MODE"),
     ("asked", "asked FENCE"),
     ("idle", "idle RESV ACCESS"),
+    ("failure", "failure RESV ACCESS"),
     ("list", "list RESV"),
     ("status", "status FENCE"),
 ];
@@ -203,6 +204,10 @@ fn statement(keyword: &str, rest: &[&str]) -> Result<Statement, String> {
             resv: word(resv)?,
             access: word(access)?,
         },
+        ("failure", [resv, access]) => Statement::Failure {
+            resv: word(resv)?,
+            access: word(access)?,
+        },
         ("list", [resv]) => Statement::List { resv: word(resv)? },
         ("status", [fence]) => Statement::Status {
             fence: word(fence)?,
@@ -324,7 +329,7 @@ mod tests {
             signal f2 error\nfile fb submission f1 attached explicit\n\
             file fb user-queue-eviction e\nattach fb\nwait fb move\nasked e\n\
             ask fb client:1 device 0 not-equal\nask fb compute device - equal\n\
-            waits fb explicit\nidle fb move\nlist fb\nstatus f1\n";
+            waits fb explicit\nidle fb move\nfailure fb read\nlist fb\nstatus f1\n";
         assert_eq!(Scenario::parse(text).unwrap().to_string(), text);
     }
 

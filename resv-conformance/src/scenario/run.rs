@@ -106,6 +106,17 @@ impl Object {
         }
     }
 
+    fn failure(&self, access: Access) -> Result<Option<FenceError>, String> {
+        match self {
+            Object::Plain(object) | Object::Era(_, object) => Ok(object.failure(access)),
+            Object::Member(_) => Err(
+                "a member of a comparison keeps no failures: expected objects of a semantics and a \
+                 back end"
+                    .to_owned(),
+            ),
+        }
+    }
+
     fn is_idle(&self, access: Access) -> bool {
         match self {
             Object::Plain(object) | Object::Era(_, object) => object.is_idle(access),
@@ -324,6 +335,9 @@ impl Runner {
             }
             Statement::Idle { resv, access } => {
                 return Ok(Some(Value::Idle(self.object(resv)?.is_idle(*access))));
+            }
+            Statement::Failure { resv, access } => {
+                return Ok(Some(Value::Failure(self.object(resv)?.failure(*access)?)));
             }
             Statement::List { resv } => {
                 let entries = self.object(resv)?.entries().map_err(no_memory)?;

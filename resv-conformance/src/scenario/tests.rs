@@ -84,6 +84,38 @@ fn copy_and_replace() {
     );
 }
 
+/// The same answers under each semantics and on each back end, whether the fence that failed is still stored
+/// or was looked at and dropped.
+#[test]
+fn failures_are_told_alike_by_all() {
+    const SCRIPT: &str = "timeline gfx\ntimeline dma\nresv fb\nfence a gfx\nfence b dma\nadd fb a write\n\
+        failure fb read\nsignal a error\nfailure fb read\nfailure fb explicit\nadd fb b read\nlist fb\n\
+        failure fb read\nsignal b error\nfailure fb write\nfence c gfx\nadd fb c write\nfailure fb move\n";
+    let script = Scenario::parse(SCRIPT).unwrap();
+    for semantics in SemanticsKind::ALL {
+        for backend in BackendKind::ALL {
+            let Ok(mut runner) = Runner::new(semantics, backend) else {
+                continue;
+            };
+            let answers = runner.run(&script).unwrap();
+            let answers: Vec<_> = answers.iter().map(Answer::to_string).collect();
+            assert_eq!(
+                answers,
+                [
+                    "failure fb read: -",
+                    "failure fb read: errno 5",
+                    "failure fb explicit: -",
+                    "list fb: dma:1=read",
+                    "failure fb read: errno 5",
+                    "failure fb write: errno 5",
+                    "failure fb move: -",
+                ],
+                "{semantics} on {backend}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_answer_is_structured() {
     let script = Scenario::parse(&format!("{DECLARED}add fb d read\nlist fb")).unwrap();

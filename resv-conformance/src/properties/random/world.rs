@@ -232,7 +232,6 @@ impl World {
     }
 }
 
-/// The scenario language does not ask for failures: the steps before the question are what matters.
 fn same_failure(
     o: usize,
     access: Access,
@@ -243,7 +242,7 @@ fn same_failure(
         return Ok(());
     }
     Err(Difference {
-        question: format!("list r{o}"),
+        question: format!("failure r{o} {access}"),
         what: format!("the failure for {access} is {told:?}, expected {expected:?}"),
     })
 }
