@@ -80,8 +80,10 @@ impl Writer {
         let error = |_| ReserveError::new(adds);
         let wanted = self.wanted(table, adds);
         let capacity = wanted.max(table.capacity().saturating_mul(2)).max(SECOND);
-        for slots in [&mut self.goes, &mut self.counting.overwritten] {
-            slots.reserve(capacity.div_ceil(WORD)).map_err(error)?;
+        if capacity > WORD {
+            for slots in [&mut self.goes, &mut self.counting.overwritten] {
+                slots.reserve(capacity.div_ceil(WORD)).map_err(error)?;
+            }
         }
         Ok(capacity)
     }
@@ -96,14 +98,16 @@ impl Writer {
         for (at, slot) in used.iter().enumerate() {
             let content = slot.load_held();
             let (cell, usage) = content.expect("a slot in use holds an entry");
-            let is_overwritten = self.counting.overwritten.has(at);
+            let overwritten = &mut self.counting.overwritten;
             if self.is_staged || cell.is_pending() {
                 new.all()[len].store(content, order);
-                self.counting.overwritten.set(len, is_overwritten);
+                if len != at {
+                    overwritten.set(len, overwritten.has(at));
+                }
                 present.insert(usage);
                 len += 1;
             } else {
-                if !is_overwritten {
+                if !overwritten.has(at) {
                     self.counting.failures.note(usage, cell.status());
                 }
                 end -= 1;

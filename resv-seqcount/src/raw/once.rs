@@ -1,5 +1,6 @@
 //! A box that is made once, behind one word.
 
+use super::vector::try_with_capacity;
 use resv_core::ReserveError;
 use resv_sync::sync::atomic::{AtomicPtr, Ordering, OwnerAccess};
 use std::fmt;
@@ -52,10 +53,7 @@ impl<T> OnceBox<T> {
     #[cold]
     pub(crate) fn init(&self, value: T) -> Result<&T, ReserveError> {
         // A vector, because it is what can fail: a box of one value is a vector of one value.
-        let mut vector = Vec::new();
-        vector
-            .try_reserve_exact(1)
-            .map_err(|_| ReserveError::new(1))?;
+        let mut vector = try_with_capacity(1)?;
         vector.push(value);
         let new = Box::into_raw(vector.into_boxed_slice());
         // Release: pairs with the Acquire loads in `get` and here. Acquire, if there is one already.
