@@ -218,7 +218,7 @@ impl FenceCell {
     }
 
     /// What few fences have: a hook, a deadline, children, or somebody composed of them. A thread that puts
-    /// something in for the signaller [sets its slow path](FenceCell::set_slow_path), or else the fence is not told.
+    /// something in [sets the slow path](FenceCell::set_slow_path) first: otherwise the signaller does not look.
     pub(super) fn extra(&self) -> &Mutex<Option<Box<Extra>>> {
         &self.extra
     }
