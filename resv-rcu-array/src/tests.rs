@@ -102,6 +102,8 @@ on_each_flavour! {
     b3_what_was_given_back_cannot_be_used
     a_predicate_that_panics_loses_nothing
     an_edit_published_at_once_is_the_two_steps
+    b3_an_add_in_two_steps_has_room_at_every_length
+    b4_two_steps_beside_what_is_dead_or_staged
     b7_a_visit_that_blocks_holds_up_nobody
     b3_a_large_reservation_is_used_in_full
     b3_publishes_without_an_add_have_their_room

@@ -217,3 +217,41 @@ pub(super) fn an_edit_published_at_once_is_the_two_steps<R: Flavour>() {
         );
     }
 }
+
+/// Each add in two steps takes the place of the one before: while a snapshot is held, so that what is dead
+/// cannot be given up, and after an add that is staged.
+pub(super) fn b4_two_steps_beside_what_is_dead_or_staged<F: Flavour>() {
+    for case in 0..4 {
+        let (keeps, stages) = (case & 1 != 0, case & 2 != 0);
+        let object = RcuArray::<F>::default();
+        let (line, other) = (Timeline::new("t"), Timeline::new("other"));
+        let mut snapshots = Vec::new();
+        let mut jobs: Vec<Signaler> = Vec::new();
+        for round in 0..20 {
+            let new = issue(&line);
+            let mut held = object.object_lock().lock();
+            if stages {
+                object.reserve(&mut held, room(2, 2)).expect("memory");
+                let staged = issue(&other);
+                object.edit(&mut held, nothing, Some(entry(&staged, Usage::Read)));
+                jobs.push(staged);
+            }
+            let is_older = |key: Key| key.timeline == line.id();
+            let plan = object
+                .prepare(&mut held, UsageSet::ALL, |_, _| Ok(()), is_older)
+                .expect("memory");
+            object.commit(&mut held, plan, is_older, entry(&new, Usage::Read));
+            drop(held);
+            jobs.push(new);
+            let shown = visited_keys(&object, UsageSet::ALL);
+            let (own, others): (Vec<Key>, Vec<Key>) =
+                shown.into_iter().partition(|key| is_older(*key));
+            assert_eq!(own.len(), 1, "case {case}, round {round}");
+            assert_eq!(own[0].seqno, round + 1);
+            assert_eq!(others.len() as u64, if stages { round + 1 } else { 0 });
+            if keeps {
+                snapshots.push(object.snapshot().expect("memory"));
+            }
+        }
+    }
+}

@@ -28,8 +28,9 @@ pub(super) fn b3_reserving_again_adds_to_what_is_staged<R: Flavour>() {
     }
     assert!(object.is_idle(UsageSet::ALL));
     // More room than before, while something is staged and spares are there.
-    object.reserve(&mut held, room(3, 4)).expect("memory");
+    object.reserve(&mut held, room(300, 4)).expect("memory");
     object.publish(&mut held);
+    assert_eq!(visited_keys(&object, UsageSet::ALL).len(), 50);
     for job in &jobs[..3] {
         object.edit(&mut held, nothing, Some(entry(job, Usage::Read)));
         object.publish(&mut held);
@@ -208,5 +209,20 @@ pub(super) fn b3_publishes_without_an_add_have_their_room<F: Flavour>() {
             }
             assert_eq!(rest.len(), 0);
         }
+    }
+}
+
+pub(super) fn b3_an_add_in_two_steps_has_room_at_every_length<F: Flavour>() {
+    let object = RcuArray::<F>::default();
+    let line = Timeline::new("t");
+    let jobs: Vec<_> = (0..200).map(|_| issue(&line)).collect();
+    for (at, job) in jobs.iter().enumerate() {
+        let mut held = object.object_lock().lock();
+        let plan = object
+            .prepare(&mut held, UsageSet::ALL, |_, _| Ok(()), nothing)
+            .expect("memory");
+        object.commit(&mut held, plan, nothing, entry(job, Usage::Read));
+        drop(held);
+        assert_eq!(visited_keys(&object, UsageSet::ALL).len(), at + 1);
     }
 }
