@@ -50,6 +50,8 @@
 //! ([`LockSet::in_order`]). Such contexts cannot deadlock among each other, so none of them ever backs
 //! off from another. Among all contexts they count as the youngest, equally old, and they die: one
 //! that holds something and would wait for a context of another kind is told to back off.
+//! Before that, such a job may try its locks in whatever order: a thread that only tries waits for nobody, and
+//! releases all if one cannot be had.
 //!
 //! **No deadlock.** A cycle of waits has an edge from a context in order to one of another kind, or it
 //! has no context in order, or no other. In the first case the one in order holds something, and waits
