@@ -77,6 +77,7 @@ pub fn leaves_at_once_are_leaves_one_by_one(on: Subject) {
                 let mut slots = guard.reserve_for(&whole, usage).expect("memory");
                 slots.add(&whole, usage);
                 assert_eq!(slots.left(), 0);
+                drop(guard);
                 let mut guard = in_turn.lock();
                 let mut slots = guard.reserve(LEAVES).expect("memory");
                 drawn.leaves.iter().for_each(|leaf| slots.add(leaf, usage));
