@@ -7,7 +7,8 @@ use crate::snapshot::Snapshot;
 use crate::transaction::Guard;
 use crate::wait::{Waitable, sleep_for_all};
 use resv_core::{
-    Access, Backend, Counters, FenceError, Key, ReserveError, Semantics, Until, UsageLevels, Waited,
+    Access, Backend, Counters, Fence, FenceError, Key, ReserveError, Semantics, Until, Usage,
+    UsageLevels, Waited,
 };
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
@@ -76,6 +77,39 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     pub fn try_lock(&self) -> Option<Guard<'_, S, B>> {
         let held = self.backend.object_lock().try_lock()?;
         Some(Guard::new(self, held))
+    }
+
+    /// Adds the fence of one job that uses this object alone: locks, gets the memory, adds, publishes, and
+    /// unlocks.
+    ///
+    /// For a fence that comes from elsewhere and is only to be recorded, as a client's fence that a compositor
+    /// attaches to its buffer. A job that must also be told what to wait for, or uses several objects, is
+    /// [submitted](crate::submit()).
+    ///
+    /// # Errors
+    ///
+    /// When memory cannot be had. Nothing has changed then. What drivers do is to wait for the fence instead of
+    /// recording it.
+    ///
+    /// ```
+    /// use resv_api::{Access, Resv, Timeline, Usage};
+    ///
+    /// let buffer = Resv::new();
+    /// let job = Timeline::new("client").issue()?;
+    /// buffer.add(job.fence(), Usage::Write)?;
+    /// assert!(!buffer.is_idle(Access::Read));
+    /// # job.signal();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn add(&self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
+        let mut guard = self.lock();
+        if !fence.is_composed() {
+            return guard.add_whole(fence, usage);
+        }
+        guard.reserve_for(fence, usage)?.add(fence, usage);
+        Ok(())
     }
 
     /// The fences of one instant, owned: they stay alive and the set never changes (B6).

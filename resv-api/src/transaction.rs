@@ -6,6 +6,7 @@
 use crate::flatten::LeafRoom;
 use crate::object::Resv;
 use crate::snapshot::order;
+use crate::submittable::{Job, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::Rings;
 use resv_core::{
@@ -415,6 +416,24 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     ) -> Result<Slots<'_, 'a, S, B>, ReserveError> {
         let slots = slots_for(self.resv.semantics(), fence, usage);
         self.reserve(slots)
+    }
+
+    /// Adds one fence, which is not taken apart, publishes, and unlocks: the two steps of
+    /// [`submit`](crate::submit()) for one object, with nothing collected.
+    #[inline]
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub(crate) fn add_whole(mut self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
+        let (resv, job) = (self.resv, Job::of(fence));
+        // Until the commit: a step that fails or panics leaves what it got to the drop.
+        self.touched = true;
+        let held = self.held.as_mut().expect(HELD);
+        let plan = resv.prepare_unasked(held, &job, usage)?;
+        let removed = resv.commit(held, plan, &job, fence.clone(), usage);
+        self.touched = false;
+        // The lock first: what is dropped may run its owner's code.
+        drop(self);
+        drop(removed);
+        Ok(())
     }
 
     /// Publishes and releases the lock; the tasks to be woken for that.

@@ -255,10 +255,19 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
     });
     check("exec copy", 3, 64, failed);
 
+    // To an object that has nothing yet; the array back end has a cell at hand.
+    let failed = each_allocation_fails::<S, B>("add", 0, |world, injector| {
+        let (fresh, fence) = (Resv::<S, B>::default(), world.jobs[SPARE.start].fence());
+        let added = injector.run(|| fresh.add(fence, Usage::Write));
+        assert_eq!(seen(&fresh).is_empty(), added.is_err());
+        added
+    });
+    check("add", usize::from(!arrays), 64, failed);
+
     // What a job waits for is more than has its place in the list itself. Not with the features that look at
     // each lock: they get memory for that, and abort without.
     let looks_at_locks = cfg!(any(feature = "checks", feature = "inject-backoff"));
-    if B::default().name() != Locked::default().name() && !looks_at_locks {
+    if !looks_at_locks {
         let failed = each_allocation_fails::<S, B>("submit", 0, |world, injector| {
             let fence = world.jobs[SPARE.start].fence();
             let uses = [(&world.object, Usage::Write), (&world.source, Usage::Write)];

@@ -307,15 +307,18 @@ impl Backend for Locked {
         &self,
         held: &LockProof<'_>,
         init: A,
-        f: impl FnMut(A, EntryRef<'_>) -> A,
+        mut f: impl FnMut(A, EntryRef<'_>) -> A,
     ) -> A {
         self.check(held);
-        let entries: Vec<Entry> = {
+        // One at a time: no foreign code runs under the mutex (B5), and no memory is needed for a copy. Nobody
+        // else edits what the holder sees.
+        let stored = |at: usize| {
             let mut state = self.state.lock();
-            pending(state.held()).cloned().collect()
+            state.held().get(at).map(|stored| stored.entry.clone())
         };
-        let pending = entries.iter().filter(|entry| !entry.fence.is_signaled());
-        pending.map(EntryRef::from).fold(init, f)
+        let entries = (0..).map_while(stored);
+        let pending = entries.filter(|entry| !entry.fence.is_signaled());
+        pending.fold(init, |acc, entry| f(acc, EntryRef::from(&entry)))
     }
 
     fn snapshot(&self) -> Result<Self::Snapshot, ReserveError> {

@@ -110,6 +110,14 @@ impl<S: Subject> Loaded<S> {
         let object = &self.object;
         self.jobs.next(|job| object.add(job.fence(), USAGE));
     }
+
+    /// The same in the steps of a guard, where the subject has them.
+    #[inline]
+    pub(crate) fn turn_with_a_guard(&mut self) {
+        let object = &self.object;
+        self.jobs
+            .next(|job| object.add_around(job.fence(), USAGE, || {}));
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | `snapshot` | taking all fences, owned, and giving them back |
 //! | `waits_for` | the same for one access, and counting what is pending of it |
 //! | `add_fresh` | issue a fence, add it over the one of its timeline, signal and free that one |
+//! | `add_guarded` | the same with a guard: lock, reserve, add, unlock |
 //! | `add_growing` | one add into an object that grows from empty to `n`; the object's own life included |
 //! | `transaction_k` | issue a fence, lock `n` objects of four fences each, add it to each, unlock; signal and free the old one |
 
@@ -26,6 +27,7 @@ const SIZES: [usize; 8] = [0, 1, 2, 4, 8, 16, 64, 256];
 const HOLES: [usize; 4] = [4, 16, 64, 128];
 /// Growth curves, of those that do not copy everything for each add: an object of this size takes a while.
 const GROWN: [usize; 3] = [1024, 4096, 16_384];
+const GUARDED: [usize; 3] = [4, 16, 64];
 const TRANSACTIONS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// The cases of this file.
@@ -53,6 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
     case!(snapshot, SIZES);
     case!(waits_for, SIZES);
     case!(add_fresh, SIZES[1..]);
+    case!(add_guarded, GUARDED);
     case!(add_growing, SIZES[1..]);
     for n in GROWN {
         cases.push(Case::paired("add_growing", n, MUTEX, move || {
@@ -132,6 +135,13 @@ fn add_fresh<S: Subject>(n: usize) -> Bench {
     Bench::new(S::name(), move || {
         let mut loaded = Loaded::<S>::pending(n);
         move |count| timed(count, || loaded.turn())
+    })
+}
+
+fn add_guarded<S: Subject>(n: usize) -> Bench {
+    Bench::new(S::name(), move || {
+        let mut loaded = Loaded::<S>::pending(n);
+        move |count| timed(count, || loaded.turn_with_a_guard())
     })
 }
 

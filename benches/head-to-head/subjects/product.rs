@@ -47,6 +47,11 @@ impl<B: Backend + Default> Subject for Product<B> {
         slots.add(fence, usage);
     }
 
+    #[inline]
+    fn add(&self, fence: &Fence, usage: Usage) {
+        self.0.add(fence, usage).expect("memory for one fence");
+    }
+
     fn transaction(objects: &[&Self], fence: &Fence, usage: Usage) {
         let done = exec::<_, ReserveError>(|tx| {
             let mut slots = Vec::with_capacity(objects.len());
