@@ -6,7 +6,7 @@ use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for
 use crate::waits::Waits;
 use resv_core::{
     Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, TimelineId,
-    Usage, UsageSet, checks,
+    Usage, checks,
 };
 
 /// The fences of one job: one, or several, all of which are added to each object.
@@ -133,26 +133,6 @@ pub trait Submittable: sealed::Sealed + Sync {
 mod sealed {
     pub trait Sealed {}
     impl<S: super::Semantics, B: super::Backend> Sealed for super::Resv<S, B> {}
-}
-
-impl<S: Semantics, B: Backend> Resv<S, B> {
-    /// [`prepare`](Submittable::prepare) of a caller that asks for no waits.
-    #[inline]
-    pub(crate) fn prepare_unasked(
-        &self,
-        held: &mut LockProof<'_>,
-        job: &Job<'_>,
-        usage: Usage,
-    ) -> Result<Plan, ReserveError> {
-        let semantics = self.semantics();
-        let class = semantics.class(usage);
-        self.backend().prepare(
-            held,
-            UsageSet::EMPTY,
-            |_, _| Ok(()),
-            move |old| semantics.supersedes(job.key(class), old),
-        )
-    }
 }
 
 impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {

@@ -6,7 +6,6 @@
 use crate::flatten::LeafRoom;
 use crate::object::Resv;
 use crate::snapshot::order;
-use crate::submittable::{Job, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::Rings;
 use resv_core::{
@@ -418,18 +417,29 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         self.reserve(slots)
     }
 
-    /// Adds one fence, which is not taken apart, publishes, and unlocks: the two steps of
-    /// [`submit`](crate::submit()) for one object, with nothing collected.
+    /// Adds one fence, which is not taken apart, publishes, and unlocks.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub(crate) fn add_whole(mut self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
-        let (resv, job) = (self.resv, Job::of(fence));
-        // Until the commit: a step that fails or panics leaves what it got to the drop.
+        let resv = self.resv;
+        checks::added(fence);
+        resv.id().adding(fence, usage, None);
+        let semantics = resv.semantics();
+        let add = Entry {
+            fence: fence.clone(),
+            usage: semantics.class(usage),
+        };
+        let new = add.key();
+        // Until it is done: a step that fails or panics leaves what it got to the drop.
         self.touched = true;
-        let held = self.held.as_mut().expect(HELD);
-        let plan = resv.prepare_unasked(held, &job, usage)?;
-        let removed = resv.commit(held, plan, &job, fence.clone(), usage);
+        let removed = resv.backend().add(
+            self.held.as_mut().expect(HELD),
+            is_write(semantics, usage),
+            move |old| semantics.supersedes(new, old),
+            add,
+        )?;
         self.touched = false;
+        resv.id().unlocked();
         // The lock first: what is dropped may run its owner's code.
         drop(self);
         drop(removed);

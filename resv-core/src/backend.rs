@@ -308,6 +308,38 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// One add that is published by itself, for a caller that asks for no waits: gets the memory, removes every
+    /// entry whose key `removes` names, adds `add`, publishes. If it `overwrites`, that comes with it
+    /// ([`overwrite`](Backend::overwrite)). May hand out the fence of one entry that it removed, as
+    /// [`commit`](Backend::commit).
+    ///
+    /// The lock's holder calls [`unreserve`](Backend::unreserve) after one that fails or panics. After one that
+    /// succeeds there is nothing left to give up.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had. Nothing has changed then.
+    #[inline]
+    fn add(
+        &self,
+        held: &mut LockProof<'_>,
+        overwrites: bool,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Result<Option<Fence>, ReserveError> {
+        let one = Budget {
+            adds: 1,
+            publishes: 1,
+        };
+        self.reserve(held, one)?;
+        if overwrites {
+            self.overwrite(held);
+        }
+        self.edit(held, removes, Some(add));
+        self.finish(held);
+        Ok(None)
+    }
+
     /// Shows `f` the pending entries as the holder sees them, unpublished edits included; `f` carries a
     /// value from one to the next, as in [`Iterator::fold`].
     fn visit_held<A>(
