@@ -1,6 +1,7 @@
 //! The tests that count nothing for the whole process, as one program: linking is most of what another one
 //! would cost.
 
+mod add;
 mod calloop;
 mod composed;
 mod compositor;
