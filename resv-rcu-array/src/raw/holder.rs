@@ -213,7 +213,8 @@ impl Holder<'_> {
         let (Some(change), Some(cell)) = (Change::of_plan(plan), self.working_in_place()) else {
             return commit_cell(self.object, self.spare, plan, removes, add);
         };
-        if cell.is_small(change) && cell.cell().capacity() <= ROOMY {
+        // No fewer live afterwards: one goes at most, and one comes.
+        if cell.is_small(change) && !is_sparse(cell.cell(), cell.owned().alive) {
             return cell.replace(self.object, change, add, (0, 0));
         }
         commit_more(self.object, self.spare, change, add)
@@ -342,8 +343,7 @@ impl Holder<'_> {
         let Some(mut cell) = self.working().filter(|cell| !cell.is_staged()) else {
             return;
         };
-        let (capacity, alive) = (cell.cell().capacity(), cell.owned().alive as usize);
-        if capacity <= ROOMY || alive * SPARSE >= capacity {
+        if !is_sparse(cell.cell(), cell.owned().alive) {
             return;
         }
         let Some(mut small) = Writing::take(3 * cell.count_pending()) else {
@@ -365,7 +365,14 @@ impl Holder<'_> {
     }
 }
 
-/// [`Holder::commit`] of a change that is not small, or in a cell that is large.
+/// Whether so few entries live in a large cell that the object is to have a smaller one.
+#[inline]
+fn is_sparse(cell: Cell, alive: u32) -> bool {
+    let capacity = cell.capacity();
+    capacity > ROOMY && alive as usize * SPARSE < capacity
+}
+
+/// [`Holder::commit`] of a change that is not small, or in a cell that is sparse.
 #[inline(never)]
 fn commit_more(
     object: &Object,
