@@ -4,8 +4,15 @@
 use super::*;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, PoisonError};
+
+/// Blocks are counted in the whole process: of the tests that count them and the one that makes many, only one
+/// runs at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A list of callbacks 0, 1 and 2, and how often each has run and been dropped.
 fn three() -> (Box<Callbacks>, [Arc<(AtomicUsize, AtomicUsize)>; 3]) {
@@ -214,6 +221,7 @@ fn a_name_of_another_list_or_of_an_earlier_callback_takes_nothing_back() {
 #[test]
 fn f_02_many_are_taken_back_in_any_order() {
     const MANY: usize = 40_000;
+    let _alone = alone();
     for order in 0..3 {
         let list = Callbacks::open();
         let mut names: Vec<_> = (0..MANY)
@@ -256,6 +264,7 @@ fn f_02_two_that_open_at_once() {
 /// The last one out after a race frees all nodes, and the memory is used again.
 #[test]
 fn nothing_is_left_of_a_race() {
+    let _alone = alone();
     let before = memory::made();
     for _ in 0..4000 {
         race(1, When::Entered, true);
@@ -270,6 +279,7 @@ fn nothing_is_left_of_a_race() {
 /// of it.
 #[test]
 fn nothing_is_left_of_a_list_or_of_a_thread() {
+    let _alone = alone();
     let before = memory::made();
     for round in 0..600 {
         std::thread::spawn(move || {
