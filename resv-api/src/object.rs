@@ -106,7 +106,10 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     pub fn add(&self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
         let mut guard = self.lock();
         if !fence.is_composed() {
-            return guard.add_whole(fence, usage);
+            let removed = guard.add_whole(fence, usage)?;
+            drop(guard);
+            drop(removed);
+            return Ok(());
         }
         guard.reserve_for(fence, usage)?.add(fence, usage);
         Ok(())

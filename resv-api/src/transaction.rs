@@ -417,10 +417,15 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         self.reserve(slots)
     }
 
-    /// Adds one fence, which is not taken apart, publishes, and unlocks.
+    /// Adds one fence, which is not taken apart, and publishes: nothing is left to do but to unlock. May hand out
+    /// a fence that it removed, to be dropped then, as that may run its owner's code.
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
-    pub(crate) fn add_whole(mut self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
+    pub(crate) fn add_whole(
+        &mut self,
+        fence: &Fence,
+        usage: Usage,
+    ) -> Result<Option<Fence>, ReserveError> {
         let resv = self.resv;
         checks::added(fence);
         resv.id().adding(fence, usage, None);
@@ -440,10 +445,7 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         )?;
         self.touched = false;
         resv.id().unlocked();
-        // The lock first: what is dropped may run its owner's code.
-        drop(self);
-        drop(removed);
-        Ok(())
+        Ok(removed)
     }
 
     /// Publishes and releases the lock; the tasks to be woken for that.

@@ -27,7 +27,8 @@ impl Timeline {
     /// the point was asked for, and with success if another one reaches it.
     ///
     /// It is [canceled](super::FenceError::CANCELED) when the last handle of the timeline
-    /// is dropped before a fence was issued that reaches the place: then nobody can any more. Neither
+    /// is dropped before a fence was issued that reaches the place: then nobody can any more. It fails at once,
+    /// though earlier fences of the timeline may be pending still: after that error, wait for these, too. Neither
     /// fences nor points are handles. A callback may own one; if what it waits for is a point of that
     /// very timeline, somebody else has to issue the fence.
     ///
