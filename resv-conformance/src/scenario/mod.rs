@@ -69,6 +69,7 @@ mod answer;
 mod ast;
 pub(crate) mod draw;
 mod error;
+mod object;
 mod parse;
 mod run;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::answer::{Answer, FenceLabel, Listed, Value};
 use super::ast::{Name, Scenario, Statement};
 use super::error::ScenarioError;
+use super::object::Object;
 use resv_api::{
-    Access, BackendKind, Edit, Entry, Fence, FenceError, NotCompiledIn, Reservation, ReserveError,
+    BackendKind, Edit, Entry, Fence, FenceError, NotCompiledIn, Reservation, ReserveError,
     SemanticsKind, SeqnoError, Signaler, Timeline, TimelineId, Usage, new_reservation,
 };
 use resv_core::Tag;
@@ -56,74 +57,6 @@ pub struct Runner {
 }
 
 type Factory = Box<dyn Fn() -> Result<Object, NotCompiledIn> + Send + Sync>;
-
-/// An object, and how its fences are filed and asked for by owner.
-enum Object {
-    /// Of no era.
-    Plain(Box<dyn Reservation>),
-    /// Filled and asked by the driver of an era.
-    Era(Era, Box<dyn Reservation>),
-    /// A member of a comparison.
-    Member(Box<MemberObject>),
-}
-
-impl Object {
-    fn transact(&self, edits: &[Edit]) -> Result<(), ReserveError> {
-        match self {
-            Object::Plain(object) | Object::Era(_, object) => object.transact(edits),
-            Object::Member(object) => {
-                object.transact(edits);
-                Ok(())
-            }
-        }
-    }
-
-    fn copy_from(&self, source: &Object) -> Result<(), ReserveError> {
-        match (self, source) {
-            (Object::Member(object), Object::Member(source)) => {
-                object.copy_from(source);
-                Ok(())
-            }
-            // A runner of members has no other objects.
-            (Object::Member(_), _) => Ok(()),
-            (Object::Plain(object) | Object::Era(_, object), source) => {
-                object.assign(&source.entries()?)
-            }
-        }
-    }
-
-    fn entries(&self) -> Result<Vec<Entry>, ReserveError> {
-        match self {
-            Object::Plain(object) | Object::Era(_, object) => object.entries(),
-            Object::Member(object) => Ok(object.entries()),
-        }
-    }
-
-    fn waits_for(&self, access: Access) -> Result<Vec<Entry>, ReserveError> {
-        match self {
-            Object::Plain(object) | Object::Era(_, object) => object.waits_for(access),
-            Object::Member(object) => Ok(object.waits_for(access)),
-        }
-    }
-
-    fn failure(&self, access: Access) -> Result<Option<FenceError>, String> {
-        match self {
-            Object::Plain(object) | Object::Era(_, object) => Ok(object.failure(access)),
-            Object::Member(_) => Err(
-                "a member of a comparison keeps no failures: expected objects of a semantics and a \
-                 back end"
-                    .to_owned(),
-            ),
-        }
-    }
-
-    fn is_idle(&self, access: Access) -> bool {
-        match self {
-            Object::Plain(object) | Object::Era(_, object) => object.is_idle(access),
-            Object::Member(object) => object.is_idle(access),
-        }
-    }
-}
 
 /// A fence, and how it is signalled.
 struct Job {
