@@ -2,15 +2,6 @@
 
 use resv_api::*;
 
-macro_rules! under_each_semantics {
-    ($test:ident $(
-        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
-    )*) => {
-        $($(#[cfg(feature = $feature)])?
-        SemanticsKind::ALL.into_iter().for_each($test::<$type>);)*
-    };
-}
-
 /// One call or the steps of a guard: the same entries and the same failures, whatever signals or fails
 /// in between.
 fn one_call_adds_what_the_steps_add<B: Backend + Default>(semantics: SemanticsKind) {
@@ -53,5 +44,5 @@ fn one_call_adds_what_the_steps_add<B: Backend + Default>(semantics: SemanticsKi
 
 #[test]
 fn one_call_adds_what_the_steps_add_on_any_back_end() {
-    resv_api::for_each_backend!(under_each_semantics! one_call_adds_what_the_steps_add);
+    on_each!(one_call_adds_what_the_steps_add);
 }

@@ -1,6 +1,9 @@
 //! The tests that count nothing for the whole process, as one program: linking is most of what another one
 //! would cost.
 
+#[macro_use]
+mod each;
+
 mod add;
 mod calloop;
 mod composed;

@@ -5,6 +5,9 @@
 //! have failed: each way to wait, with a thread, a future, a descriptor and the object-safe form; the
 //! lists and their order; the descriptions.
 
+#[macro_use]
+mod each;
+
 use resv_api::*;
 use std::future::Future;
 use std::pin::pin;
@@ -17,22 +20,6 @@ const ENODEV: FenceError = match FenceError::from_errno(19) {
     Some(error) => error,
     None => panic!("19 is an errno"),
 };
-
-/// Runs a generic function on every back end, with every semantics.
-macro_rules! on_each {
-    ($test:ident) => {
-        resv_api::for_each_backend!(under_each_semantics! $test)
-    };
-}
-
-macro_rules! under_each_semantics {
-    ($test:ident $(
-        $(#[$doc:meta])* $kind:ident $module:ident $name:literal [$($feature:literal)?] $type:ty;
-    )*) => {
-        $($(#[cfg(feature = $feature)])?
-        SemanticsKind::ALL.into_iter().for_each($test::<$type>);)*
-    };
-}
 
 fn job(timeline: &Timeline) -> Signaler {
     timeline.issue().unwrap()

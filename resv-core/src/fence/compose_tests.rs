@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// `all` is the only way to say array and chain here: a chain of fences is signalled when all are.
-fn all(fences: &[&Fence]) -> Fence {
+pub(super) fn all(fences: &[&Fence]) -> Fence {
     Fence::all(fences.iter().copied()).expect("not empty")
 }
 
-fn any(fences: &[&Fence]) -> Fence {
+pub(super) fn any(fences: &[&Fence]) -> Fence {
     Fence::any(fences.iter().copied()).expect("not empty")
 }
 
-fn issue() -> Signaler {
+pub(super) fn issue() -> Signaler {
     Timeline::new("mock").issue().expect("a seqno is left")
 }
 

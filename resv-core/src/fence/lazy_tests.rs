@@ -1,21 +1,10 @@
 //! Lazy fences and deadlines, by themselves and through compositions.
 
+use super::compose_tests::{all, any, issue};
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-fn all(fences: &[&Fence]) -> Fence {
-    Fence::all(fences.iter().copied()).expect("not empty")
-}
-
-fn any(fences: &[&Fence]) -> Fence {
-    Fence::any(fences.iter().copied()).expect("not empty")
-}
-
-fn issue() -> Signaler {
-    Timeline::new("mock").issue().expect("a seqno is left")
-}
 
 /// A lazy fence that counts how often it was asked for its work.
 fn lazy() -> (Signaler, Arc<AtomicUsize>) {
