@@ -2,13 +2,11 @@
 //! fails, for every k, on the reference and on the seqcount back end and under every semantics, an error is
 //! returned, nothing has changed, nothing has leaked, the lock is free, and with memory the same call succeeds.
 //!
-//! What cannot fail softly is not asked to. `arc-swap` aborts when an allocation of
-//! its own fails; it allocates for a thread's first use, so a thread here has used it before an
-//! allocation fails. The
-//! conveniences that return no error (`snapshot`, `waits_for`, `entries` of a guard) abort as
+//! What cannot fail softly is not asked to. `arc-swap` aborts when an allocation of its own fails; it allocates
+//! for a thread's first use, so a thread here has used it before an allocation fails. The conveniences that
+//! return no error (`snapshot`, `waits_for`, `entries` of a guard) abort as
 //! collections do, and so does locking: a lock that threads meet at, and the fifth lock of a
-//! transaction, get memory of their own. The reference makes a list of what its holder looks at, and aborts
-//! without memory for it, so what looks under the lock is left out there.
+//! transaction, get memory of their own.
 
 #[path = "../../resv-rcu-array/tests/common/mod.rs"]
 mod common;

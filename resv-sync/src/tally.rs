@@ -1,4 +1,4 @@
-//! Who comes and who goes, counted apart: a reference count of which only going is shared.
+//! Members that come and go, counted apart: a reference count of which only going is shared.
 //!
 //! # The concept
 //!
