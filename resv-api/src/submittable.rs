@@ -6,7 +6,7 @@ use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for
 use crate::waits::Waits;
 use resv_core::{
     Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, TimelineId,
-    Usage, checks,
+    Usage, UsageSet, checks,
 };
 
 /// The fences of one job: one, or several, all of which are added to each object.
@@ -135,6 +135,25 @@ mod sealed {
     impl<S: super::Semantics, B: super::Backend> Sealed for super::Resv<S, B> {}
 }
 
+impl<S: Semantics, B: Backend> Resv<S, B> {
+    /// Shows `see` what is pending of `asked`, and gets the memory for the job's add.
+    #[inline(always)]
+    pub(crate) fn prepare_for(
+        &self,
+        held: &mut LockProof<'_>,
+        job: &Job<'_>,
+        usage: Usage,
+        asked: UsageSet,
+        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+    ) -> Result<Plan, ReserveError> {
+        let semantics = self.semantics();
+        let class = semantics.class(usage);
+        let new = job.key(class);
+        let removes = move |old| semantics.supersedes(new, old);
+        self.backend().prepare(held, asked, see, removes)
+    }
+}
+
 impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     #[inline]
     fn object_lock(&self) -> &ObjectLock {
@@ -151,15 +170,10 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         waits: &mut Waits,
     ) -> Result<Plan, ReserveError> {
         self.id().asked(usage.access());
-        let semantics = self.semantics();
-        let class = semantics.class(usage);
-        self.backend().prepare(
-            held,
-            semantics.waits_for(usage.access()),
-            // Not inline: the loop that finds them gets the registers.
-            move |pending, key| waits.note_but(job.fence, pending, key),
-            move |old| semantics.supersedes(job.key(class), old),
-        )
+        let asked = self.semantics().waits_for(usage.access());
+        // Not inline: the loop that finds them gets the registers.
+        let note = move |pending: &Fence, key| waits.note_but(job.fence, pending, key);
+        self.prepare_for(held, job, usage, asked, note)
     }
 
     #[inline(always)]
@@ -184,7 +198,8 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
             fence: spare,
             usage: class,
         };
-        let removes = move |old| semantics.supersedes(job.key(class), old);
+        let new = job.key(class);
+        let removes = move |old| semantics.supersedes(new, old);
         let removed = self.backend().commit(held, plan, removes, add);
         self.id().unlocked();
         removed

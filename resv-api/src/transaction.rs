@@ -6,11 +6,12 @@
 use crate::flatten::LeafRoom;
 use crate::object::Resv;
 use crate::snapshot::order;
+use crate::submittable::{Job, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::Rings;
 use resv_core::{
     Access, Backend, Budget, Entry, EntryRef, Fence, FenceError, Key, LockProof, ReserveError,
-    Semantics, TimelineId, Usage, Visibility, checks,
+    Semantics, TimelineId, Usage, UsageSet, Visibility, checks,
 };
 
 /// What was reserved under a lock and not used so far.
@@ -426,25 +427,13 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         fence: &Fence,
         usage: Usage,
     ) -> Result<Option<Fence>, ReserveError> {
-        let resv = self.resv;
-        checks::added(fence);
-        resv.id().adding(fence, usage, None);
-        let semantics = resv.semantics();
-        let add = Entry {
-            fence: fence.clone(),
-            usage: semantics.class(usage),
-        };
-        let new = add.key();
+        let (resv, job) = (self.resv, Job::of(fence));
         // Until it is done: a step that fails or panics leaves what it got to the drop.
         self.touched = true;
-        let removed = resv.backend().add(
-            self.held.as_mut().expect(HELD),
-            is_write(semantics, usage),
-            move |old| semantics.supersedes(new, old),
-            add,
-        )?;
+        let held = self.held.as_mut().expect(HELD);
+        let plan = resv.prepare_for(held, &job, usage, UsageSet::EMPTY, |_, _| Ok(()))?;
+        let removed = resv.commit(held, plan, &job, fence.clone(), usage);
         self.touched = false;
-        resv.id().unlocked();
         Ok(removed)
     }
 

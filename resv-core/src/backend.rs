@@ -103,6 +103,12 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// One add that is published by itself.
+    pub const ONE: Budget = Budget {
+        adds: 1,
+        publishes: 1,
+    };
+
     /// Makes this budget at least as large as `other`.
     pub fn widen(&mut self, other: Budget) {
         self.adds = self.adds.max(other.adds);
@@ -157,6 +163,31 @@ impl EntrySet for Vec<Entry> {
 /// that back end only. One that notes nothing uses the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan(pub u64);
+
+/// [`Backend::prepare`] in single steps: what it is by default, and for a back end that takes a way of its own
+/// where that is shorter.
+///
+/// # Errors
+///
+/// As [`Backend::prepare`].
+#[inline(never)]
+pub fn prepare_in_steps<B: Backend + ?Sized>(
+    backend: &B,
+    held: &mut LockProof<'_>,
+    usages: UsageSet,
+    mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+) -> Result<Plan, ReserveError> {
+    if !usages.is_empty() {
+        backend.visit_held(held, Ok(()), |so_far, entry| {
+            if usages.contains(entry.usage) {
+                return so_far.and_then(|()| see(entry.fence, entry.key()));
+            }
+            so_far
+        })?;
+    }
+    backend.reserve(held, Budget::ONE)?;
+    Ok(Plan::default())
+}
 
 /// An implementation of the storage of one reservation object. See the [module](self) for the
 /// contract.
@@ -258,6 +289,8 @@ pub trait Backend: Send + Sync + 'static {
     /// gets the memory for the [`commit`](Backend::commit) of one entry. `removes` is the predicate that
     /// `commit` gets; it may be asked here, there, or in both.
     ///
+    /// A caller that must wait for nothing asks for no usage, and pays for no look at what it did not ask for.
+    ///
     /// # Errors
     ///
     /// When the memory cannot be had, or what `see` failed with. Nothing has changed then.
@@ -265,22 +298,11 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         held: &mut LockProof<'_>,
         usages: UsageSet,
-        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+        see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
         removes: impl FnMut(Key) -> bool,
     ) -> Result<Plan, ReserveError> {
         let _ = removes;
-        self.visit_held(held, Ok(()), |so_far, entry| {
-            if usages.contains(entry.usage) {
-                return so_far.and_then(|()| see(entry.fence, entry.key()));
-            }
-            so_far
-        })?;
-        let one = Budget {
-            adds: 1,
-            publishes: 1,
-        };
-        self.reserve(held, one)?;
-        Ok(Plan::default())
+        prepare_in_steps(self, held, usages, see)
     }
 
     /// The second half: removes every entry whose key `removes` names, adds `add`, publishes, and gives up
@@ -306,38 +328,6 @@ pub trait Backend: Send + Sync + 'static {
         self.edit_and_publish(held, removes, Some(add));
         self.unreserve(held);
         None
-    }
-
-    /// One add that is published by itself, for a caller that asks for no waits: gets the memory, removes every
-    /// entry whose key `removes` names, adds `add`, publishes. If it `overwrites`, that comes with it
-    /// ([`overwrite`](Backend::overwrite)). May hand out the fence of one entry that it removed, as
-    /// [`commit`](Backend::commit).
-    ///
-    /// The lock's holder calls [`unreserve`](Backend::unreserve) after one that fails or panics. After one that
-    /// succeeds there is nothing left to give up.
-    ///
-    /// # Errors
-    ///
-    /// When the memory cannot be had. Nothing has changed then.
-    #[inline]
-    fn add(
-        &self,
-        held: &mut LockProof<'_>,
-        overwrites: bool,
-        removes: impl FnMut(Key) -> bool,
-        add: Entry,
-    ) -> Result<Option<Fence>, ReserveError> {
-        let one = Budget {
-            adds: 1,
-            publishes: 1,
-        };
-        self.reserve(held, one)?;
-        if overwrites {
-            self.overwrite(held);
-        }
-        self.edit(held, removes, Some(add));
-        self.finish(held);
-        Ok(None)
     }
 
     /// Shows `f` the pending entries as the holder sees them, unpublished edits included; `f` carries a

@@ -137,7 +137,7 @@ pub trait Fault: Send + Sync {
 
     /// The reservation of [`Backend::prepare`], when all was shown.
     fn prepare(&self, object: &mut Inner<'_, '_>) -> Result<(), ReserveError> {
-        self.reserve(object, ONE)
+        self.reserve(object, Budget::ONE)
     }
 
     /// The edit and the publish of [`Backend::commit`].
@@ -473,9 +473,3 @@ pub(crate) fn writers() -> UsageSet {
 pub(crate) fn readers() -> UsageSet {
     UsageSet::of(&[Usage::Read, Usage::Bookkeep])
 }
-
-/// Room for one edit that was not asked for.
-pub(crate) const ONE: Budget = Budget {
-    adds: 1,
-    publishes: 1,
-};

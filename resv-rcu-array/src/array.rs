@@ -149,17 +149,6 @@ impl<F: Flavour> Backend for RcuArray<F> {
     }
 
     #[inline]
-    fn add(
-        &self,
-        held: &mut LockProof<'_>,
-        overwrites: bool,
-        removes: impl FnMut(Key) -> bool,
-        add: Entry,
-    ) -> Result<Option<Fence>, ReserveError> {
-        self.object.add(held, overwrites, removes, add)
-    }
-
-    #[inline]
     fn visit_held<A>(
         &self,
         held: &LockProof<'_>,

@@ -321,22 +321,6 @@ impl Backend for Versioned {
         self.raw.holder(held).commit(plan, removes, add)
     }
 
-    #[inline]
-    fn add(
-        &self,
-        held: &mut LockProof<'_>,
-        overwrites: bool,
-        mut removes: impl FnMut(Key) -> bool,
-        add: Entry,
-    ) -> Result<Option<Fence>, ReserveError> {
-        // One look for what is to go and for the room; the publish needs none.
-        let plan = self.prepare(held, UsageSet::EMPTY, |_, _| Ok(()), &mut removes)?;
-        if overwrites {
-            self.overwrite(held);
-        }
-        Ok(self.commit(held, plan, removes, add))
-    }
-
     fn visit_held<A>(
         &self,
         held: &LockProof<'_>,

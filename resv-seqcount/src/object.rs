@@ -6,6 +6,7 @@ use crate::one_change::{OneChange, OnePlan};
 use crate::raw::{NewTable, Table, Tables, WriterCell};
 use crate::turns::Turns;
 use crate::writer::Writer;
+use resv_core::backend::prepare_in_steps;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
     ObjectLock, Plan, ReserveError, UsageSet,
@@ -36,12 +37,6 @@ pub(crate) struct Side {
     pub(crate) retries: AtomicU64,
     pub(crate) fallbacks: AtomicU64,
 }
-
-/// Room for one add that is published by itself.
-const ONE: Budget = Budget {
-    adds: 1,
-    publishes: 1,
-};
 
 impl Seqcount {
     /// Known-bad: readers do not look at the word again.
@@ -114,25 +109,6 @@ impl Seqcount {
         change.apply(self.counter.seam);
         drop(section);
         change.old.map(|(cell, _)| Fence::from_cell(cell))
-    }
-
-    /// [`prepare`](Backend::prepare) in single steps.
-    #[cold]
-    #[inline(never)]
-    fn prepare_in_steps(
-        &self,
-        held: &mut LockProof<'_>,
-        usages: UsageSet,
-        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-    ) -> Result<Plan, ReserveError> {
-        self.visit_held(held, Ok(()), |so_far, entry| {
-            if usages.contains(entry.usage) {
-                return so_far.and_then(|()| see(entry.fence, entry.key()));
-            }
-            so_far
-        })?;
-        self.reserve(held, ONE)?;
-        Ok(Plan::default())
     }
 
     /// Publishes what is more than one change.
@@ -295,12 +271,12 @@ impl Backend for Seqcount {
                 let plan = writer.look(table, usages, see, removes)?;
                 if plan == Plan::default() {
                     // There is memory: this only permits it.
-                    writer.admit(ONE);
+                    writer.admit(Budget::ONE);
                 }
                 return Ok(plan);
             }
         }
-        self.prepare_in_steps(held, usages, see)
+        prepare_in_steps(self, held, usages, see)
     }
 
     #[inline]

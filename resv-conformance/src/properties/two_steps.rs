@@ -9,11 +9,6 @@ use resv_api::{
 use resv_core::{Budget, EntrySet, LockProof};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const ONE: Budget = Budget {
-    adds: 1,
-    publishes: 1,
-};
-
 fn entry(job: &Signaler, usage: Usage) -> Entry {
     Entry {
         fence: job.fence().clone(),
@@ -73,7 +68,9 @@ fn in_single_steps(
     between: impl FnOnce(),
 ) {
     let mut held = object.object_lock().lock();
-    object.reserve(&mut held, ONE).expect("memory for one add");
+    object
+        .reserve(&mut held, Budget::ONE)
+        .expect("memory for one add");
     between();
     object.edit(&mut held, removes, Some(add));
     object.publish(&mut held);

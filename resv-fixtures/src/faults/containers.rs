@@ -1,7 +1,7 @@
 //! The proposals of August 2019: three containers of a fence array each, read under RCU. Never
 //! merged.
 
-use crate::fault::{Fault, Faulty, Gap, Inner, ONE, Removes, lock, now, readers, writers};
+use crate::fault::{Fault, Faulty, Gap, Inner, Removes, lock, now, readers, writers};
 use crate::fixture::{Fixture, fault, faulty};
 use crate::step::{edit, held, is_idle_with_gap, publish, publishes_at_once, reserve, snapshot};
 use resv_core::{
@@ -141,7 +141,7 @@ pub const FIXTURES: &[Fixture] = &[
         || {
             publish(|object| {
                 let others = |entry: &Entry| entry.usage == Usage::Bookkeep;
-                if object.entries().iter().any(others) && object.reserve(ONE).is_ok() {
+                if object.entries().iter().any(others) && object.reserve(Budget::ONE).is_ok() {
                     object.edit(|old| old.usage == Usage::Bookkeep, None);
                 }
                 object.publish();
@@ -399,7 +399,7 @@ impl Fault for EmptyArrayIsPublished {
     }
 
     fn publish(&self, object: &mut Inner<'_, '_>) {
-        if !self.edited.load(Ordering::Relaxed) && object.reserve(ONE).is_ok() {
+        if !self.edited.load(Ordering::Relaxed) && object.reserve(Budget::ONE).is_ok() {
             object.edit(|_| true, None);
         }
         object.publish();

@@ -1,7 +1,7 @@
 //! Defects that show when many objects are locked together: a lock that is not one lock, or not the
 //! object's own, and a holder that is taken to be the only one of its thread.
 
-use crate::fault::{Fault, Inner, ONE, Removes, now};
+use crate::fault::{Fault, Inner, Removes, now};
 use crate::fixture::{Fixture, fault, faulty};
 use crate::step::reserve;
 use resv_core::{
@@ -171,7 +171,7 @@ impl<const IN_A_PANIC: bool> Fault for GivingUpTakesAnEntry<IN_A_PANIC> {
             true => reservations > 0 && std::thread::panicking(),
             false => reservations > 0 && !std::thread::panicking() && now(object).len() > 1,
         };
-        if is_due && object.reserve(ONE).is_ok() {
+        if is_due && object.reserve(Budget::ONE).is_ok() {
             let mut taken = false;
             object.edit(|_| !std::mem::replace(&mut taken, true), None);
             object.publish();

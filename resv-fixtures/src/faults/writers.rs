@@ -1,6 +1,6 @@
 //! Broken promises to writers: B3, B4, B8, B9.
 
-use crate::fault::{Fault, Inner, ONE, Removes, lock, now};
+use crate::fault::{Fault, Inner, Removes, lock, now};
 use crate::fixture::{Fixture, fault, faulty};
 use crate::step::{edit, publish, publishes_at_once, reserve};
 use resv_core::{Budget, Entry, Garbage, ReserveError, UsageLevels, WritersReadersOthers};
@@ -21,7 +21,7 @@ pub const FIXTURES: &[Fixture] = &[
             reserve(|object, room| {
                 let reserved = object.reserve(room);
                 if reserved.is_err() {
-                    object.reserve(ONE)?;
+                    object.reserve(Budget::ONE)?;
                     object.edit(|_| true, None);
                 }
                 reserved
@@ -56,7 +56,7 @@ pub const FIXTURES: &[Fixture] = &[
         ],
         || {
             edit(|object, removes, add| {
-                object.reserve(ONE).expect("memory for one entry");
+                object.reserve(Budget::ONE).expect("memory for one entry");
                 object.edit(removes, add);
             })
         },

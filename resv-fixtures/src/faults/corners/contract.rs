@@ -1,9 +1,11 @@
 //! Corners of the contract of a back end, of long runs, and of several threads and objects.
 
-use crate::fault::{Fault, Inner, ONE, Removes, lock, now};
+use crate::fault::{Fault, Inner, Removes, lock, now};
 use crate::fixture::{Fixture, fault, faulty};
 use crate::step::{edit, publish, reserve, visit};
-use resv_core::{Backend, Entry, Key, Locked, Usage, UsageLevels, UsageSet, WritersReadersOthers};
+use resv_core::{
+    Backend, Budget, Entry, Key, Locked, Usage, UsageLevels, UsageSet, WritersReadersOthers,
+};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -168,7 +170,7 @@ pub const FIXTURES: &[Fixture] = &[
 
 /// Publishes, and loses what was added under `lost` if this is a panic.
 fn panic_loses(object: &mut Inner<'_, '_>, lost: Usage) {
-    if std::thread::panicking() && object.reserve(ONE).is_ok() {
+    if std::thread::panicking() && object.reserve(Budget::ONE).is_ok() {
         object.edit(|old| old.usage == lost, None);
     }
     object.publish();

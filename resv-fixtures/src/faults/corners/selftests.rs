@@ -1,6 +1,6 @@
 //! Corners into which only one of Linux' own tests looks.
 
-use crate::fault::{Fault, Inner, ONE, Removes, held_entries, lock, now};
+use crate::fault::{Fault, Inner, Removes, held_entries, lock, now};
 use crate::fixture::{Fixture, fault, faulty};
 use crate::step::{edit, held, is_idle, reserve, visit};
 use resv_core::{
@@ -229,7 +229,7 @@ impl Fault for CopyKeepsBookkeeping {
 
     fn publish(&self, object: &mut Inner<'_, '_>) {
         // Nothing has come since: the source was empty.
-        if self.is_copy.swap(false, Ordering::Relaxed) && object.reserve(ONE).is_ok() {
+        if self.is_copy.swap(false, Ordering::Relaxed) && object.reserve(Budget::ONE).is_ok() {
             object.edit(|_| true, None);
         }
         object.publish();
