@@ -262,10 +262,8 @@ fn futures_leave_in_any_order() {
     });
 }
 
-/// It was quadratic: 8,000 objects that are named twice each took 0.9 s. The feature `checks` looks at all locks
-/// that are held for each one more.
+/// It was quadratic: 8,000 objects that are named twice each took 0.9 s.
 #[test]
-#[cfg(not(feature = "checks"))]
 fn objects_that_are_named_twice_are_locked_once() {
     let _alone = alone();
     each_back_end(|kind, make| {

@@ -1,7 +1,7 @@
 //! What the rest of the crate calls, in one line each.
 
+use super::held::HeldLock;
 use super::report::{Misuse, Place, Report, tell};
-use super::thread::HeldLock;
 use super::{Signals, order, pending, sections, thread};
 use crate::fence::{Fence, Timeline};
 use crate::lock::Context;
@@ -23,15 +23,19 @@ impl Entered {
     }
 }
 
-/// What is known of a lock: its number, 0 until it is needed. Addresses are used again.
+/// What is known of a lock.
 pub(crate) struct LockTrack {
+    /// Its number, 0 until it is needed. Addresses are used again.
     number: AtomicU64,
+    /// The record of the thread that took it last.
+    record: AtomicU64,
 }
 
 impl LockTrack {
     pub(crate) fn new() -> Self {
         LockTrack {
             number: AtomicU64::new(0),
+            record: AtomicU64::new(0),
         }
     }
 
@@ -49,13 +53,13 @@ impl LockTrack {
         set.map_or_else(|number| number, |_| new)
     }
 
-    /// The lock is asked for, and waited for if somebody else holds it.
+    /// The lock is asked for, and waited for while another thread holds it.
     #[track_caller]
     pub(crate) fn wanted(&self, context: Option<&Context>) {
-        let (held, place) = (thread::held(), Location::caller());
-        if !held.is_empty() && self.is_not_held(&held, context, place) {
+        let place = Location::caller();
+        if self.is_not_held(context, place) {
             let context = context.map(Context::ticket);
-            for (here, out, back) in order::learn(&held, context, self.number(), place) {
+            for (here, out, back) in order::learn(context, self.number(), place) {
                 tell(inverted(here, place, out, back));
             }
         }
@@ -65,15 +69,22 @@ impl LockTrack {
     /// The lock is asked for, and waited for as long as a timeout allows.
     #[track_caller]
     pub(crate) fn wanted_for_a_time(&self, context: Option<&Context>) {
-        let (held, place) = (thread::held(), Location::caller());
-        self.is_not_held(&held, context, place);
+        let place = Location::caller();
+        self.is_not_held(context, place);
         sections::locking(place);
     }
 
     /// Whether it is not held by this thread; tells, if it is held otherwise than by `context`,
     /// which would be answered.
-    fn is_not_held(&self, held: &[HeldLock], context: Option<&Context>, place: Place) -> bool {
-        let Some(here) = held.iter().find(|held| held.lock == self.number()) else {
+    fn is_not_held(&self, context: Option<&Context>, place: Place) -> bool {
+        // Relaxed: if this thread holds the lock, it is the one that wrote last; what others write is no
+        // record of this thread, or of another lock.
+        let record = self.record.load(Ordering::Relaxed);
+        let here = thread::with_held(|held| match held.len() {
+            0 => None,
+            _ => held.find(record, self.number()),
+        });
+        let Some(here) = here else {
             return true;
         };
         if here.context.is_none() || here.context != context.map(Context::ticket) {
@@ -93,16 +104,18 @@ impl LockTrack {
     /// The lock has been taken.
     #[track_caller]
     pub(crate) fn taken(&self, context: Option<&Context>) {
-        thread::taken(HeldLock {
+        let record = thread::taken(HeldLock {
             lock: self.number(),
             context: context.map(Context::ticket),
             place: Location::caller(),
         });
+        // Relaxed: only the thread that holds the lock writes it, and finds its own value.
+        self.record.store(record, Ordering::Relaxed);
     }
 
     /// The lock is being released.
     pub(crate) fn released(&self) {
-        thread::released(self.number());
+        thread::released(self.record.load(Ordering::Relaxed), self.number());
     }
 }
 

@@ -7,14 +7,17 @@
 //!
 //! Nodes are locks by number, never reused, and a lock that dies is taken out.
 
+use super::held::HeldLock;
 use super::report::Place;
-use super::thread::HeldLock;
+use super::thread;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many edges are kept. Others are checked against these and forgotten.
 const MAX_EDGES: usize = 4096;
+/// A thread that holds more locks learns no order: each may be a gate, and is looked at with each edge.
+const MAX_HELD: usize = 64;
 
 /// How the locks of an edge were taken when it was seen first.
 #[derive(Clone, Copy)]
@@ -23,10 +26,13 @@ pub(super) struct Taken {
     pub(super) wanted: Place,
 }
 
+/// Shared by the edges of one lock.
+type Gates = Arc<BTreeSet<u64>>;
+
 struct Edge {
     taken: Taken,
     /// Locks that were held every time.
-    gates: BTreeSet<u64>,
+    gates: Gates,
 }
 
 #[derive(Default)]
@@ -46,13 +52,12 @@ impl Graph {
         place: Place,
     ) -> Vec<(HeldLock, Taken, Taken)> {
         let mut found = Vec::new();
+        let gates: Gates = Arc::new(held.iter().map(|held| held.lock).collect());
         for &from in held {
-            let is_ordered = from.context.is_some() && from.context == context;
-            if is_ordered || from.lock == wanted {
+            if from.is_ordered_by(context) || from.lock == wanted {
                 continue;
             }
-            let gates: BTreeSet<u64> = held.iter().map(|held| held.lock).collect();
-            let Some(gates) = self.note(from, wanted, place, gates) else {
+            let Some(gates) = self.note(from, wanted, place, &gates) else {
                 continue;
             };
             if let Some((out, back)) = self.way(wanted, from.lock, &gates) {
@@ -63,28 +68,24 @@ impl Graph {
     }
 
     /// Notes one edge; returns its gates if they are news.
-    fn note(
-        &mut self,
-        from: HeldLock,
-        wanted: u64,
-        place: Place,
-        gates: BTreeSet<u64>,
-    ) -> Option<BTreeSet<u64>> {
+    fn note(&mut self, from: HeldLock, wanted: u64, place: Place, gates: &Gates) -> Option<Gates> {
         let key = (from.lock, wanted);
         if let Some(edge) = self.edges.get_mut(&key) {
-            let before = edge.gates.len();
-            edge.gates.retain(|gate| gates.contains(gate));
-            return (edge.gates.len() < before).then(|| edge.gates.clone());
+            if edge.gates.is_subset(gates) {
+                return None;
+            }
+            edge.gates = Arc::new(&*edge.gates & &**gates);
+            return Some(Arc::clone(&edge.gates));
         }
         if self.edges.len() < MAX_EDGES {
             let taken = Taken {
                 held: from.place,
                 wanted: place,
             };
-            let gates = gates.clone();
+            let gates = Arc::clone(gates);
             self.edges.insert(key, Edge { taken, gates });
         }
-        Some(gates)
+        Some(Arc::clone(gates))
     }
 
     /// A way from one lock to another that shares no gate with `gates`: its first and last edge.
@@ -121,17 +122,23 @@ static GRAPH: Mutex<Graph> = Mutex::new(Graph {
 /// Whether there has ever been an edge, so that programs without one do not come here.
 static USED: AtomicBool = AtomicBool::new(false);
 
-/// [`Graph::learn`] for the locks of the process.
+/// [`Graph::learn`] for the locks of the process, with those that this thread holds.
 pub(super) fn learn(
-    held: &[HeldLock],
     context: Option<u64>,
     wanted: u64,
     place: Place,
 ) -> Vec<(HeldLock, Taken, Taken)> {
+    let held = thread::with_held(|held| match held.len() {
+        1..=MAX_HELD => held.to_vec(),
+        _ => Vec::new(),
+    });
+    if held.iter().all(|held| held.is_ordered_by(context)) {
+        return Vec::new();
+    }
     let mut graph = GRAPH.lock().unwrap_or_else(PoisonError::into_inner);
     // Relaxed: the thread that drops a lock has been told about it, and about what was done with it before.
     USED.store(true, Ordering::Relaxed);
-    graph.learn(held, context, wanted, place)
+    graph.learn(&held, context, wanted, place)
 }
 
 /// [`Graph::forget`] for the locks of the process.

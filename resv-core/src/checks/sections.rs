@@ -5,8 +5,9 @@
 //! they are a deadlock between two threads, whatever the objects: a section cannot know which lock
 //! its waiter holds.
 
+use super::held::{Held, HeldLock};
 use super::report::{Misuse, Place, Report, tell};
-use super::thread::{self, HeldLock, Section};
+use super::thread::{self, Section};
 use crate::fence::{Fence, TimelineId};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -82,8 +83,8 @@ pub(super) fn waiting(fence: &Fence, place: Place) {
             ),
         });
     }
-    if let Some(held) = thread::held().last() {
-        waiting_with_lock(fence, *held, place);
+    if let Some(held) = thread::with_held(Held::last) {
+        waiting_with_lock(fence, held, place);
     }
 }
 
