@@ -58,7 +58,8 @@ impl Timeline {
     /// [counted up](Timeline::signal_up_to) to its seqno. For a device that writes the seqno of its last
     /// finished job to memory: nobody keeps a map of signalers.
     ///
-    /// Such fences are canceled when the last handle of the timeline is dropped.
+    /// Such fences are canceled when the last handle of the timeline is dropped: each as soon as what is before
+    /// it has signalled.
     ///
     /// ```
     /// use resv_core::{FenceError, FenceStatus, Timeline};
@@ -119,9 +120,9 @@ impl Timeline {
         self.reach().counted_fails(seqno, error)
     }
 
-    /// Nothing will be issued, attached or counted any more. Points that nobody has promised to reach fail
-    /// with `error`, those that are asked for from now on included; what has been issued signals as it would
-    /// have. Closing again does nothing.
+    /// Nothing will be issued, attached or counted any more. What has been signals as it would have. Points
+    /// behind it fail with `error` when it has signalled, since a point stands for all that is before it; those
+    /// that are asked for from now on, too. Closing again does nothing.
     pub fn close(&self, error: FenceError) {
         let (last, issues) = {
             let mut book = self.book().lock();
@@ -130,9 +131,9 @@ impl Timeline {
             };
             (last, book.issues.clone())
         };
-        spread_points(self.reach().end(last, false, error));
+        spread_points(self.reach().end(last, error));
         if let Some(issues) = issues {
-            spread_points(issues.line().reach().end(last, false, error));
+            spread_points(issues.line().reach().end(last, error));
         }
     }
 

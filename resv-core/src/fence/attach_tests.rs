@@ -306,11 +306,86 @@ fn counted_attached_and_issued_places_get_along() {
     let uncounted = ring.issue_counted().expect("a seqno is left"); // 5
     let (at, after) = (ring.point(4), ring.point(6));
     drop(ring);
-    let canceled = FenceStatus::Error(FenceError::CANCELED);
-    assert_eq!([uncounted.status(), after.status()], [canceled; 2]);
-    assert_eq!(at.status(), FenceStatus::Pending);
+    for point in [&uncounted, &after, &at] {
+        assert_eq!(point.status(), FenceStatus::Pending, "a place before it");
+    }
     issued.signal();
     assert_eq!(at.status(), FenceStatus::Signaled);
+    let canceled = FenceStatus::Error(FenceError::CANCELED);
+    assert_eq!([uncounted.status(), after.status()], [canceled; 2]);
+}
+
+/// Found by fuzzing: a point stands for all fences before it, so it must not fail before these signal. Each
+/// kind of last place in turn.
+#[test]
+fn a_point_behind_the_end_outlasts_what_is_before_it() {
+    type Ends = fn(Timeline);
+    let ends: [(Ends, FenceError); 3] = [
+        (|ring| drop(ring), FenceError::CANCELED),
+        (|ring| ring.close(FenceError::IO), FenceError::IO),
+        (
+            |ring| {
+                ring.issue_counted().expect("a seqno is left");
+                drop(ring);
+            },
+            FenceError::CANCELED,
+        ),
+    ];
+    for (end, error) in ends {
+        let issued = Timeline::new("issued");
+        let job = issued.issue().expect("a seqno is left");
+        let attached = Timeline::new("attached");
+        attach(&attached, 1, &job);
+        let held = Timeline::new("held");
+        let counted = held.issue_counted().expect("a seqno is left");
+        attach(&held, 1, &job);
+        let pending = held.issue().expect("a seqno is left");
+        let points = [issued.point(9), attached.point(9), held.point(9)];
+        let all = merge([job.fence(), &points[0]]);
+        for ring in [issued, attached, held] {
+            end(ring);
+        }
+        for point in &points {
+            assert_eq!(point.status(), FenceStatus::Pending);
+        }
+        assert!(!all.is_signaled());
+        job.signal();
+        assert_eq!(all.status(), FenceStatus::Error(error));
+        for point in &points[..2] {
+            assert_eq!(point.status(), FenceStatus::Error(error));
+        }
+        assert_eq!(points[2].status(), FenceStatus::Pending);
+        pending.signal();
+        assert_eq!(points[2].status(), FenceStatus::Error(error));
+        assert!(counted.is_signaled());
+    }
+}
+
+/// Places that are left uncounted do not hold up what is behind them, nor go before what is before them.
+#[test]
+fn places_that_are_never_counted_keep_their_order() {
+    let ring = Timeline::new("ring");
+    let count = || ring.issue_counted().expect("a seqno is left");
+    let first = [count(), count()];
+    let job = issue();
+    attach(&ring, 2, &job); // beside the count
+    let between = [count(), count()];
+    let issued = ring.issue().expect("a seqno is left"); // 5
+    let last = count();
+    drop(ring);
+    let canceled = FenceStatus::Error(FenceError::CANCELED);
+    let statuses = |fences: &[Fence]| fences.iter().map(Fence::status).collect::<Vec<_>>();
+    assert_eq!(
+        statuses(&first),
+        [canceled, FenceStatus::Pending],
+        "1 at once; 2 is attached"
+    );
+    assert_eq!(statuses(&between), [FenceStatus::Pending; 2]);
+    job.signal();
+    assert_eq!(statuses(&first), [canceled; 2]);
+    issued.signal();
+    assert_eq!(statuses(&between), [canceled; 2]);
+    assert_eq!(last.status(), canceled);
 }
 
 #[test]
@@ -352,11 +427,11 @@ fn closing_fails_what_nobody_has_promised() {
     let (submitted, waits) = (ring.submitted(2), ring.submitted(3));
     ring.close(FenceError::IO);
     ring.close(FenceError::CANCELED); // does nothing
-    assert_eq!([never.status(), waits.status()], [LOST; 2]);
-    assert_eq!(
-        [ring.point(9).status(), ring.submitted(9).status()],
-        [LOST; 2]
-    );
+    let later = ring.point(9);
+    for point in [&never, &later] {
+        assert_eq!(point.status(), FenceStatus::Pending, "a place before it");
+    }
+    assert_eq!([waits.status(), ring.submitted(9).status()], [LOST; 2]);
     assert!(submitted.is_signaled() && !promised.is_signaled());
     let refused = [
         ring.issue().map(drop),
@@ -371,6 +446,10 @@ fn closing_fails_what_nobody_has_promised() {
     job.signal();
     ring.signal_up_to(2).expect("issued");
     assert!(promised.is_signaled() && counted.is_signaled());
+    let at_last = ring.point(7);
+    for point in [never, later, at_last] {
+        assert_eq!(point.status(), LOST);
+    }
 }
 
 #[test]

@@ -270,18 +270,26 @@ fn points_known_bad_without_looking_again() {
     a_point_is_not_lost(Some(Defect::LooksTooEarly));
 }
 
-/// The last handle goes while the last fence signals: its own place is reached, later ones are
-/// cancelled, whichever is first.
+/// The last handle goes while the last fence signals: its own place is reached and later ones are
+/// cancelled, whichever is first; no later one before.
 fn a_timeline_ends(defect: Option<Defect>) {
     loom::model(move || {
         let ring = timeline_with(defect);
         let job = issue(&ring);
         let (near, far) = (ring.point(1), ring.point(2));
+        let fence = job.fence().clone();
         let signaller = thread::spawn(move || job.signal());
         drop(ring);
-        assert_eq!(far.status(), FenceStatus::Error(FenceError::CANCELED));
+        if far.is_signaled() {
+            assert!(fence.is_signaled(), "the point stands for the fence");
+        }
         signaller.join().expect("the signaller ends");
         assert_eq!(near.status(), FenceStatus::Signaled, "lost");
+        assert_eq!(
+            far.status(),
+            FenceStatus::Error(FenceError::CANCELED),
+            "lost"
+        );
     });
 }
 
@@ -294,6 +302,12 @@ fn the_end_of_a_timeline_cancels_what_nobody_reaches() {
 #[should_panic(expected = "lost")]
 fn the_end_known_bad_forgetting_the_waiters() {
     a_timeline_ends(Some(Defect::EndForgets));
+}
+
+#[test]
+#[should_panic(expected = "lost")]
+fn the_end_known_bad_without_looking_how_far_it_has_come() {
+    a_timeline_ends(Some(Defect::EndDoesNotLook));
 }
 
 /// Attaching a place races with the signal of the fence, and with a thread that asks for the place. Once with

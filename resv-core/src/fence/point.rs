@@ -27,10 +27,10 @@ impl Timeline {
     /// the point was asked for, and with success if another one reaches it.
     ///
     /// It is [canceled](super::FenceError::CANCELED) when the last handle of the timeline
-    /// is dropped before a fence was issued that reaches the place: then nobody can any more. It fails at once,
-    /// though earlier fences of the timeline may be pending still: after that error, wait for these, too. Neither
-    /// fences nor points are handles. A callback may own one; if what it waits for is a point of that
-    /// very timeline, somebody else has to issue the fence.
+    /// is dropped before a fence was issued that reaches the place: then nothing can any more. It fails when the
+    /// last place that was issued, attached or counted has been reached, as it stands for all of these.
+    /// Neither fences nor points are handles. A callback may own a handle; if what it waits for is a point of that
+    /// very timeline, another handle has to issue the fence.
     ///
     /// Asking again for a place gives the same fence. The timeline holds it until it is reached.
     ///
@@ -64,7 +64,7 @@ impl Timeline {
     /// is a signaller that is to reach the place (Linux: waiting for submission, or for a sync object's
     /// point to be available). What it waits for need not have signalled.
     ///
-    /// It fails as the points do that nobody can reach any more, when the timeline is
+    /// It fails when nothing can be issued for the place any more: when the timeline is
     /// [closed](Timeline::close) or its last handle is dropped. Fences of this kind supersede each other,
     /// too.
     ///

@@ -84,8 +84,10 @@ resv_sync::known_bad! {
     pub(super) enum Defect, seam Seam {
         /// A thread that asks for a point looks before it says so, and not again.
         LooksTooEarly,
-        /// The end of a timeline forgets that earlier points still wait.
+        /// The end of a timeline forgets that points still wait.
         EndForgets,
+        /// The end of a timeline does not look whether its last place has been reached by now.
+        EndDoesNotLook,
     }
 }
 
@@ -113,7 +115,7 @@ struct More {
     awaited: u64,
     /// Deadlines of places: those of later places are later, as a deadline counts for earlier places, too.
     deadlines: BTreeMap<u64, Instant>,
-    /// The last place that there will be, and the error of those behind it.
+    /// The last place that will be reached, and the error of those behind it: they fail when it is.
     end: Option<(u64, FenceError)>,
 }
 
@@ -122,14 +124,18 @@ impl Places {
         self.more.get_or_insert_default()
     }
 
-    /// Takes out the points up to `completed`, in order.
+    /// Takes out the points up to `completed`, in order; all of them, if the timeline ends there.
     fn take_reached(&mut self, completed: u64) -> Vec<Point> {
+        let mut up_to = completed;
         if let Some(more) = &mut self.more {
             more.failed = split_off(&mut more.failed, completed);
             more.deadlines = split_off(&mut more.deadlines, completed);
+            if more.end.is_some_and(|(last, _)| last <= completed) {
+                up_to = u64::MAX;
+            }
         }
         let mut reached = Vec::new();
-        while let Some(first) = self.points.first_entry().filter(|p| *p.key() <= completed) {
+        while let Some(first) = self.points.first_entry().filter(|p| *p.key() <= up_to) {
             reached.push(first.remove());
         }
         reached
@@ -137,14 +143,19 @@ impl Places {
 }
 
 impl More {
+    /// The first place that is held; 2^64 - 1 if none is.
+    fn first_held(&self) -> u64 {
+        let attached = self.attached.keys().next().map(|(seqno, _)| *seqno);
+        let counted = self.counted.first().copied();
+        let first = attached.into_iter().chain(counted).min();
+        first.unwrap_or(u64::MAX)
+    }
+
     /// How far it has come by what was attached and counted: the last place before the first that is held
     /// that is done. All are up to which was counted; otherwise a place in a gap is reached with the next
     /// one.
     fn settled(&mut self) -> u64 {
-        let attached = self.attached.keys().next().map(|(seqno, _)| *seqno);
-        let counted = self.counted.first().copied();
-        let first_held = attached.into_iter().chain(counted).min();
-        let first_held = first_held.unwrap_or(u64::MAX);
+        let first_held = self.first_held();
         let counted_to = self.counted_to.min(first_held - 1);
         match self.done.range(..first_held).next_back() {
             None => counted_to,
@@ -155,9 +166,16 @@ impl More {
         }
     }
 
-    /// With what error the timeline has ended, if before place `seqno`.
-    fn never(&self, seqno: u64) -> Option<FenceError> {
+    /// The error that place `seqno` has, as far as it is known.
+    fn error_at(&self, seqno: u64) -> Option<FenceError> {
         let end = self.end.filter(|(last, _)| seqno > *last);
+        let failed = self.failed.get(&seqno).copied();
+        failed.or(end.map(|(_, error)| error))
+    }
+
+    /// The error of all places to come, if the timeline has ended and come to its end.
+    fn ended(&self, completed: u64) -> Option<FenceError> {
+        let end = self.end.filter(|(last, _)| *last <= completed);
         end.map(|(_, error)| error)
     }
 
@@ -258,12 +276,11 @@ impl Reach {
             Place::Reached
         } else if let Some(known) = places.points.get(&seqno) {
             Place::Ahead(known.fence.clone())
-        } else if let Some(error) = places.more.as_ref().and_then(|more| more.never(seqno)) {
+        } else if let Some(error) = places.more.as_ref().and_then(|more| more.ended(completed)) {
             Place::Never(error)
         } else {
             let fence = point.clone();
-            let more = places.more.as_deref();
-            let error = more.and_then(|more| more.failed.get(&seqno).copied());
+            let error = places.more.as_ref().and_then(|more| more.error_at(seqno));
             places.points.insert(seqno, Point { fence, error });
             return Place::Ahead(point);
         };
@@ -356,10 +373,15 @@ impl Reach {
     }
 
     fn settle(&self, places: &mut Places) -> Vec<Point> {
+        self.raise(places);
+        self.take_from(places)
+    }
+
+    /// Raises `completed` as far as what was attached and counted has come.
+    fn raise(&self, places: &mut Places) {
         let settled = places.more().settled();
         // SeqCst: as in `advance`; `waiting` is read under the lock.
         self.completed.fetch_max(settled, Ordering::SeqCst);
-        self.take_from(places)
     }
 
     /// A counted place will be reached with `error`. `false`: it has been reached, or is not counted.
@@ -378,34 +400,55 @@ impl Reach {
         self.waiting.load(Ordering::Relaxed) != 0
     }
 
-    /// There will be no place after `last`: takes out the points behind it, and if nobody is left to count
-    /// (`uncounted`: the last handle is dropped) those that were to be counted, for the caller to signal with
-    /// `error`; and those that nothing but these held up. For the others there is `last` itself, which signals at
-    /// the latest when its signaler is dropped.
-    pub(super) fn end(&self, last: u64, uncounted: bool, error: FenceError) -> Vec<Point> {
+    /// The timeline will not come further than `last`. Points behind that have `error` and stay until `last` is
+    /// reached, as a point stands for all that is before it. The caller signals the points that are returned.
+    ///
+    /// `last` is reached at the latest when its signaler is dropped or the fence that it is attached to signals.
+    pub(super) fn end(&self, last: u64, error: FenceError) -> Vec<Point> {
+        self.end_from(&mut self.places.lock(), last, error)
+    }
+
+    /// [`end`](Reach::end), when the last handle is dropped: what is to be counted never will be. Such places
+    /// have `error`, and are reached with the place before them.
+    pub(super) fn end_uncounted(&self, last: u64, error: FenceError) -> Vec<Point> {
         let mut places = self.places.lock();
-        let (mut never, mut reached) = (Vec::new(), Vec::new());
-        if !uncounted {
-            places.more().end.get_or_insert((last, error));
-        } else if let Some(more) = &mut places.more {
-            for seqno in std::mem::take(&mut more.counted) {
-                never.extend(places.points.remove(&seqno));
-            }
-            // They held up what was done behind them.
-            reached = self.settle(&mut places);
-        }
-        // The greatest seqno is 2^64 - 2, so there is a next one.
-        never.extend(places.points.split_off(&(last + 1)).into_values());
-        let left = match places.seam.has(Defect::EndForgets) {
-            true => 0,
-            false => places.points.len(),
+        let Some(more) = &mut places.more else {
+            return self.end_from(&mut places, last, error);
         };
-        self.waiting.store(left, Ordering::Relaxed);
-        for point in &mut never {
+        let attached = more.attached.last_key_value();
+        let last = attached.map_or(last, |((seqno, _), _)| last.max(*seqno));
+        let uncounted = std::mem::take(&mut more.counted);
+        for seqno in &uncounted {
+            if let Some(point) = places.points.get_mut(seqno) {
+                point.error.get_or_insert(error);
+            }
+        }
+        for seqno in uncounted {
+            self.raise(&mut places);
+            let more = places.more();
+            // The greatest seqno is 2^64 - 2, so there is a next one.
+            if self.completed() + 1 == seqno && more.first_held() > seqno {
+                more.done.insert(seqno);
+            }
+        }
+        self.raise(&mut places);
+        self.end_from(&mut places, last, error)
+    }
+
+    fn end_from(&self, places: &mut Places, last: u64, error: FenceError) -> Vec<Point> {
+        places.more().end = Some((last, error));
+        // The greatest seqno is 2^64 - 2, so there is a next one.
+        for (_, point) in places.points.range_mut(last + 1..) {
             point.error.get_or_insert(error);
         }
-        never.append(&mut reached);
-        never
+        if places.seam.has(Defect::EndDoesNotLook) {
+            return Vec::new();
+        }
+        let reached = self.take_from(places);
+        if places.seam.has(Defect::EndForgets) {
+            self.waiting.store(0, Ordering::Relaxed);
+        }
+        reached
     }
 
     /// Makes it do something wrong, until it is given back.

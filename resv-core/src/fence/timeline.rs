@@ -66,9 +66,9 @@ impl Drop for Issuer {
         };
         let issues = book.issues.clone();
         drop(book);
-        spread_points(line.reach().end(promised, true, FenceError::CANCELED));
+        spread_points(line.reach().end_uncounted(promised, FenceError::CANCELED));
         if let Some(issues) = issues {
-            spread_points(issues.line().reach().end(last, true, FenceError::CANCELED));
+            spread_points(issues.line().reach().end(last, FenceError::CANCELED));
         }
     }
 }
