@@ -356,8 +356,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether no entry with a usage in `usages` is pending (B2).
     ///
     /// The array and the seqcount back end take no lock for it, but for a reader of the latter that has
-    /// retried in vain (B7).
-    fn is_idle(&self, usages: UsageSet) -> bool;
+    /// retried in vain (B7). By default it is a [`visit`](Backend::visit) that shows nothing, which looks at all
+    /// entries where one that is pending would do.
+    fn is_idle(&self, usages: UsageSet) -> bool {
+        self.visit(usages, true, |_, _| false)
+    }
 
     /// What readers of this object had to do (B7).
     fn counters(&self) -> Counters {

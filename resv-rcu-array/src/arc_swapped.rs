@@ -10,16 +10,15 @@
 //!                   len:   4 }
 //! ```
 //!
-//! A reader clones the `Arc` (or borrows it from `arc-swap`, which then owes a count) and loads the
-//! length: the set at that length was published between the two. It finds out that everything has
-//! signalled, looks again whether cell and length are the same, and only then says so (B2): the `Arc` that
-//! it has keeps another cell from getting the address. The holder of the lock reads at the length that it
-//! will publish.
+//! A reader clones the `Arc` and loads the length: the set at that length was published between the two.
+//! If it shows nothing, it looks again whether cell and length are the same, and only then says so (B2): the
+//! `Arc` that it has keeps another cell from getting the address. The holder of the lock sees the cell at the
+//! length that it will publish.
 //!
-//! What it costs against the default flavour: each read of the head is arc-swap's (two read-modify-writes
-//! of a word of the thread), each slot an atomic of its own, dead entries give up their fences with their
-//! cell only, and a swap walks all threads that ever read anything through arc-swap. Tests of an idle
-//! object lose to a mutex; snapshots do not.
+//! What it costs against the default flavour: each read clones an `Arc` through arc-swap, each slot is an
+//! atomic of its own, a test looks at all entries, dead entries give up their fences with their cell only,
+//! and a swap walks all threads that ever read anything through arc-swap. Tests lose to a mutex; snapshots
+//! do not.
 //!
 //! | store | load | why |
 //! |---|---|---|
@@ -34,20 +33,20 @@
 
 use arc_swap::ArcSwap;
 use resv_core::{
-    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Failures, FenceError, FenceStatus, Key,
-    LockProof, ObjectLock, ReserveError, UsageSet,
+    Backend, Budget, Counters, Entry, EntryRef, EntrySet, Failures, FenceError, Key, LockProof,
+    ObjectLock, ReserveError, UsageSet,
 };
 use resv_sync::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// `died` of an entry that is alive; also while it is judged to go.
+/// `died` of an entry that is alive, and of one that the edit that is being made is going to remove.
 const ALIVE: usize = usize::MAX;
 const GOES: usize = ALIVE - 1;
-/// The slots of the smallest cell.
+/// A new cell has this many slots more than it needs.
 const FEW: usize = 8;
-/// An object that nobody has locked keeps more slots than this only for an eighth as many entries.
-const ROOMY: usize = 248;
+/// An object whose lock is free has at most four slots for each entry, and this many.
+const MANY: usize = 64;
 
 struct Slot {
     entry: OnceLock<Entry>,
@@ -62,7 +61,22 @@ struct Cell {
 }
 
 impl Cell {
-    fn new(count: usize) -> Option<Arc<Cell>> {
+    fn len(&self) -> usize {
+        // Acquire: pairs with the Release store in `publish`.
+        self.len.load(Ordering::Acquire)
+    }
+}
+
+/// A cell and a length: what a reader sees.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    cell: Arc<Cell>,
+    length: usize,
+}
+
+impl Snapshot {
+    /// Of no entry, with this many free slots.
+    fn new(count: usize) -> Option<Snapshot> {
         let mut slots = Vec::new();
         slots.try_reserve_exact(count).ok()?;
         slots.extend((0..count).map(|_| Slot {
@@ -71,70 +85,88 @@ impl Cell {
         }));
         Vec::<[u64; 8]>::new().try_reserve_exact(1).ok()?;
         let (slots, len) = (slots.into_boxed_slice(), AtomicUsize::new(0));
-        Some(Arc::new(Cell { slots, len }))
+        let cell = Arc::new(Cell { slots, len });
+        Some(Snapshot { cell, length: 0 })
     }
 
-    fn len(&self) -> usize {
-        // Acquire: pairs with the Release store in `publish`.
-        self.len.load(Ordering::Acquire)
+    /// The entries, each with its index and its slot.
+    fn slots(&self) -> impl Iterator<Item = (usize, &Slot, &Entry)> {
+        let slots = self.cell.slots[..self.length].iter().enumerate();
+        let visible = slots.filter(|(_, slot)| slot.died.load(Ordering::Relaxed) > self.length);
+        visible.filter_map(|(at, slot)| Some((at, slot, slot.entry.get()?)))
     }
 
-    /// The entries that are visible at length `len`, and where they are.
-    fn at(&self, len: usize) -> impl Iterator<Item = (usize, &Entry)> {
-        let slots = self.slots[..len].iter().enumerate();
-        let visible = slots.filter(move |(_, slot)| slot.died.load(Ordering::Relaxed) > len);
-        visible.filter_map(|(at, slot)| Some((at, slot.entry.get()?)))
+    fn pending(&self) -> impl Iterator<Item = (usize, &Slot, &Entry)> {
+        self.slots()
+            .filter(|(_, _, entry)| !entry.fence.is_signaled())
     }
 
-    /// Those of them that are pending.
-    fn pending(&self, len: usize) -> impl Iterator<Item = &Entry> {
-        let entries = self.at(len).map(|(_, entry)| entry);
-        entries.filter(|entry| !entry.fence.is_signaled())
+    /// For the holder: one entry more, in the next free slot.
+    fn append(&mut self, entry: Entry) {
+        let _ = self.cell.slots[self.length].entry.set(entry);
+        self.length += 1;
+    }
+
+    fn is_same(&self, other: &Snapshot) -> bool {
+        Arc::ptr_eq(&self.cell, &other.cell) && self.length == other.length
+    }
+}
+
+impl EntrySet for Snapshot {
+    fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
+        self.slots().map(|(_, _, entry)| entry.into())
     }
 }
 
 /// What the holder of the object's lock knows. Its mutex is never contended.
 #[derive(Default)]
 struct Holder {
-    /// The cell that edits go to, how many of its slots are in use, and whether it is not the head yet.
-    cell: Arc<Cell>,
-    end: usize,
-    is_new: bool,
+    /// The cell that edits go to, and how many of its slots are in use.
+    set: Snapshot,
     is_edited: bool,
     budget: Budget,
-    /// The entries in the first so many slots count for no failure; and what has counted and is gone (B10).
+    /// The entries in the first so many slots count for no failure; and what has counted (B10).
     overwritten: usize,
     failures: Failures,
 }
 
 impl Holder {
+    /// Notes what has failed so far and counts.
+    fn note_failures(&mut self) {
+        for (_, _, entry) in self.set.slots().filter(|(at, ..)| *at >= self.overwritten) {
+            self.failures.note(entry.usage, entry.fence.status());
+        }
+    }
+
+    /// Whether the cell has this many free slots, and is in proportion to that and to its entries.
+    fn fits(&self, room: usize) -> bool {
+        let slots = self.set.cell.slots.len();
+        slots - self.set.length >= room && slots <= 4 * self.set.len() + room + MANY
+    }
+
     /// Goes over to a new cell with what is pending and `room` more slots.
     fn move_on(&mut self, room: usize) -> Option<()> {
-        let pending = self.cell.pending(self.end).count();
-        let new = Cell::new(room.checked_add(pending.checked_mul(3)?)?.max(FEW))?;
-        let (mut end, mut overwritten) = (0, 0);
-        for (at, entry) in self.cell.at(self.end) {
-            let (status, counts) = (entry.fence.status(), at >= self.overwritten);
-            if status == FenceStatus::Pending && end < pending {
-                let _ = new.slots[end].entry.set(entry.clone());
-                end += 1;
-                overwritten += usize::from(!counts);
-            } else if counts {
-                self.failures.note(entry.usage, status);
-            }
+        let pending = self.set.pending().count();
+        let mut new = Snapshot::new(room.checked_add(3 * pending + FEW)?)?;
+        let mut overwritten = 0;
+        for (at, _, entry) in self.set.pending() {
+            new.append(entry.clone());
+            overwritten += usize::from(at < self.overwritten);
         }
-        (self.cell, self.end, self.is_new) = (new, end, true);
-        self.overwritten = overwritten;
+        // After that: an entry that was left out has signalled.
+        self.note_failures();
+        (self.set, self.overwritten) = (new, overwritten);
         Some(())
     }
 
     /// Publishes at one instant what is there.
     fn publish(&mut self, head: &ArcSwap<Cell>) {
         self.is_edited = false;
-        // Release: pairs with the Acquire load in `len`.
-        self.cell.len.store(self.end, Ordering::Release);
-        if std::mem::take(&mut self.is_new) {
-            head.store(Arc::clone(&self.cell));
+        self.budget.publishes = self.budget.publishes.saturating_sub(1);
+        // Release: pairs with the Acquire load in `Cell::len`.
+        self.set.cell.len.store(self.set.length, Ordering::Release);
+        if !Arc::ptr_eq(&head.load(), &self.set.cell) {
+            head.store(Arc::clone(&self.set.cell));
         }
     }
 }
@@ -157,16 +189,6 @@ pub struct ArcSwappedObject {
 /// ```
 pub struct ArcSwapped;
 
-/// A cell and the length that the reader saw.
-#[derive(Clone)]
-pub struct Snapshot(Arc<Cell>, usize);
-
-impl EntrySet for Snapshot {
-    fn iter(&self) -> impl Iterator<Item = EntryRef<'_>> {
-        self.0.at(self.1).map(|(_, entry)| entry.into())
-    }
-}
-
 impl ArcSwappedObject {
     fn holder(&self, held: &LockProof<'_>) -> MutexGuard<'_, Holder> {
         let is_ours = held.is_for(&self.lock);
@@ -174,19 +196,10 @@ impl ArcSwappedObject {
         self.holder.lock()
     }
 
-    /// Looks for something in what is published. That there is none is true of one instant (B2): `look` has
-    /// found nothing, and cell and length are the same still.
-    fn find<R>(&self, mut look: impl FnMut(&Cell, usize) -> Option<R>) -> Option<R> {
-        loop {
-            let cell = self.head.load();
-            let len = cell.len();
-            let found = look(&cell, len);
-            let is_current = || Arc::ptr_eq(&self.head.load(), &cell) && cell.len() == len;
-            if found.is_some() || is_current() {
-                return found;
-            }
-            self.retries.fetch_add(1, Ordering::Relaxed);
-        }
+    fn published(&self) -> Snapshot {
+        let cell = self.head.load_full();
+        let length = cell.len();
+        Snapshot { cell, length }
     }
 }
 
@@ -206,11 +219,9 @@ impl Backend for ArcSwappedObject {
         let mut wanted = holder.budget;
         wanted.widen(budget);
         // One slot for each add, and one for each publish without an add.
-        let slots = wanted.adds.saturating_add(wanted.publishes);
-        let (alive, all) = (holder.cell.at(holder.end).count(), holder.cell.slots.len());
-        let is_dense = holder.end - alive <= 2 * alive + FEW;
-        if slots > all - holder.end || !is_dense {
-            let moved = holder.move_on(slots);
+        let room = wanted.adds.saturating_add(wanted.publishes);
+        if !holder.fits(room) {
+            let moved = holder.move_on(room);
             moved.ok_or(ReserveError::new(budget.adds))?;
         }
         holder.budget = wanted;
@@ -226,67 +237,54 @@ impl Backend for ArcSwappedObject {
         add: Option<Entry>,
     ) {
         let holder = &mut *self.holder(held);
-        let mut left = holder.budget;
-        left.spend_on_edit(add.is_some());
-        let cell = &holder.cell;
-        let published = if holder.is_new { 0 } else { cell.len() };
+        holder.budget.spend_on_edit(add.is_some());
         // All are judged before the first of them dies: a predicate that panics changes nothing.
-        for (at, entry) in cell.at(holder.end) {
-            let status = entry.fence.status();
-            let goes = status != FenceStatus::Pending || removes(entry.key());
+        for (_, slot, entry) in holder.set.slots() {
+            let goes = entry.fence.is_signaled() || removes(entry.key());
             let judged = if goes { GOES } else { ALIVE };
-            cell.slots[at].died.store(judged, Ordering::Relaxed);
-            if at >= holder.overwritten {
-                holder.failures.note(entry.usage, status);
-            }
+            slot.died.store(judged, Ordering::Relaxed);
         }
-        for Slot { died, .. } in &cell.slots[..holder.end] {
-            if died.load(Ordering::Relaxed) == GOES {
+        holder.note_failures();
+        let published = holder.set.cell.len();
+        for (_, slot, _) in holder.set.slots() {
+            if slot.died.load(Ordering::Relaxed) == GOES {
                 // No reader has this length. Relaxed: the length that is published next orders it.
-                died.store(published + 1, Ordering::Relaxed);
+                slot.died.store(published + 1, Ordering::Relaxed);
             }
         }
-        // An edit that only removes takes a slot, too: each publication is a length of its own.
-        let takes_slot = add.is_some() || holder.end == published;
-        if let Some(entry) = add {
-            let _ = cell.slots[holder.end].entry.set(entry);
+        match add {
+            Some(entry) => holder.set.append(entry),
+            // An edit that only removes takes a slot, too: each publication is a length of its own.
+            None if holder.set.length == published => holder.set.length += 1,
+            None => {}
         }
-        holder.end += usize::from(takes_slot);
         holder.is_edited = true;
-        holder.budget = left;
     }
 
     fn append(&self, held: &mut LockProof<'_>, entries: impl ExactSizeIterator<Item = Entry>) {
         let holder = &mut *self.holder(held);
         let is_edited = holder.is_edited;
         assert!(is_edited, "an append needs an edit that is not published");
-        let left = holder.budget.adds.checked_sub(entries.len());
-        holder.budget.adds = left.expect("no room is reserved for this add");
         for entry in entries {
-            let _ = holder.cell.slots[holder.end].entry.set(entry);
-            holder.end += 1;
+            holder.budget.spend_on_edit(true);
+            holder.set.append(entry);
         }
     }
 
     fn overwrite(&self, held: &mut LockProof<'_>) {
         let holder = &mut *self.holder(held);
-        (holder.overwritten, holder.failures) = (holder.end, Failures::default());
+        (holder.overwritten, holder.failures) = (holder.set.length, Failures::default());
     }
 
     fn failure(&self, held: &LockProof<'_>, usages: UsageSet) -> Option<FenceError> {
-        let holder = self.holder(held);
-        let mut failures = holder.failures;
-        let entries = holder.cell.at(holder.end);
-        for (_, entry) in entries.filter(|&(at, _)| at >= holder.overwritten) {
-            failures.note(entry.usage, entry.fence.status());
-        }
-        failures.smallest(usages)
+        let holder = &mut *self.holder(held);
+        holder.note_failures();
+        holder.failures.smallest(usages)
     }
 
     fn publish(&self, held: &mut LockProof<'_>) {
         let holder = &mut *self.holder(held);
         if holder.is_edited {
-            holder.budget.publishes = holder.budget.publishes.saturating_sub(1);
             holder.publish(&self.head);
         }
     }
@@ -294,16 +292,12 @@ impl Backend for ArcSwappedObject {
     fn unreserve(&self, held: &mut LockProof<'_>) {
         let holder = &mut *self.holder(held);
         holder.budget = Budget::default();
-        if holder.is_edited {
-            return;
-        }
-        let (alive, all) = (holder.cell.at(holder.end).count(), holder.cell.slots.len());
-        if all > ROOMY && alive < all / 8 {
-            // Without memory for a small one the large one stays.
-            let _ = holder.move_on(0);
-        }
-        if holder.is_new {
-            // It shows what the old one does.
+        if !holder.is_edited {
+            if !holder.fits(0) {
+                // Without memory for a small one the large one stays.
+                let _ = holder.move_on(0);
+            }
+            // A new cell shows what the old one does.
             holder.publish(&self.head);
         }
     }
@@ -315,49 +309,40 @@ impl Backend for ArcSwappedObject {
         mut f: impl FnMut(A, EntryRef<'_>) -> A,
     ) -> A {
         // `f` runs with no mutex locked; the lock, which is held, keeps the cell as it is.
-        let (cell, end) = {
-            let holder = self.holder(held);
-            (Arc::clone(&holder.cell), holder.end)
-        };
-        let pending = cell.pending(end);
-        pending.fold(init, |acc, entry| f(acc, entry.into()))
+        let set = self.holder(held).set.clone();
+        set.pending()
+            .fold(init, |acc, (_, _, entry)| f(acc, entry.into()))
     }
 
     fn snapshot(&self) -> Result<Snapshot, ReserveError> {
-        let cell = self.head.load_full();
-        let len = cell.len();
-        Ok(Snapshot(cell, len))
+        Ok(self.published())
     }
 
-    fn visit<A>(&self, usages: UsageSet, init: A, mut f: impl FnMut(A, Key) -> A) -> A {
-        let mut nothing = Some(init);
-        let shown = self.find(|cell, len| {
-            let pending = cell.pending(len).map(Entry::key);
-            let mut asked_for = pending.filter(|key| usages.contains(key.usage)).peekable();
-            asked_for.peek()?;
-            Some(asked_for.fold(nothing.take()?, &mut f))
-        });
-        shown.or(nothing).expect("the one or the other")
+    fn visit<A>(&self, usages: UsageSet, init: A, f: impl FnMut(A, Key) -> A) -> A {
+        loop {
+            let set = self.published();
+            let keys = set.pending().map(|(_, _, entry)| entry.key());
+            let mut asked_for = keys.filter(|key| usages.contains(key.usage)).peekable();
+            if asked_for.peek().is_some() {
+                return asked_for.fold(init, f);
+            }
+            // Nothing was pending at one instant (B2): everything has signalled, and the set is the same still.
+            if self.published().is_same(&set) {
+                return init;
+            }
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    fn is_idle(&self, usages: UsageSet) -> bool {
-        let is_busy = |cell: &Cell, len| {
-            let mut pending = cell.pending(len);
-            pending.find(|entry| usages.contains(entry.usage)).map(drop)
-        };
-        self.find(is_busy).is_none()
-    }
-
-    /// What has died stays in its cell, which is left when it holds more than this.
+    /// What has died stays in its cell.
     fn superseded_bound(&self, most: usize) -> usize {
-        3 * most + FEW + 1
+        4 * most + MANY
     }
 
     fn counters(&self) -> Counters {
-        let retries = self.retries.load(Ordering::Relaxed);
         Counters {
-            retries,
-            fallbacks: 0,
+            retries: self.retries.load(Ordering::Relaxed),
+            ..Counters::default()
         }
     }
 }
