@@ -14,7 +14,9 @@
 use crate::raw::Defect;
 use crate::versioned::Versioned;
 use loom::sync::Arc;
-use resv_core::{Backend, Budget, Entry, EntrySet, Key, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{
+    Backend, Budget, Entry, EntrySet, Fence, Key, Signaler, Timeline, Usage, UsageSet,
+};
 
 /// Makes an object: a sound one, or one with a defect.
 type New = fn() -> Versioned;
@@ -358,6 +360,59 @@ fn a_test_beside_a_publish(new: New) {
     end(object);
 }
 
+/// A reader has noted head and life, and looks, while the cell goes and comes back, published at the same
+/// length with another entry, which is pending to the end: the head says what it said, and only the life tells.
+/// The entry that was there signals before, or when the other one is published.
+fn a_cell_comes_round(new: New, is_over: bool) {
+    let (mut a, b) = (Some(issue()), issue());
+    // Its memory becomes no other fence's.
+    let first = a.as_ref().map(|job| job.fence().clone());
+    let object = Arc::new(new());
+    let publish = |object: &Versioned, (adds, publishes), fence: Option<&Fence>| {
+        let mut held = object.object_lock().lock();
+        let room = Budget { adds, publishes };
+        object.reserve(&mut held, room).expect("memory");
+        let (fence, usage) = (fence.cloned(), Usage::Write);
+        let add = fence.map(|fence| Entry { fence, usage });
+        object.edit_and_publish(&mut held, |_| false, add);
+        object.unreserve(&mut held);
+    };
+    publish(&object, (3, 1), first.as_ref());
+    a.take_if(|_| is_over).map(Signaler::signal);
+    let noted = object.begin_test().expect("there is something");
+    let writer = loom::thread::spawn({
+        let object = Arc::clone(&object);
+        move || {
+            publish(&object, (1, 1), Some(b.fence()));
+            a.take().map(Signaler::signal);
+            // A cell that is too large, and is left at once for a small one.
+            publish(&object, (0, 6), None);
+            b
+        }
+    });
+    let answer = object.end_test(noted);
+    let _b = writer.join().expect("no panic");
+    let (now, _) = object.begin_test().expect("there is something");
+    let is_round = now.head().is_same_publication(noted.0.head());
+    // A reader that sets idle bits may have the first cell meanwhile, so that it is another one.
+    assert!(is_over || is_round, "another cell or length");
+    assert!(is_over || answer != Some(true), "idle was never true");
+    let is_idle = object.is_idle(UsageSet::ALL);
+    assert!(!is_idle, "a later one was said to be idle");
+    drop(first);
+    end(object);
+}
+
+/// The reader looks at an entry that signals when the other one is there.
+fn a_test_beside_a_cell_that_comes_round(new: New) {
+    a_cell_comes_round(new, false);
+}
+
+/// The reader finds everything signalled, and sets idle bits.
+fn idle_bits_beside_a_cell_that_comes_round(new: New) {
+    a_cell_comes_round(new, true);
+}
+
 /// Two entries are published at once, in the cell that a reader takes a snapshot of (B4).
 fn a_snapshot_of_a_transaction(new: New) {
     let jobs = [issue(), issue(), issue()];
@@ -421,6 +476,8 @@ sound! {
     b2_idle_is_never_a_lie: idle_in_a_race;
     b2_idle_beside_a_hint_is_never_a_lie: a_test_beside_a_hint;
     b2_idle_beside_a_publish_is_never_a_lie: a_test_beside_a_publish;
+    h09_idle_beside_a_cell_that_comes_round_is_never_a_lie: a_test_beside_a_cell_that_comes_round;
+    h09_an_idle_bit_is_not_of_what_comes_round: idle_bits_beside_a_cell_that_comes_round;
     b2_a_visit_that_shows_nothing_is_never_a_lie: always_pending_visit;
     f05_idle_shows_what_was_before_the_signal: idle_is_after_the_signal;
     b9_two_writers_lose_nothing: two_writers;
@@ -465,6 +522,10 @@ must_find! {
         RelaxedNull, a_test_beside_a_hint, true;
     must_find_no_second_look, "idle was never true":
         NoSecondLook, a_test_beside_a_publish;
+    must_find_no_second_look_at_the_life, "idle was never true":
+        NoLife, a_test_beside_a_cell_that_comes_round;
+    must_find_idle_bits_by_a_reader_without_a_reference, "a later one was said to be idle":
+        IdleBitsUnowned, idle_bits_beside_a_cell_that_comes_round;
     must_find_idle_bits_without_release, "Causality violation":
         RelaxedIdleBits, an_idle_bit_is_after_the_signal;
     must_find_references_moved_from_under_a_snapshot, "given up under its signaler":

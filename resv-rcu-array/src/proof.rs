@@ -152,7 +152,7 @@
 //! | hint after the head | yes | hint before the head | model |
 //! | empty slots announce the head | yes | Relaxed store | model |
 //! | second look at the head | yes | without it | model, stress |
-//! | second look at the life | | without it | a test by one thread in a fixed order |
+//! | second look at the life | yes | without it | model, a test by one thread in a fixed order |
 //! | idle bits, Release | yes | Relaxed exchange | model |
-//! | idle bits by the owner of a reference | yes | set without | a test by one thread in a fixed order |
+//! | idle bits by the owner of a reference | yes | set without | model, a test by one thread in a fixed order |
 //! | references move | yes | moved although somebody has the old cell | model |

@@ -32,6 +32,26 @@ impl Versioned {
         }
     }
 
+    /// The first half of a test: what it notes.
+    #[cfg(all(test, loom))]
+    pub(crate) fn begin_test(&self) -> Option<(Published, Life)> {
+        let seen = self.raw.published(self.raw.head())?;
+        Some((seen, seen.cell().note()?))
+    }
+
+    /// The other half, as in `is_idle_thoroughly`: whether nothing is pending; `None` if the test begins again.
+    #[cfg(all(test, loom))]
+    pub(crate) fn end_test(&self, (seen, life): (Published, Life)) -> Option<bool> {
+        let found = seen.find_pending(seen.cell().below(), UsageSet::ALL);
+        if !self.second_look(seen, life) {
+            return None;
+        }
+        if found.is_none() {
+            self.set_idle(seen.head(), UsageSet::ALL);
+        }
+        Some(found.is_none())
+    }
+
     #[cold]
     fn count_retry(&self) {
         // Relaxed: only reported.
