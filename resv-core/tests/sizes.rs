@@ -112,6 +112,30 @@ fn a_composition_that_is_met_twice_is_gone_through_once() {
     assert!(top.is_signaled());
 }
 
+/// Each leaf of an add is found after the reservation, where there may be no memory (B3).
+#[test]
+fn a_composition_that_is_nested_a_little_is_gone_through_without_memory() {
+    let jobs = jobs(16);
+    let all = |fences: &[&Fence]| Fence::all(fences.iter().copied()).expect("not empty");
+    let leaf = |at: usize| jobs[at].fence();
+    // Eight within the fence, one of them twice; and four within each other.
+    let pairs: Vec<_> = (0..8)
+        .map(|at| all(&[leaf(2 * at), leaf(2 * at + 1)]))
+        .collect();
+    let wide = all(&pairs.iter().chain([&pairs[3]]).collect::<Vec<_>>());
+    let chain =
+        |depth: usize| (1..depth).fold(all(&[leaf(0)]), |inner, at| all(&[&inner, leaf(at)]));
+    for (fence, count) in [(wide, 16), (chain(5), 5)] {
+        let ((leaves, left), allocations, _) =
+            counted(|| (fence.leaves().count(), fence.leaves().count_left()));
+        assert_eq!((leaves, left, allocations), (count, count, 0));
+    }
+    // One more than that needs memory, so the counting is not in vain.
+    let deeper = chain(6);
+    let (leaves, allocations, _) = counted(|| deeper.leaves().count());
+    assert!(leaves == 6 && allocations > 0, "{allocations} allocations");
+}
+
 /// One fence at a time is merged into what there is: each in steps of the logarithm. Each used to copy all.
 #[test]
 fn merging_one_at_a_time_takes_n_log_n() {

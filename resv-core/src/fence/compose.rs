@@ -26,10 +26,8 @@ use super::cell::Kind;
 use super::completion::spread;
 use super::extra::{Child, Composition, Extra, Mode, Watcher};
 use super::handle::Fence;
-use super::id::TimelineId;
 use super::status::{FenceError, FenceStatus};
 use super::watchers::Place;
-use std::collections::BTreeSet;
 
 impl Fence {
     /// A fence that signals when all of `fences` have signalled. `None` if there are none.
@@ -64,20 +62,6 @@ impl Fence {
     /// ```
     pub fn any<'a>(fences: impl IntoIterator<Item = &'a Fence>) -> Option<Fence> {
         compose(Mode::Any, fences)
-    }
-
-    /// The fences that are to be waited for in place of this one: what a pending
-    /// [`all`](Fence::all) was made of, in order, some of which may have signalled; of any other fence, an
-    /// [`any`](Fence::any) included, the fence itself. An `all` within an `all` is gone through in its
-    /// place, the first time that it occurs.
-    ///
-    /// Allocates only for an `all` within an `all`. What signals meanwhile may be left out.
-    pub fn leaves(&self) -> Leaves<'_> {
-        Leaves {
-            fence: self,
-            next: 0,
-            inner: None,
-        }
     }
 
     /// The children, and whether one of them is enough; `None` if there are none or it has signalled.
@@ -177,90 +161,4 @@ pub(super) fn with_composition(composition: Composition) -> Fence {
         ..Extra::default()
     };
     Fence::alone(kind, None, Some(Box::new(extra)))
-}
-
-/// The fences to be waited for in place of one: see [`Fence::leaves`].
-#[derive(Clone, Debug)]
-pub struct Leaves<'a> {
-    fence: &'a Fence,
-    /// The next child of `fence` to look at.
-    next: usize,
-    inner: Option<Box<Inner>>,
-}
-
-/// Where the walk is below the fence itself.
-#[derive(Clone, Debug, Default)]
-struct Inner {
-    /// The compositions that the walk is in, and the next child of each.
-    within: Vec<(Fence, usize)>,
-    /// Those that it has been in.
-    seen: BTreeSet<TimelineId>,
-}
-
-impl Leaves<'_> {
-    /// How many are left at present: at least as many as will come. Looks at each.
-    pub fn count_left(&self) -> usize {
-        // At the start there is always one: the fence itself, if it signals meanwhile.
-        self.clone().count().max(usize::from(self.next == 0))
-    }
-
-    /// Leaves the innermost composition; `false` if that is the fence itself.
-    fn leave(&mut self) -> bool {
-        let left = self.inner.as_mut().and_then(|inner| inner.within.pop());
-        left.is_some()
-    }
-
-    /// The next child of the innermost composition. `Some(None)`: there is none. `None`: it has signalled,
-    /// or is none.
-    fn next_child(&mut self) -> Option<Option<Fence>> {
-        let within = self
-            .inner
-            .as_mut()
-            .and_then(|inner| inner.within.last_mut());
-        let (fence, next) = match within {
-            Some((fence, next)) => (&*fence, next),
-            None => (self.fence, &mut self.next),
-        };
-        let at = *next;
-        *next += 1;
-        fence
-            .composition(|c| {
-                let children = c.children.get(at..).unwrap_or_default();
-                // What was merged is what is pending.
-                let shown = |child: &&Child| c.merged.is_none() || !child.fence.is_signaled();
-                let skipped = children.iter().take_while(|child| !shown(child)).count();
-                *next += skipped;
-                let child = children.get(skipped).map(|child| child.fence.clone());
-                (c.mode == Mode::All).then_some(child)
-            })
-            .flatten()
-    }
-}
-
-impl Iterator for Leaves<'_> {
-    type Item = Fence;
-
-    fn next(&mut self) -> Option<Fence> {
-        loop {
-            match self.next_child() {
-                Some(Some(child)) if child.cell().kind() != Kind::All => return Some(child),
-                Some(Some(child)) => {
-                    // One that has signalled has no leaves any more.
-                    let inner = self.inner.get_or_insert_default();
-                    if !child.is_signaled() && inner.seen.insert(child.timeline_id()) {
-                        inner.within.push((child, 0));
-                    }
-                }
-                Some(None) | None if self.leave() => {}
-                // A fence that is no composition, or none any more, is its own leaf.
-                None if self.next == 1 => return Some(self.fence.clone()),
-                Some(None) | None => return None,
-            }
-        }
-    }
-}
-
-/// The [leaves](Fence::leaves) of `fence`.
-pub fn unwrap(fence: &Fence) -> Vec<Fence> {
-    fence.leaves().collect()
 }

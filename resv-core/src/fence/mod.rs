@@ -124,6 +124,7 @@ mod extra;
 mod handle;
 mod id;
 mod lazy;
+mod leaves;
 mod line;
 mod merge;
 mod point;
@@ -143,9 +144,9 @@ mod watchers;
 
 pub use callbacks::{AlreadySignaled, CallbackId};
 pub use census::{PoolStats, pool_stats, registrations};
-pub use compose::{Leaves, unwrap};
 pub use handle::{Clones, Fence};
 pub use id::TimelineId;
+pub use leaves::{Leaves, unwrap};
 pub use merge::merge;
 pub use status::{FenceError, FenceStatus, Waited};
 pub use tag::{Owner, Tag};
