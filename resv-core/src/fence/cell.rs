@@ -208,7 +208,8 @@ impl FenceCell {
     /// Whether the fence was made of others; for the owner of a reference.
     #[inline]
     pub(super) fn is_composed(&self) -> bool {
-        matches!(self.kind(), Kind::All | Kind::Any)
+        let kind = self.kind.load(Ordering::Relaxed);
+        kind == Kind::All as u8 || kind == Kind::Any as u8
     }
 
     /// Whether somebody has asked for its signal, for [`trace`](super::trace).

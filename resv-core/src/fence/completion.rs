@@ -23,8 +23,24 @@ use std::collections::VecDeque;
 
 impl Fence {
     /// Signals, if it has not: by its signaler, which knows the reach of the timeline, or by the timeline.
+    ///
+    /// What most fences come to is by itself, and ends in a call if there is more: nothing is saved for that.
     #[inline(never)]
     pub(super) fn complete(self, reach: &'static Reach, error: Option<FenceError>) {
+        match error {
+            None => self.complete_with(reach, None),
+            Some(error) => self.complete_failed(reach, error),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn complete_failed(self, reach: &'static Reach, error: FenceError) {
+        self.complete_with(reach, Some(error));
+    }
+
+    #[inline(always)]
+    fn complete_with(self, reach: &'static Reach, error: Option<FenceError>) {
         let callbacks = self.cell().outcome().close(outcome(error));
         if !callbacks.took_effect() {
             // The timeline has failed all its fences.
@@ -37,12 +53,24 @@ impl Fence {
         let is_awaited = reach.advance(self.seqno());
         events::signaled(self.cell());
         if callbacks.takes_slow_path() || is_awaited {
-            let mut completion = self.completion(callbacks, error);
-            completion.awaited = is_awaited.then_some(reach);
-            spread([completion]);
+            self.spread_with(callbacks, error, is_awaited.then_some(reach));
         } else if callbacks.has_callbacks() {
             task::run_callbacks_of(self, callbacks);
         }
+    }
+
+    /// The rest of a signal that reaches others.
+    #[cold]
+    #[inline(never)]
+    fn spread_with(
+        self,
+        callbacks: Closed<'static>,
+        error: Option<FenceError>,
+        awaited: Option<&'static Reach>,
+    ) {
+        let mut completion = self.completion(callbacks, error);
+        completion.awaited = awaited;
+        spread([completion]);
     }
 
     /// What remains to be done: with the callbacks, if the slow-path flag was set, what there is besides.

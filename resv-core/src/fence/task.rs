@@ -47,12 +47,12 @@ pub(super) fn run(task: Task) {
 
 /// Runs the callbacks of a fence that has nothing else, as [`run`] does.
 #[inline(never)]
-pub(super) fn run_callbacks_of(fence: Fence, mut callbacks: Closed<'static>) {
+pub(super) fn run_callbacks_of(fence: Fence, callbacks: Closed<'static>) {
     if !QUEUE.with(|queue| queue.begin()) {
         return queue_callbacks_of(fence, callbacks);
     }
     let mut panics = Panics::default();
-    callbacks.run(|panic| panics.keep(panic));
+    callbacks.run_all(|panic| panics.keep(panic));
     QUEUE.with(|queue| queue.end(&mut panics));
 }
 

@@ -1,7 +1,7 @@
 //! Closing: taking the list, and running what is in it.
 
 use super::defect::Defect;
-use super::node::{Act, Header, apply, free};
+use super::node::{Header, free};
 use super::{CLOSED, Callbacks, RACED, SLOW_PATH, WALKED, Word, closed, free_all, has, newest};
 use crate::sync::atomic::Ordering;
 use std::any::Any;
@@ -107,18 +107,26 @@ impl<'a> Closed<'a> {
     /// Runs the callbacks: all, in the order in which they were stored, whatever panics. What one has panicked
     /// with goes to `panicked`, which must not panic: what is left then is neither run nor freed.
     #[inline]
-    pub fn run(&mut self, mut panicked: impl FnMut(Panic)) {
-        if !self.has_callbacks() {
+    pub fn run(&mut self, panicked: impl FnMut(Panic)) {
+        let rest = self.word.map_addr(|addr| addr & SLOW_PATH);
+        let word = std::mem::replace(&mut self.word, rest);
+        Closed { word, ..*self }.run_all(panicked);
+    }
+
+    /// The same, for one that has nothing else: it stays in registers.
+    #[inline]
+    pub fn run_all(self, mut panicked: impl FnMut(Panic)) {
+        let mut closed = ManuallyDrop::new(self);
+        let is_plain = closed.word.addr() & (CLOSED | WALKED) == 0;
+        let Some(newest) = newest(closed.word).filter(|_| is_plain) else {
+            if closed.has_callbacks() {
+                run_due(closed.due(), panicked);
+            }
             return;
-        }
-        let newest = newest(self.word).filter(|_| !has(self.word, WALKED));
-        let Some(newest) = newest else {
-            return run_due(self.due(), panicked);
         };
         // Nobody else can reach the nodes, and nothing here unwinds: so nothing is kept for that, and what is
         // done is done in registers.
-        self.word = self.word.map_addr(|addr| addr & SLOW_PATH);
-        let outcome = self.list.outcome().unwrap_or(0);
+        let (list, outcome) = (closed.list, closed.list.outcome().unwrap_or(0));
         let (oldest, count) = turn_round(Some(newest));
         let mut at = oldest;
         let ran = catch_unwind(AssertUnwindSafe(|| {
@@ -128,7 +136,7 @@ impl<'a> Closed<'a> {
         if let Err(panic) = ran {
             panicked(panic);
             let due = Due {
-                list: self.list,
+                list,
                 outcome,
                 first: at,
                 nodes: (oldest, newest.as_ptr()),
@@ -308,7 +316,7 @@ unsafe fn run_from(first: &mut *mut Header, raced: bool, outcome: u32) {
         at = unsafe { after(node, raced) };
         *first = at;
         // SAFETY: as above.
-        unsafe { apply(node, Act::Run(outcome)) };
+        unsafe { Header::run(node, outcome) };
     }
 }
 
@@ -349,13 +357,13 @@ impl Callback<'_> {
     pub fn run(self) {
         let callback = ManuallyDrop::new(self);
         // SAFETY: the node lives, and the closer owns its closure.
-        unsafe { apply(callback.node, Act::Run(callback.outcome)) };
+        unsafe { Header::run(callback.node, callback.outcome) };
     }
 }
 
 impl Drop for Callback<'_> {
     fn drop(&mut self) {
         // SAFETY: as in `run`.
-        unsafe { apply(self.node, Act::Discard) };
+        unsafe { Header::discard(self.node) };
     }
 }

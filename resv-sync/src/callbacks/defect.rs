@@ -15,5 +15,7 @@ crate::known_bad! {
         KeepsItsNode,
         /// A walker unlinks the newest node as it was when the walker entered.
         MissesWhatCame,
+        /// A walker leaves the generation of what it takes back as it is.
+        EndsNoGeneration,
     }
 }

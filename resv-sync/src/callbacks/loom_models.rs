@@ -143,7 +143,7 @@ fn f_02_known_bad_closing_alone() {
 }
 
 #[test]
-#[should_panic(expected = "Causality violation")]
+#[should_panic(expected = "lost or run twice")]
 fn f_02_known_bad_claiming_anyway() {
     cancel_against_close(Some(Defect::ClaimsAnyway), 1);
 }

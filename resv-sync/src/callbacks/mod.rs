@@ -39,7 +39,7 @@
 //! | word | low bits | the rest |
 //! |---|---|---|
 //! | open | `SLOW_PATH`: the closer must take the slow path; `WALKED`: a walker is in the list | address of the newest node, or null |
-//! | closed | `CLOSED`; `WALKED` and `RACED`: see below | the outcome |
+//! | closed | `CLOSED`; `WALKED` and `RACED`: see below; both: it is being opened again | the outcome |
 //!
 //! * **push** links a new node before the newest and swings the word to it by compare-and-swap. It
 //!   reads no node but its own, so a node that has been freed and allocated again at the same address
@@ -54,10 +54,13 @@
 //!   unlinked from the one that was stored after it, its *newer* neighbour. Pushers do not write that link;
 //!   a walker notes it in each node that came since the last walk, from the newest down to the first where
 //!   it is noted already. So a push is paid for once.
-//! * **A name is of one callback.** The memory of nodes stays, and each has a *generation*, which is odd while
-//!   a callback is in it and grows with each one. A walker that finds another generation than the name's
-//!   leaves the node alone. The generation of a node in this very list cannot change as long as `WALKED` is
-//!   set and its closure is not claimed.
+//! * **A name is of one callback.** The memory of nodes stays, and each has a *generation*, which grows with each
+//!   callback that is put into it, and again when that is taken back. A list counts how often it was *opened*
+//!   again. A name says both, and a walker that finds another value of either leaves the node alone. If it
+//!   finds both, the node is in this list: what the list has had since it was opened leaves it by a walker, who
+//!   ends the generation while it has `walking`, or by a closer, and then the word is closed. And it stays
+//!   there: its generation changes by the walker only, and nothing is freed as long as `WALKED` is set.
+//!   Closing writes no generation, so a callback that runs costs one store less.
 //! * **A close may race with a walker**: the word was walked as it was closed, and both use the nodes. The
 //!   closer sets `RACED`. The first to claim a node has its closure. The list keeps its form: the closer
 //!   runs its claims in an order that it notes aside, and a walker that has unlinked a node that the
@@ -95,10 +98,10 @@ mod tests;
 mod walker;
 
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 pub use closer::{Callback, Closed, Due, Panic};
 use defect::{Defect, Seam};
-use node::{Act, Header, apply, free};
+use node::{Header, free};
 use std::fmt;
 use std::ptr::{NonNull, null_mut, without_provenance_mut};
 pub use walker::TakenBack;
@@ -158,6 +161,7 @@ pub struct Name {
     list: *const Callbacks,
     node: NonNull<Header>,
     generation: u64,
+    opening: u64,
 }
 
 // SAFETY: the list is compared and never looked at; of the node, whose memory stays, an atomic is read.
@@ -187,6 +191,8 @@ pub struct Callbacks {
     left: AtomicPtr<Header>,
     /// LockProof by a walker.
     walking: Mutex<()>,
+    /// How often it was opened again. Written by the one thread that does that, before it is open.
+    opening: AtomicU64,
     seam: Seam,
     /// What tests call their callbacks.
     #[cfg(test)]
@@ -217,6 +223,7 @@ impl Callbacks {
             word: AtomicPtr::new(word),
             left: AtomicPtr::new(null_mut()),
             walking: Mutex::new(()),
+            opening: AtomicU64::new(0),
             seam: Seam::SOUND,
             #[cfg(test)]
             names: std::sync::Mutex::default(),
@@ -267,16 +274,22 @@ impl Callbacks {
     fn replace(&self, word: Word) {
         // Relaxed: a guess, which the exchange checks.
         let now = self.word.load(Ordering::Relaxed);
-        // Release: a reader of the new word sees what made the old one void. Acquire: pairs with the AcqRel
-        // of the last one to leave after a race. An exchange and not a store: of two threads that do this at once, the
-        // second finds the word changed; a store would forget the nodes that were pushed meanwhile, and the
-        // walker that is among them.
-        let is_replaced = now.addr() & BITS == CLOSED
+        let taken = now.map_addr(|addr| addr | BITS);
+        // Acquire: pairs with the AcqRel of the last one to leave after a race. An exchange and not a store: of
+        // two threads that do this at once, the second finds the word changed; a store would forget the nodes
+        // that were pushed meanwhile, and the walker that is among them. Relaxed on failure: it is a bug.
+        let is_taken = now.addr() & BITS == CLOSED
             && self
                 .word
-                .compare_exchange(now, word, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(now, taken, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok();
-        assert!(is_replaced, "opened or closed again while in use");
+        assert!(is_taken, "opened or closed again while in use");
+        // Relaxed, both: this thread's alone as long as the word is taken, and seen with the word that is next.
+        let opening = self.opening.load(Ordering::Relaxed) + 1;
+        self.opening.store(opening, Ordering::Relaxed);
+        // Release: a reader of the new word sees what made the old one void, and the opening. A store: nobody
+        // changes a word that is taken.
+        self.word.store(word, Ordering::Release);
     }
 
     /// Stores a callback. The thread that [closes](Callbacks::close) runs it, with the outcome, unless it
@@ -298,6 +311,8 @@ impl Callbacks {
                 list: self,
                 node,
                 generation,
+                // Relaxed: the open word that the compare-and-swap has found was stored after it.
+                opening: self.opening.load(Ordering::Relaxed),
             },
             takes_slow_path: has(word, SLOW_PATH),
         };
@@ -392,7 +407,7 @@ impl Drop for Callbacks {
             // SAFETY: nobody else has the list, so its nodes live and their closures are ours.
             unsafe {
                 at = NonNull::new(node.as_ref().next.load(Ordering::Relaxed));
-                apply(node, Act::Discard);
+                Header::discard(node);
             }
         }
         // SAFETY: as above, and the closures have been taken out.

@@ -19,28 +19,29 @@ const CLAIMED: usize = 1;
 pub(super) struct Header {
     /// The callback that was stored before this one.
     pub(super) next: AtomicPtr<Header>,
-    /// How often the block was taken and given back: odd while there is a callback in it. Part of its
+    /// How many callbacks were put into the block and taken back out of it. Part of a callback's
     /// [name](super::Name). It may be read at any time, so it is initialised with the block and stays.
     pub(super) generation: AtomicU64,
     /// Until the closure is claimed: the node that was stored after this one, if a walker has noted it, or
     /// null. Then: `CLAIMED`. Only walkers, and closers that race with one, need to claim. A closer adds the
     /// address of the node that it is to run after this one.
     pub(super) claim: AtomicPtr<Header>,
-    act: unsafe fn(NonNull<Header>, Act) -> Option<NonNull<Header>>,
+    kind: &'static Kind,
     /// Written by the thread that frees, read by those that look: loom finds a node that is freed under a reader.
     #[cfg(loom)]
     life: UnsafeCell<()>,
 }
 
 /// What may be done to a node whose type is not known. The closure is the caller's.
-#[derive(Clone, Copy)]
-pub(super) enum Act {
+///
+/// A function for each, so that running asks nothing and gives nothing back.
+struct Kind {
     /// Takes the closure out and runs it with the outcome.
-    Run(u32),
+    run: unsafe fn(NonNull<Header>, u32),
     /// Takes the closure out and drops it.
-    Discard,
+    discard: unsafe fn(NonNull<Header>),
     /// Takes the closure out, to a node of its own, which is returned.
-    MoveOut,
+    move_out: unsafe fn(NonNull<Header>) -> NonNull<Header>,
 }
 
 #[repr(C)]
@@ -83,7 +84,7 @@ fn make_fitting<F: Notify>(closure: F) -> (NonNull<Header>, u64) {
     let generation = unsafe {
         (&raw mut (*at).header.next).write(AtomicPtr::new(null_mut()));
         (&raw mut (*at).header.claim).write(AtomicPtr::new(null_mut()));
-        (&raw mut (*at).header.act).write(act::<F>);
+        (&raw mut (*at).header.kind).write(const { &Node::<F>::KIND });
         #[cfg(loom)]
         (&raw mut (*at).header.life).write(UnsafeCell::new(()));
         (&raw mut (*at).closure).write(UnsafeCell::new(MaybeUninit::new(closure)));
@@ -118,42 +119,42 @@ pub(super) unsafe fn unmake<F: Notify>(node: NonNull<Header>) -> F {
 unsafe fn take_out<F>(node: NonNull<Header>) -> F {
     // SAFETY: the node lives and is a `Node<F>`.
     let node = unsafe { node.cast::<Node<F>>().as_ref() };
-    node.header.end();
     node.closure.with_mut(|closure| {
         // SAFETY: the closure is the caller's and still there.
         unsafe { closure.read().assume_init() }
     })
 }
 
-/// # Safety
-///
-/// As [`take_out`].
-unsafe fn act<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>> {
-    let Act::Run(outcome) = act else {
-        // SAFETY: the contract is the same.
-        return unsafe { act_otherwise::<F>(node, act) };
+impl<F: Notify> Node<F> {
+    const KIND: Kind = Kind {
+        run: run::<F>,
+        discard: discard::<F>,
+        move_out: move_out::<F>,
     };
-    // SAFETY: the contract is the same.
-    unsafe { take_out::<F>(node) }.notify(outcome);
-    None
 }
 
-/// What is not running it: by itself, so that running saves no registers for it.
-///
 /// # Safety
 ///
 /// As [`take_out`].
-#[cold]
-#[inline(never)]
-unsafe fn act_otherwise<F: Notify>(node: NonNull<Header>, act: Act) -> Option<NonNull<Header>> {
+unsafe fn run<F: Notify>(node: NonNull<Header>, outcome: u32) {
     // SAFETY: the contract is the same.
-    let closure = unsafe { take_out::<F>(node) };
-    match act {
-        Act::Run(outcome) => closure.notify(outcome),
-        Act::Discard => drop(closure),
-        Act::MoveOut => return Some(make_fitting(closure).0),
-    }
-    None
+    unsafe { take_out::<F>(node) }.notify(outcome);
+}
+
+/// # Safety
+///
+/// As [`take_out`].
+unsafe fn discard<F: Notify>(node: NonNull<Header>) {
+    // SAFETY: the contract is the same.
+    drop(unsafe { take_out::<F>(node) });
+}
+
+/// # Safety
+///
+/// As [`take_out`].
+unsafe fn move_out<F: Notify>(node: NonNull<Header>) -> NonNull<Header> {
+    // SAFETY: the contract is the same.
+    make_fitting(unsafe { take_out::<F>(node) }).0
 }
 
 impl Header {
@@ -214,16 +215,14 @@ impl Header {
     #[inline]
     fn begin(&self) -> u64 {
         let generation = self.generation.load(Ordering::Relaxed) + 1;
-        debug_assert!(generation % 2 == 1, "one callback at a time");
         self.generation.store(generation, Ordering::Relaxed);
         generation
     }
 
-    /// The callback is in the block no more. One thread has its closure.
+    /// The callback is taken back. Its one walker has claimed it.
     #[inline]
-    fn end(&self) {
-        let generation = self.generation.load(Ordering::Relaxed) + 1;
-        self.generation.store(generation, Ordering::Relaxed);
+    pub(super) fn end(&self) {
+        self.begin();
     }
 
     /// What was given to [`claim`](Header::claim), by the same thread.
@@ -247,15 +246,38 @@ thread_local! {
     pub(super) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Does `what` to the closure of a node.
-///
-/// # Safety
-///
-/// The node lives; the caller owns its closure, which is there.
-#[inline]
-pub(super) unsafe fn apply(node: NonNull<Header>, what: Act) -> Option<NonNull<Header>> {
-    // SAFETY: the node lives, and `act` is the instance for its closure.
-    unsafe { (node.as_ref().act)(node, what) }
+/// What may be done to the closure of a node.
+impl Header {
+    /// Runs it, with the outcome.
+    ///
+    /// # Safety
+    ///
+    /// The node lives; the caller owns its closure, which is there.
+    #[inline]
+    pub(super) unsafe fn run(node: NonNull<Header>, outcome: u32) {
+        // SAFETY: the node lives, and the function is the instance for its closure.
+        unsafe { (node.as_ref().kind.run)(node, outcome) }
+    }
+
+    /// Drops it.
+    ///
+    /// # Safety
+    ///
+    /// As [`run`](Header::run).
+    pub(super) unsafe fn discard(node: NonNull<Header>) {
+        // SAFETY: as in `run`.
+        unsafe { (node.as_ref().kind.discard)(node) }
+    }
+
+    /// Moves it to a node of its own.
+    ///
+    /// # Safety
+    ///
+    /// As [`run`](Header::run).
+    pub(super) unsafe fn move_out(node: NonNull<Header>) -> NonNull<Header> {
+        // SAFETY: as in `run`.
+        unsafe { (node.as_ref().kind.move_out)(node) }
+    }
 }
 
 /// Gives back the memory of nodes whose closures have been taken out.

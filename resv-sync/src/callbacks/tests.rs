@@ -217,6 +217,45 @@ fn a_name_of_another_list_or_of_an_earlier_callback_takes_nothing_back() {
     assert!(a.cancel(next).is_some() && b.cancel(of_b).is_some());
 }
 
+/// A list that is opened again keeps no name, also where the memory of the callback was not used again.
+#[test]
+fn f_02_a_callback_that_has_run_is_not_taken_back_from_a_list_that_is_opened_again() {
+    let list = Callbacks::open();
+    let names: Vec<_> = (0..3)
+        .map(|_| list.push(drop).ok().expect("open").name)
+        .collect();
+    let mut closed = list.close(7);
+    // The list is opened again before the closer has run what it took, and after that.
+    list.reopen(false);
+    assert!(names.iter().all(|name| list.cancel(*name).is_none()));
+    closed.run(|panic| std::panic::resume_unwind(panic));
+    assert!(names.iter().all(|name| list.cancel(*name).is_none()));
+    assert!(list.is_empty());
+}
+
+/// A walker has looked for a callback when the one that has taken it back drops it, and the block becomes another
+/// list's callback: that one stays. The known-bad variant takes it.
+#[test]
+fn f_02_a_name_that_is_used_twice_at_once_takes_no_other_callback() {
+    let twice = |seam: Seam| {
+        let (mut a, b) = (Callbacks::open(), Callbacks::open());
+        a.seam = seam;
+        let name = a.push(drop).ok().expect("open").name;
+        let taken = RefCell::new(a.cancel(name));
+        assert!(taken.borrow().is_some());
+        let reuse = || {
+            drop(taken.borrow_mut().take());
+            let other = b.push(drop).ok().expect("open").name;
+            assert_eq!(other.node, name.node, "the block that was freed last");
+        };
+        let again = a.cancel_and(name, reuse, || (), || ());
+        // The known-bad variant has a node of `b`, which is not to be freed twice.
+        again.map(std::mem::forget).is_some()
+    };
+    assert!(!twice(Seam::SOUND));
+    assert!(twice(Seam::planted(Defect::EndsNoGeneration)));
+}
+
 /// 40,000 waiters of one fence are gone in any order, each in so many looks: oldest first was quadratic.
 #[test]
 fn f_02_many_are_taken_back_in_any_order() {

@@ -1,8 +1,8 @@
 //! Walking the list: taking one callback back, or counting.
 
 use super::defect::Defect;
-use super::node::{Act, Header, apply, free};
-use super::{CLOSED, Callbacks, Name, RACED, WALKED, free_all, has, newest, with_newest};
+use super::node::{Header, free};
+use super::{CLOSED, Callbacks, Name, RACED, WALKED, Word, free_all, has, newest, with_newest};
 use crate::sync::atomic::Ordering;
 use std::ptr::{NonNull, null_mut};
 
@@ -20,16 +20,17 @@ impl Drop for TakenBack {
         // SAFETY: the node is this value's alone, its closure included. It goes first, so that a panic
         // in the drop of the closure loses a block and no more.
         unsafe {
-            apply(self.0, Act::Discard);
+            Header::discard(self.0);
             free(self.0, self.0, 1);
         }
     }
 }
 
 /// Where a node is that the walker has claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Unlinked, from the word: a closer that comes from now on does not see it.
-    Out,
+    /// Unlinked from the word, in which `WALKED` was cleared by the same change: the walker has left.
+    OutAndLeft,
     /// Unlinked from the node that was stored after it, by a change that a closer may have missed.
     OutAfter(NonNull<Header>),
     /// In the list, as it was closed before the node could be unlinked.
@@ -64,7 +65,7 @@ impl Callbacks {
             look(header);
             at = NonNull::new(header.next.load(Ordering::Relaxed));
         }
-        self.leave(None);
+        self.leave();
     }
 
     /// [`cancel`](Callbacks::cancel); tests come in between its steps.
@@ -80,30 +81,53 @@ impl Callbacks {
         }
         let _one_at_a_time = self.walking.lock();
         let newest = self.enter()?;
-        has_entered();
         let node = name.node;
         // SAFETY: memory that was a node stays one, and this is an atomic that was initialised with it.
         let generation = unsafe { &(*node.as_ptr()).generation };
-        // Relaxed: the caller has the name, so it sees this generation or a later one. If it is this one,
-        // the node is in the list: of this list is its name, a closer would have closed the word before it
-        // ended the generation, and another walker has left, with the mutex, after it did.
-        let is_there = generation.load(Ordering::Relaxed) == name.generation;
-        let claimed = is_there.then(|| {
-            self.note_newer(newest, None);
+        // Relaxed, both: the caller has the name, so it sees this generation or a later one; the opening was
+        // stored before the word that was found open. If it is these two, the node is in the list (see the
+        // module's text).
+        let is_there = self.opening.load(Ordering::Relaxed) == name.opening
+            && generation.load(Ordering::Relaxed) == name.generation;
+        has_entered();
+        let claimed = if is_there {
             // SAFETY: the node is in the list, and `WALKED` is set: see `visit`.
-            let header = unsafe { node.as_ref() };
-            header.look();
-            let newer = header.newer();
-            header.claim(null_mut()).then_some((node, newer))
-        });
-        let Some((node, newer)) = claimed.flatten() else {
-            self.leave(None);
+            self.claim(unsafe { node.as_ref() }, newest)
+        } else {
+            None
+        };
+        let Some(newer) = claimed else {
+            self.leave();
             return None;
         };
         has_claimed();
         let place = self.unlink(node, newest, newer);
         has_unlinked();
-        self.leave(Some((node, place)))
+        if place != Place::OutAndLeft && !self.leave_open() {
+            return Some(self.leave_closed(node, place));
+        }
+        Some(TakenBack(node))
+    }
+
+    /// Claims a node of the list, and ends its generation. Returns the node that was stored after it, which means
+    /// nothing if it is the `newest`; `None`: a closer was first.
+    #[inline]
+    fn claim(
+        &self,
+        header: &Header,
+        newest: Option<NonNull<Header>>,
+    ) -> Option<Option<NonNull<Header>>> {
+        self.note_newer(newest, None);
+        header.look();
+        let newer = header.newer();
+        header.claim(null_mut()).then(|| {
+            // At once: the next walker finds another generation. When the closure is dropped would be too
+            // late, as the block is another callback's at any time from then on.
+            if !self.seam.has(Defect::EndsNoGeneration) {
+                header.end();
+            }
+            newer
+        })
     }
 
     /// Sets `WALKED`. Returns the newest node; `None` when the list is closed.
@@ -172,12 +196,12 @@ impl Callbacks {
                 // AcqRel: keeps what pushers have published; gives what the walker did.
                 let out = self.word.compare_exchange(
                     word,
-                    with_newest(word, after),
+                    with_newest(word, after).map_addr(|addr| addr & !WALKED),
                     Ordering::AcqRel,
                     Ordering::Relaxed,
                 );
                 match out {
-                    Ok(_) => return Place::Out,
+                    Ok(_) => return Place::OutAndLeft,
                     Err(_) => continue,
                 }
             };
@@ -193,46 +217,52 @@ impl Callbacks {
         }
     }
 
-    fn leave(&self, mut claimed: Option<(NonNull<Header>, Place)>) -> Option<TakenBack> {
-        // Relaxed: a guess, which the compare-and-swap checks. A closed word stays closed.
-        let mut word = self.word.load(Ordering::Relaxed);
-        let mut taken = None;
-        loop {
-            if has(word, CLOSED)
-                && !self.seam.has(Defect::KeepsItsNode)
-                && let Some((node, place)) = claimed.take()
-            {
-                taken = Some(match place {
-                    Place::Out => TakenBack(node),
-                    // SAFETY: the closer does not free before this walker has left, and the closure
-                    // is the walker's; what is linked in again is freed with the rest.
-                    Place::OutAfter(before) => unsafe {
-                        before.as_ref().next.store(node.as_ptr(), Ordering::Relaxed);
-                        move_out(node)
-                    },
-                    // SAFETY: as above.
-                    Place::Linked => unsafe { move_out(node) },
-                });
-            }
-            // AcqRel: what was done to the nodes happens before they are freed, here or by the other.
-            match self.word.compare_exchange_weak(
-                word,
-                word.map_addr(|addr| addr & !WALKED),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                Err(now) => word = now,
-            }
+    /// Leaves an open list; `false` if it is closed.
+    #[inline]
+    fn leave_open(&self) -> bool {
+        if self.seam.has(Defect::KeepsItsNode) {
+            self.leave();
+            return true;
         }
-        if has(word, CLOSED) && !has(word, RACED) {
+        // AcqRel, in there: what was done to the nodes happens before a closer, or the next walker, uses them.
+        self.change(|word| (!has(word, CLOSED)).then(|| without_walker(word)))
+            .is_ok()
+    }
+
+    /// Leaves a list that was closed meanwhile, with a node that the walker has claimed.
+    #[cold]
+    #[inline(never)]
+    fn leave_closed(&self, node: NonNull<Header>, place: Place) -> TakenBack {
+        let taken = match place {
+            Place::OutAndLeft => TakenBack(node),
+            // SAFETY: the closer does not free before this walker has left, and the closure is the walker's;
+            // what is linked in again is freed with the rest.
+            Place::OutAfter(before) => unsafe {
+                before.as_ref().next.store(node.as_ptr(), Ordering::Relaxed);
+                move_out(node)
+            },
+            // SAFETY: as above.
+            Place::Linked => unsafe { move_out(node) },
+        };
+        self.leave();
+        taken
+    }
+
+    /// Leaves. The last one out after a race frees the nodes.
+    fn leave(&self) {
+        // AcqRel, in there: what was done to the nodes happens before they are freed, here or by the other.
+        let left = self.change(|word| Some(without_walker(word)));
+        if left.is_ok_and(|word| has(word, CLOSED) && !has(word, RACED)) {
             // Relaxed: written before `RACED` was cleared, which the change above has seen.
             let nodes = self.left.load(Ordering::Relaxed);
             // SAFETY: the closer is through with the nodes, and no walker can enter.
             unsafe { free_all(nodes) };
         }
-        taken.or_else(|| claimed.map(|(node, _)| TakenBack(node)))
     }
+}
+
+fn without_walker(word: Word) -> Word {
+    word.map_addr(|addr| addr & !WALKED)
 }
 
 /// The closure of a node that is not the walker's to free.
@@ -242,6 +272,5 @@ impl Callbacks {
 /// The node lives, and its closure is the caller's.
 unsafe fn move_out(node: NonNull<Header>) -> TakenBack {
     // SAFETY: the caller's contract.
-    let moved = unsafe { apply(node, Act::MoveOut) };
-    TakenBack(moved.expect("moving out makes a node"))
+    TakenBack(unsafe { Header::move_out(node) })
 }
