@@ -25,7 +25,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`properties`] | the properties, a module for each subject: tables, contract, two steps, failures, answers, fences, composed fences, waits, locks, transactions, hazards, examples, Linux' self-tests, random scripts |
+//! | [`properties`] | the properties, a module for each subject: tables, contract, two steps, failures, answers, fences, composed fences, leaves, waits, tasks, locks, transactions, hazards, examples, Linux' self-tests, random scripts |
 //! | [`history`] | concurrent histories: what writers published and readers saw, judged against B1, B2, B4, B9 |
 //! | [`check`] | all of it for as long as one likes, as a function: what `resv check` runs |
 //! | [`model`] | naive models that the random scripts are compared with |

@@ -4,8 +4,8 @@
 //!
 //! An object has a table of slots; each holds a fence and its usage in one word. The holder of the
 //! object's lock changes slots in place, inside a *write section* that makes a counter odd before
-//! and even after. Readers take no lock and write nothing: they note the counter, read the slots,
-//! look at the counter again, and start over if it moved. This is how Linux kept fences until 5.18,
+//! and even after. Readers take no lock: they note the counter, read the slots, look at the counter
+//! again, and start over if it moved. This is how Linux kept fences until 5.18,
 //! in spirit: one table for all usages instead of one exclusive pointer and a list.
 //!
 //! The counter shares its word with *idle bits*, one for each usage: everything in the set with this

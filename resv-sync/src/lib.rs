@@ -5,7 +5,8 @@
 //!
 //! A concurrent protocol is to be shown right, and a model checker can only show what it can see. So no
 //! crate of this project uses the atomics, mutexes and threads of `std` in a protocol: it takes those of
-//! this crate, which are `std`'s in a program, and loom's or shuttle's in a model. Where a protocol needs
+//! this crate, which are `std`'s in a program, and loom's or shuttle's in a model. (The flavour of the array on
+//! the crate `arc-swap` is the exception: that crate has `std`'s, so the flavour is in no model.) Where a protocol needs
 //! `unsafe` and more than one crate needs the protocol, the code is here too, with its proof, its models,
 //! and variants of it with a known defect that the models reject.
 //!

@@ -14,8 +14,8 @@
 //! * A [`Signaler`] dropped without signalling signals [`FenceError::CANCELED`] (F-06): nobody waits
 //!   for ever on a promise whose maker has gone.
 //! * What the signaller did before signalling is visible to a thread that saw the fence signalled (F-05).
-//! * Callbacks run exactly once, in the order in which they were registered, on the signalling
-//!   thread, with no lock of this library held (F-02). Registering on a signalled fence hands the
+//! * Callbacks that are not cancelled run exactly once, in the order in which they were registered, on the
+//!   signalling thread, with no lock of this library held (F-02). Registering on a signalled fence hands the
 //!   callback back instead of running it.
 //! * Callbacks never run inside each other: those of a fence that a callback signals wait until that
 //!   callback has returned, in the order of the signals. So chains of any length need no stack. The
@@ -86,7 +86,8 @@
 //!
 //! In cells of a pool that is never given back ([`cell`]): memory that has been a fence stays a
 //! fence for ever. A reader that races with the last drop therefore touches a living object of the
-//! right type, and finds out by count and version that it is no longer the one it meant. That is
+//! right type, and finds out by a second look at where it had the address from that it is no longer the
+//! one it meant. That is
 //! how Linux drivers with type-stable slabs do it, it keeps `unsafe` out of this crate, and it makes
 //! hazard H-01 something the back ends really have to face.
 //!

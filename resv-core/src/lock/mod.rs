@@ -14,9 +14,8 @@
 //! lock in question first, and begins again **with the same ticket**. (Linux calls this `ww_mutex`;
 //! the rules are L-01 to L-11 of `docs/hazards.md`.)
 //!
-//! Readers never take these locks, and a waiter for a fence holds none: waiting for a fence with an
-//! object's lock held is legal, as in Linux, which is why nothing that a fence needs in
-//! order to signal may take it.
+//! Readers never take these locks, and to wait for a fence takes none. To wait for one with an object's
+//! lock held is legal, as in Linux, which is why nothing that a fence needs in order to signal may take it.
 //!
 //! # The two algorithms
 //!
