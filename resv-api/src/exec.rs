@@ -65,6 +65,7 @@
 //! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
 
 use crate::ascending::ascending;
+use crate::noted::Noted;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::receipt::{Members, Receipt};
@@ -305,22 +306,23 @@ impl<'env> Tx<'env> {
         uses: &[(Receipt<'_, 'env, S, B>, Usage)],
     ) -> Result<Waits, ReserveError> {
         let fences = fences.as_slice();
-        let mut waits = Waits::default();
+        let mut noted = Noted::new(fences);
         let mut slots = Vec::new();
         slots
             .try_reserve_exact(uses.len())
             .map_err(|_| ReserveError::new(uses.len()))?;
         for (receipt, usage) in uses {
-            receipt.note_waits(usage.access(), fences, &mut waits)?;
+            receipt.note_waits(usage.access(), &mut noted)?;
             let resv = receipt.resv();
             slots.push(receipt.reserve(Submittable::slots(resv, fences, *usage))?);
         }
+        let waits = noted.list()?;
         for (slots, (_, usage)) in slots.iter_mut().zip(uses) {
             for fence in fences {
                 slots.add(fence, *usage);
             }
         }
-        Ok(waits.in_order())
+        Ok(waits)
     }
 
     /// How many objects are held.

@@ -129,6 +129,7 @@ mod flatten;
 pub mod future;
 pub mod guide;
 mod kind;
+mod noted;
 mod object;
 mod patience;
 mod receipt;

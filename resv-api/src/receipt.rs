@@ -5,6 +5,7 @@
 //! way, and slots reserved through several of them add up.
 
 use crate::flatten::LeafRoom;
+use crate::noted::Noted;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
 use crate::transaction::{
@@ -223,18 +224,17 @@ impl<'t, 'env, S: Semantics, B: Backend> Receipt<'t, 'env, S, B> {
     ///
     /// When there are many, and no memory for them.
     pub fn waits_for(&self, access: Access) -> Result<Waits, ReserveError> {
-        let mut waits = Waits::default();
-        self.note_waits(access, &[], &mut waits)?;
-        Ok(waits.in_order())
+        let mut noted = Noted::new(&[]);
+        self.note_waits(access, &mut noted)?;
+        noted.list()
     }
 
     pub(crate) fn note_waits(
         &self,
         access: Access,
-        but: &[Fence],
-        waits: &mut Waits,
+        noted: &mut Noted<'_>,
     ) -> Result<(), ReserveError> {
-        self.look(|resv, held| note_waits(resv, held, access, but, waits))
+        self.look(|resv, held| note_waits(resv, held, access, noted))
     }
 
     /// Whether `access` has nothing to wait for, unpublished edits included.

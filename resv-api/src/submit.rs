@@ -38,6 +38,7 @@
 
 use crate::ascending::{TRIES_FIRST, are_distinct, ascending, lock_ascending};
 use crate::flatten::LeafRoom;
+use crate::noted::Noted;
 use crate::patience::{Patience, TimedOut};
 use crate::submittable::{Fences, Job, Submittable};
 use crate::transact::Transaction;
@@ -284,13 +285,14 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
     #[cfg_attr(feature = "checks", track_caller)]
     fn try_submit(&self, waits: &mut Waits) -> Result<bool, ReserveError> {
         let mut members = Members::of(self.uses);
+        let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
         for &(object, usage) in self.uses {
             let Some(held) = object.object_lock().try_lock() else {
                 return Ok(false);
             };
-            self.prepare(&mut members, waits, object, usage, held)?;
+            self.prepare(&mut members, &mut noted, object, usage, held)?;
         }
-        waits.put_in_order();
+        noted.put_in(waits)?;
         self.commit(&mut members);
         Ok(true)
     }
@@ -308,12 +310,12 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
             .map(|(object, _)| object.object_lock())
             .collect();
         let mut members = Members::of(self.uses);
-        let mut waits = Waits::default();
+        let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
         let all = lock_ascending(class, &locks, patience)?;
         for (held, &(object, usage)) in all.into_iter().zip(self.uses) {
-            self.prepare(&mut members, &mut waits, object, usage, held)?;
+            self.prepare(&mut members, &mut noted, object, usage, held)?;
         }
-        waits.put_in_order();
+        let waits = noted.list()?;
         self.commit(&mut members);
         Ok(waits)
     }
@@ -323,12 +325,12 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
     fn prepare(
         &self,
         members: &mut Members<'u, 'a, T>,
-        waits: &mut Waits,
+        noted: &mut Noted<'_>,
         object: &'a T,
         usage: Usage,
         mut held: LockProof<'a>,
     ) -> Result<(), ReserveError> {
-        match object.prepare(&mut held, &self.job, usage, waits) {
+        match object.prepare(&mut held, &self.job, usage, noted) {
             Ok(plan) => {
                 members.push(Some(held), plan);
                 Ok(())
@@ -377,7 +379,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
             members = Members::of(self.uses);
             self.lock(&mut members, class, patience)?;
         }
-        let (mut waits, mut room) = (Waits::default(), LeafRoom::default());
+        let (mut noted, mut room) = (Noted::new(self.fences), LeafRoom::default());
         let mut from = 0;
         while from < self.uses.len() {
             let to = self.behind(from);
@@ -385,7 +387,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
             let mut slots = 0;
             if let Some(held) = &mut *members.all[from].held {
                 for &(_, usage) in &self.uses[from..to] {
-                    object.note_waits(held, self.fences, usage, &mut waits)?;
+                    object.note_waits(held, usage, &mut noted)?;
                     slots += object.slots(self.fences, usage);
                 }
                 object.reserve(held, slots)?;
@@ -393,8 +395,9 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
             }
             from = to;
         }
+        let waits = noted.list()?;
         self.add(&mut members, &mut room);
-        Ok(waits.in_order())
+        Ok(waits)
     }
 
     /// The place behind the last that names the object of this one.

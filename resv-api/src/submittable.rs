@@ -1,9 +1,9 @@
 //! What [`submit`](crate::submit()) is about: the fences of a job, and the objects that it uses.
 
 use crate::flatten::LeafRoom;
+use crate::noted::Noted;
 use crate::object::Resv;
 use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for};
-use crate::waits::Waits;
 use resv_core::{
     Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, TimelineId,
     Usage, UsageSet, checks,
@@ -81,14 +81,14 @@ pub trait Submittable: sealed::Sealed + Sync {
     #[doc(hidden)]
     fn object_lock(&self) -> &ObjectLock;
 
-    /// For a job that names the object once: what it must wait for goes to `waits`, and the memory is got.
+    /// For a job that names the object once: what it must wait for is `noted`, and the memory is got.
     #[doc(hidden)]
     fn prepare(
         &self,
         held: &mut LockProof<'_>,
         job: &Job<'_>,
         usage: Usage,
-        waits: &mut Waits,
+        noted: &mut Noted<'_>,
     ) -> Result<Plan, ReserveError>;
 
     /// Adds the fence that was prepared for, publishes and gives up the rest; a fence that was removed.
@@ -103,14 +103,13 @@ pub trait Submittable: sealed::Sealed + Sync {
         usage: Usage,
     ) -> Option<Fence>;
 
-    /// What a job that uses the object so must wait for goes to `waits`.
+    /// What a job that uses the object so must wait for is `noted`.
     #[doc(hidden)]
     fn note_waits(
         &self,
         held: &LockProof<'_>,
-        fences: &[Fence],
         usage: Usage,
-        waits: &mut Waits,
+        noted: &mut Noted<'_>,
     ) -> Result<(), ReserveError>;
 
     /// How many slots the fences need.
@@ -167,12 +166,11 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         held: &mut LockProof<'_>,
         job: &Job<'_>,
         usage: Usage,
-        waits: &mut Waits,
+        noted: &mut Noted<'_>,
     ) -> Result<Plan, ReserveError> {
         self.id().asked(usage.access());
         let asked = self.semantics().waits_for(usage.access());
-        // Not inline: the loop that finds them gets the registers.
-        let note = move |pending: &Fence, key| waits.note_but(job.fence, pending, key);
+        let note = move |pending: &Fence, key| noted.note(pending, key);
         self.prepare_for(held, job, usage, asked, note)
     }
 
@@ -209,12 +207,11 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     fn note_waits(
         &self,
         held: &LockProof<'_>,
-        fences: &[Fence],
         usage: Usage,
-        waits: &mut Waits,
+        noted: &mut Noted<'_>,
     ) -> Result<(), ReserveError> {
         self.id().asked(usage.access());
-        note_waits(self, held, usage.access(), fences, waits)
+        note_waits(self, held, usage.access(), noted)
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 //! objects ([`exec`](crate::exec())).
 
 use crate::flatten::LeafRoom;
+use crate::noted::Noted;
 use crate::object::Resv;
 use crate::snapshot::order;
 use crate::submittable::{Job, Submittable};
@@ -265,15 +266,14 @@ pub(crate) fn note_waits<S: Semantics, B: Backend>(
     resv: &Resv<S, B>,
     held: &LockProof<'_>,
     access: Access,
-    but: &[Fence],
-    waits: &mut Waits,
+    noted: &mut Noted<'_>,
 ) -> Result<(), ReserveError> {
     let usages = resv.semantics().waits_for(access);
-    visit_held(resv, held, Ok(()), |noted, entry| {
-        if usages.contains(entry.usage) && !but.contains(entry.fence) {
-            return noted.and_then(|()| waits.note(entry.fence, entry.key()));
+    visit_held(resv, held, Ok(()), |so_far, entry| {
+        if usages.contains(entry.usage) {
+            return so_far.and_then(|()| noted.note(entry.fence, entry.key()));
         }
-        noted
+        so_far
     })
 }
 
@@ -398,9 +398,9 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     ///
     /// When there are many, and no memory for them.
     pub fn waits_for(&self, access: Access) -> Result<Waits, ReserveError> {
-        let mut waits = Waits::default();
-        note_waits(self.resv, self.held(), access, &[], &mut waits)?;
-        Ok(waits.in_order())
+        let mut noted = Noted::new(&[]);
+        note_waits(self.resv, self.held(), access, &mut noted)?;
+        noted.list()
     }
 
     /// [`reserve`](Guard::reserve) for one add of `fence` under `usage`: a slot, or one for each of its

@@ -1,17 +1,12 @@
 //! What a job must wait for: one list of fences, each timeline once.
 
 use crate::wait::{Waitable, wait_all};
-use resv_core::{Fence, Key, ReserveError, Until, Waited};
+use resv_core::{Fence, ReserveError, Until, Waited};
 use smallvec::SmallVec;
-use std::cmp::Reverse;
 use std::ops::Deref;
 
 /// As many fences have their place in the list itself; there are rarely more timelines.
 const INLINE: usize = 8;
-
-/// Up to as many fences, a new one is looked for among those that are there; beyond, all are sorted in
-/// the end.
-const FEW: usize = 16;
 
 /// What a job must wait for before it runs: the fences that were pending in its objects, of each
 /// timeline the latest, which stands for the earlier ones; oldest timeline first.
@@ -44,68 +39,20 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// A pending fence, and its key, unless it is `but`.
-    #[inline(never)]
-    pub(crate) fn note_but(
-        &mut self,
-        but: &Fence,
-        fence: &Fence,
-        key: Key,
-    ) -> Result<(), ReserveError> {
-        if fence == but {
-            return Ok(());
-        }
-        self.note(fence, key)
-    }
-
-    /// A pending fence, and its key.
+    /// Adds a fence at the end.
     #[inline]
-    pub(crate) fn note(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
-        // Objects that are used together hold the same fences.
-        if self.fences.len() <= FEW && self.fences.contains(fence) {
-            return Ok(());
-        }
-        self.note_new(fence, key)
-    }
-
-    /// A fence that was not found among few.
-    #[inline(never)]
-    fn note_new(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
-        if self.fences.len() <= FEW {
-            let mut known = self.fences.iter_mut();
-            if let Some(known) = known.find(|known| known.timeline_id() == key.timeline) {
-                if known.seqno() < key.seqno {
-                    *known = fence.clone();
-                }
-                return Ok(());
-            }
-        }
-        let wanted = self.fences.len() + 1;
-        let reserved = self.fences.try_reserve(1);
-        reserved.map_err(|_| ReserveError::new(wanted))?;
-        self.fences.push(fence.clone());
+    pub(crate) fn push(&mut self, fence: Fence) -> Result<(), ReserveError> {
+        self.reserve(1)?;
+        self.fences.push(fence);
         Ok(())
     }
 
-    /// The list when all are noted, in an order that does not depend on how objects store them.
+    /// Gets room for so many more.
     #[inline]
-    pub(crate) fn in_order(mut self) -> Self {
-        self.put_in_order();
-        self
-    }
-
-    /// As [`in_order`](Waits::in_order), where it is.
-    #[inline]
-    pub(crate) fn put_in_order(&mut self) {
-        if self.fences.len() > 1 {
-            self.sort();
-        }
-    }
-
-    fn sort(&mut self) {
-        let place = |fence: &Fence| (fence.timeline_id(), Reverse(fence.seqno()));
-        self.fences.sort_unstable_by_key(place);
-        self.fences.dedup_by_key(|fence| fence.timeline_id());
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), ReserveError> {
+        let wanted = self.fences.len() + more;
+        let room = self.fences.try_reserve(more);
+        room.map_err(|_| ReserveError::new(wanted))
     }
 
     /// Sleeps until all have signalled: for ever with `None`, at most for a
@@ -147,34 +94,5 @@ impl<'w> IntoIterator for &'w Waits {
 impl Waitable for Waits {
     fn visit_fences(&self, visit: &mut dyn FnMut(&Fence)) {
         self.iter().for_each(visit);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use resv_core::{Signaler, Timeline, Usage};
-
-    /// More timelines than are looked through: the list has still each timeline once, with its latest.
-    #[test]
-    fn many_timelines_are_listed_once_each() {
-        const TIMELINES: usize = 50;
-        let timelines: Vec<_> = (0..TIMELINES).map(|_| Timeline::new("t")).collect();
-        let mut waits = Waits::default();
-        let mut jobs: Vec<Signaler> = Vec::new();
-        for round in 0..3 {
-            for at in 0..TIMELINES {
-                // In another order each time.
-                let at = (at * 7 + round) % TIMELINES;
-                jobs.push(timelines[at].issue().unwrap());
-                let fence = jobs[jobs.len() - 1].fence();
-                waits.note(fence, Key::new(fence, Usage::Read)).unwrap();
-            }
-        }
-        let waits = waits.in_order();
-        assert_eq!(waits.len(), TIMELINES);
-        for (fence, timeline) in waits.iter().zip(&timelines) {
-            assert_eq!((fence.timeline_id(), fence.seqno()), (timeline.id(), 3));
-        }
     }
 }

@@ -1,0 +1,316 @@
+//! What is noted of the fences that a job must wait for, while all of its objects are looked at.
+//!
+//! # The concept
+//!
+//! Objects that are used together hold fences of the same few timelines. Of each timeline the latest fence is
+//! wanted, as it stands for the earlier ones. So most fences are looked at and not noted, and that has to be
+//! cheap: a table of [`PLACES`] finds what is noted of a timeline by the timeline's number, and two words are
+//! compared. References are taken in the end, one for each timeline.
+//!
+//! More timelines than there are places go to a list. It is put in order in the end, and may name a timeline
+//! several times until then.
+//!
+//! # Fences without a reference
+//!
+//! What is noted is the cell of a fence that an object owns, and its key. The caller holds the object's lock until
+//! the references are taken, and nobody else edits the object. The back end may drop a fence that has signalled
+//! meanwhile (B9), and its cell may be another fence then. So a reference is taken as the protocol of a
+//! [cell](resv_core::fence::cell) has it: of whatever fence is in the cell, and then the key is compared. It is
+//! the fence that was noted if the key is the same, as long as the reference lives. If it is another key, or if
+//! there is no fence, then the one that was noted has signalled, and so have the earlier ones of its timeline: there
+//! is nothing to wait for.
+
+use crate::waits::Waits;
+use resv_core::fence::cell::FenceCell;
+use resv_core::{Fence, Key, ReserveError, TimelineId};
+
+/// How many timelines have a place in the table.
+const PLACES: usize = 8;
+
+/// A fence without a reference, and its key.
+#[derive(Clone, Copy)]
+struct Note {
+    timeline: TimelineId,
+    seqno: u64,
+    cell: &'static FenceCell,
+}
+
+impl Note {
+    /// A reference, unless the fence has signalled and was dropped.
+    #[inline]
+    fn acquire(self) -> Option<Fence> {
+        let fence = Fence::try_acquire(self.cell)?;
+        (self.cell.key_parts() == (self.timeline, self.seqno)).then_some(fence)
+    }
+
+    /// The earliest timeline first, and of each the latest fence.
+    fn order(&self) -> impl Ord + use<> {
+        (self.timeline, std::cmp::Reverse(self.seqno))
+    }
+}
+
+/// The fences that are noted: of each timeline the latest, while they are few.
+pub struct Noted<'b> {
+    /// None of these is noted.
+    but: &'b [Fence],
+    /// The timelines of the places; that of a place without a fence means nothing.
+    timelines: [u64; PLACES],
+    seqnos: [u64; PLACES],
+    cells: [Option<&'static FenceCell>; PLACES],
+    /// The places with a fence, in the order of their timelines; so many are.
+    order: [u8; PLACES],
+    count: usize,
+    /// Those that have no place.
+    others: Vec<Note>,
+}
+
+/// Where a timeline is looked for first. Threads take the numbers of timelines in blocks, so the lower bits alone
+/// would put the timelines of many threads in the same places.
+#[inline(always)]
+fn place_of(timeline: u64) -> usize {
+    const BITS: u32 = PLACES.trailing_zeros();
+    // The upper bits of the product depend on all bits of the number.
+    (timeline.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - BITS)) as usize
+}
+
+impl<'b> Noted<'b> {
+    #[inline]
+    pub(crate) fn new(but: &'b [Fence]) -> Noted<'b> {
+        Noted {
+            but,
+            timelines: [0; PLACES],
+            seqnos: [0; PLACES],
+            cells: [None; PLACES],
+            order: [0; PLACES],
+            count: 0,
+            others: Vec::new(),
+        }
+    }
+
+    /// A pending fence of an object that the caller has locked until [`put_in`](Noted::put_in), and its key.
+    ///
+    /// # Errors
+    ///
+    /// When there are many timelines, and no memory for them.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
+        let timeline = key.timeline.as_raw();
+        let place = place_of(timeline);
+        // A place without a fence has timeline 0, which no fence is of.
+        if self.timelines[place] == timeline && key.seqno <= self.seqnos[place] {
+            return Ok(());
+        }
+        // By value: a caller that has these in registers need not have them in memory.
+        self.note_later(fence.cell(), timeline, key.seqno)
+    }
+
+    /// The same of one that is later than what its first place has, or has another place.
+    #[inline(never)]
+    fn note_later(
+        &mut self,
+        cell: &'static FenceCell,
+        timeline: u64,
+        seqno: u64,
+    ) -> Result<(), ReserveError> {
+        if self.but.iter().any(|but| std::ptr::eq(but.cell(), cell)) {
+            return Ok(());
+        }
+        let first = place_of(timeline);
+        for at in first..first + PLACES {
+            let place = at % PLACES;
+            if self.cells[place].is_none() {
+                self.put_in_order(place, timeline);
+            } else if self.timelines[place] != timeline {
+                continue;
+            } else if seqno <= self.seqnos[place] {
+                return Ok(());
+            }
+            self.timelines[place] = timeline;
+            self.seqnos[place] = seqno;
+            self.cells[place] = Some(cell);
+            return Ok(());
+        }
+        let timeline = TimelineId::from_raw(timeline);
+        self.note_other(Note {
+            timeline,
+            seqno,
+            cell,
+        })
+    }
+
+    /// A free place gets a timeline.
+    #[inline]
+    fn put_in_order(&mut self, place: usize, timeline: u64) {
+        let mut at = self.count;
+        while at > 0 {
+            let before = self.order[at - 1];
+            if self.timelines[usize::from(before)] < timeline {
+                break;
+            }
+            self.order[at] = before;
+            at -= 1;
+        }
+        self.order[at] = place as u8;
+        self.count += 1;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_other(&mut self, note: Note) -> Result<(), ReserveError> {
+        match self.others.last_mut() {
+            Some(last) if last.timeline == note.timeline => {
+                *last = if last.seqno < note.seqno { note } else { *last };
+            }
+            _ => {
+                let room = self.others.try_reserve(1);
+                room.map_err(|_| ReserveError::new(PLACES + self.others.len() + 1))?;
+                self.others.push(note);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is noted in `waits`, which is empty: of each timeline the latest, the earliest timeline first.
+    ///
+    /// # Errors
+    ///
+    /// When there are many timelines, and no memory for them.
+    #[inline]
+    pub(crate) fn put_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
+        if !self.others.is_empty() {
+            return self.put_many_in(waits);
+        }
+        for at in 0..self.count {
+            let note = self.take(usize::from(self.order[at]));
+            if let Some(fence) = note.and_then(Note::acquire) {
+                waits.push(fence)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The list by itself; see [`put_in`](Noted::put_in).
+    pub(crate) fn list(&mut self) -> Result<Waits, ReserveError> {
+        let mut waits = Waits::default();
+        self.put_in(&mut waits)?;
+        Ok(waits)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_many_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
+        let all = PLACES + self.others.len();
+        let room = self.others.try_reserve(PLACES);
+        room.map_err(|_| ReserveError::new(all))?;
+        for place in 0..PLACES {
+            let note = self.take(place);
+            self.others.extend(note);
+        }
+        self.others.sort_unstable_by_key(Note::order);
+        self.others.dedup_by_key(|note| note.timeline);
+        waits.reserve(self.others.len())?;
+        for note in self.others.drain(..) {
+            if let Some(fence) = note.acquire() {
+                waits.push(fence)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn take(&mut self, place: usize) -> Option<Note> {
+        let cell = self.cells[place].take()?;
+        Some(Note {
+            timeline: TimelineId::from_raw(self.timelines[place]),
+            seqno: self.seqnos[place],
+            cell,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use resv_core::{Signaler, Timeline, Usage};
+
+    fn note(noted: &mut Noted<'_>, fence: &Fence) {
+        let key = Key::new(fence, Usage::Read);
+        noted.note(fence, key).unwrap();
+    }
+
+    fn listed(mut noted: Noted<'_>) -> Vec<Fence> {
+        let mut waits = Waits::default();
+        noted.put_in(&mut waits).unwrap();
+        waits.to_vec()
+    }
+
+    /// From one timeline to more than have a place: each once, with its latest, in order.
+    #[test]
+    fn each_timeline_is_listed_once() {
+        for count in [1, 2, 3, 7, 8, 9, 16, 50] {
+            let timelines: Vec<_> = (0..count).map(|_| Timeline::new("t")).collect();
+            let mut jobs: Vec<Signaler> = Vec::new();
+            let mut noted = Noted::new(&[]);
+            for round in 0..3 {
+                for at in 0..count {
+                    // In another order each time.
+                    let at = (at * 11 + round) % count;
+                    jobs.push(timelines[at].issue().unwrap());
+                    // An earlier one again, too.
+                    for job in jobs.iter().rev().step_by(5).take(2) {
+                        note(&mut noted, job.fence());
+                    }
+                    note(&mut noted, jobs[jobs.len() - 1].fence());
+                }
+            }
+            let waits = listed(noted);
+            let key = |fence: &Fence| (fence.timeline_id(), fence.seqno());
+            let latest: Vec<_> = timelines
+                .iter()
+                .map(|timeline| {
+                    let of_it = jobs.iter().map(|job| key(job.fence()));
+                    of_it.filter(|key| key.0 == timeline.id()).max().unwrap()
+                })
+                .collect();
+            assert_eq!(waits.iter().map(key).collect::<Vec<_>>(), latest, "{count}");
+        }
+    }
+
+    /// A job does not wait for itself, wherever its fence comes in; what is before it on its timeline stays.
+    #[test]
+    fn fences_of_the_job_are_left_out() {
+        let gfx = Timeline::new("gfx");
+        let (first, second) = (gfx.issue().unwrap(), gfx.issue().unwrap());
+        let own = std::slice::from_ref(second.fence());
+        for noted_first in [first.fence(), second.fence()] {
+            let mut noted = Noted::new(own);
+            for fence in [noted_first, second.fence(), first.fence(), second.fence()] {
+                note(&mut noted, fence);
+            }
+            assert_eq!(listed(noted), [first.fence().clone()]);
+        }
+    }
+
+    /// The cell of a fence that was dropped is no fence, or another one: it is not listed.
+    #[test]
+    fn a_fence_that_is_gone_is_not_listed() {
+        let gfx = Timeline::new("gfx");
+        for is_used_again in [false, true] {
+            let job = gfx.issue().unwrap();
+            let cell = job.fence().cell();
+            let mut noted = Noted::new(&[]);
+            note(&mut noted, job.fence());
+            job.signal();
+            let mut others = Vec::new();
+            while is_used_again
+                && !others
+                    .iter()
+                    .any(|job: &Signaler| std::ptr::eq(job.fence().cell(), cell))
+            {
+                others.push(gfx.issue().unwrap());
+                assert!(others.len() < 1_000_000, "the cell does not come back");
+            }
+            assert_eq!(listed(noted), []);
+        }
+    }
+}
