@@ -80,6 +80,8 @@ struct Node {
 struct World {
     timelines: Vec<Timeline>,
     completed: Vec<u64>,
+    /// The last seqnos, when the timelines have gone.
+    ends: Option<Vec<u64>>,
     nodes: Vec<Node>,
 }
 
@@ -145,6 +147,11 @@ impl World {
             let (is_done, mut errors) = match &node.kind {
                 _ if node.is_done => continue,
                 Kind::Leaf { .. } => continue,
+                // Behind the end it fails when the end is reached.
+                Kind::Point { timeline, seqno } if self.is_behind_end(*timeline, *seqno) => {
+                    let is_done = self.has_ended(*timeline);
+                    (is_done, BTreeSet::from([FenceError::CANCELED.to_string()]))
+                }
                 // It fails as the fence at its place, if it was asked for before.
                 Kind::Point { timeline, seqno } => {
                     let is_at = |node: &&Node| {
@@ -330,25 +337,33 @@ impl World {
         self.settle();
     }
 
-    /// Everything goes away: first the timelines, so points that nobody will reach are cancelled.
+    fn is_behind_end(&self, timeline: usize, seqno: u64) -> bool {
+        let ends = self.ends.as_ref();
+        ends.is_some_and(|ends| seqno > ends[timeline])
+    }
+
+    fn has_ended(&self, timeline: usize) -> bool {
+        let ends = self.ends.as_ref();
+        ends.is_some_and(|ends| self.completed[timeline] >= ends[timeline])
+    }
+
+    /// Everything goes away: first the timelines, so points that nothing will reach are cancelled, when
+    /// what is before them has signalled.
     fn end(mut self) {
-        let cancelled: Vec<_> = (self.timelines.drain(..).map(|line| line.last_seqno())).collect();
-        for node in &mut self.nodes {
-            if let Kind::Point { timeline, seqno } = node.kind
-                && seqno > cancelled[timeline]
-            {
-                node.is_done = true;
-                node.errors.insert(FenceError::CANCELED.to_string());
-                if let Some(fence) = &node.fence {
-                    assert_eq!(fence.status(), FenceStatus::Error(FenceError::CANCELED));
-                }
-            }
-        }
+        let ends = self.timelines.drain(..).map(|line| line.last_seqno());
+        self.ends = Some(ends.collect());
         self.settle();
         for index in 0..self.nodes.len() {
             self.signal(index, None, false);
+            self.settle();
         }
-        self.settle();
+        for node in &self.nodes {
+            if let (Kind::Point { timeline, seqno }, Some(fence)) = (&node.kind, &node.fence)
+                && self.is_behind_end(*timeline, *seqno)
+            {
+                assert_eq!(fence.status(), FenceStatus::Error(FenceError::CANCELED));
+            }
+        }
         let counts: Vec<_> = self
             .nodes
             .iter()
