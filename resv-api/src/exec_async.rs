@@ -2,7 +2,7 @@
 //!
 //! [`exec_async`] runs the same closure as [`exec`](crate::exec()), on any executor, and never blocks
 //! its thread. Each run is within one poll, from the first lock to the last add. If an object is
-//! locked by somebody else, the run ends there: everything is released, the task is woken when that
+//! locked by another thread, the run ends there: everything is released, the task is woken when that
 //! object is released, and the closure runs again.
 //!
 //! A suspended task holds no lock. So it is in nobody's way, neither a thread's nor the executor's

@@ -35,7 +35,7 @@ mod events {
             self.0
         }
 
-        /// Somebody was told what `access` must wait for.
+        /// An asker was told what `access` must wait for.
         pub(crate) fn asked(&self, access: Access) {
             undisturbed(|| {
                 tracing::event!(

@@ -115,7 +115,7 @@ pub(crate) fn submit_with<T: Submittable + ?Sized>(
 ) -> Result<Waits, SubmitError> {
     if TRIES_FIRST && let Some(fence) = whole(fences) {
         // No lock is waited for, so they may be taken in any order. An object that is named twice is locked
-        // the second time, as if somebody else had it.
+        // the second time, as if another thread had it.
         let submit = InTwoSteps {
             job: Job::of(fence),
             uses,

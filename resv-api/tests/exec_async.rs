@@ -86,7 +86,7 @@ fn suspended_it_holds_nothing_and_a_release_wakes_it_once() {
     assert_eq!((wakes.count(), CLASS.backoffs()), (0, 1));
     drop(held);
     assert_eq!(wakes.count(), 1);
-    // Somebody else comes first: it tries, and watches again.
+    // Another task comes first: it tries, and watches again.
     let held = b.lock();
     assert!(future.as_mut().poll(&mut cx).is_pending());
     assert!(is_free(&a));

@@ -156,7 +156,7 @@ fn a_composition_of_ten_thousand_leaves_is_given_back() {
     let _alone = alone();
     each_back_end(|kind, make| {
         let jobs = jobs(10_000);
-        // Cells of fences, and what a fence has that somebody composes, stay with the jobs.
+        // Cells of fences, and what a fence has that is composed, stay with the jobs.
         let before = bytes();
         let all = Fence::all(jobs.iter().map(Signaler::fence)).unwrap();
         let object = object(make);

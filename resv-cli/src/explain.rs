@@ -25,7 +25,7 @@ fn write_tables(out: &mut String, semantics: SemanticsKind) -> std::fmt::Result 
 
     writeln!(
         out,
-        "Who waits for whom: the access, and the fences it waits for by the usage they were added with.\n"
+        "What an access waits for: the access, and the fences by the usage that they were added with.\n"
     )?;
     header(out, "access", "")?;
     for access in Access::ALL {
@@ -37,7 +37,7 @@ fn write_tables(out: &mut String, semantics: SemanticsKind) -> std::fmt::Result 
 
     writeln!(
         out,
-        "\nWho supersedes whom: the usage of a new fence, and the old fences it removes by theirs.\n"
+        "\nWhat a new fence supersedes: its usage, and the old fences that it removes by theirs.\n"
     )?;
     header(out, "new", "old ")?;
     for new in Usage::ALL {

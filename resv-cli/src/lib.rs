@@ -4,14 +4,14 @@
 //!
 //! Two things a person has in hand when asking what a reservation object does: a case written down
 //! line by line, and a recording of GPU work from a real machine. The program plays either through
-//! real reservation objects, under any semantics and on any back end, and says who waits for whom
+//! real reservation objects, under any semantics and on any back end, and says which job waits for which,
 //! and why.
 //!
 //! | command | module | what it does |
 //! |---|---|---|
 //! | `resv script` | [`commands::script`] | runs a scenario and prints its answers |
 //! | `resv replay` | [`commands::replay`] | plays a recording and reports |
-//! | `resv inspect` | [`commands::inspect`] | reads a dump of the kernel's buffers, and says who waits for whom |
+//! | `resv inspect` | [`commands::inspect`] | reads a dump of the kernel's buffers, and says what waits for what |
 //! | `resv diff` | [`commands::diff`] | what changes if only the semantics, or only the back end, changes |
 //! | `resv explain` | [`commands`] | the tables of a semantics ([`explain`]) or of policies, made by evaluating the code |
 //! | `resv compare` | [`commands::compare`] | whether one meaning may take the place of another |

@@ -24,7 +24,7 @@ pub enum Command {
     /// Runs a scenario and prints an answer for each query
     #[command(after_long_help = resv_conformance::scenario::grammar())]
     Script(ScriptOptions),
-    /// Plays a recording of GPU work through reservation objects and reports who waits for whom
+    /// Plays a recording of GPU work through reservation objects and reports which job waits for which
     Replay(ReplayOptions),
     /// Reads a dump of /sys/kernel/debug/dma_buf/bufinfo, and says what each access to each buffer waits for
     Inspect(InspectOptions),
@@ -153,7 +153,7 @@ pub enum FileKind {
 /// Options of `resv explain`.
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
-    /// Print the tables of the owner rule instead: who waits for whose fence in each era, and how each
+    /// Print the tables of the owner rule instead: whose fences a job waits for in each era, and how each
     /// adds its fences
     #[arg(long, conflicts_with_all = ["semantics", "maps"])]
     pub policy: bool,

@@ -10,7 +10,7 @@
 //! | `signal A1` | the job is done |
 //! | `lock` ... `unlock` | the steps between are one transaction of one holder; other adds are one each |
 //! | `copy` | from here on, the object is a copy of what it was |
-//! | `?` | somebody without the lock asks here; without any, the questions are asked at the end |
+//! | `?` | a reader without the lock asks here; without any, the questions are asked at the end |
 //!
 //! The questions are the accesses (`explicit`, `read`, `write`, `move`: what must it wait for?) and
 //! `list` (what does the object keep, as what?). Expected answers are written

@@ -299,7 +299,7 @@ impl Watched {
         }
     }
 
-    /// Whether somebody still has a reference. The cell may have become another fence since.
+    /// Whether there is a reference still. The cell may have become another fence since.
     pub(crate) fn is_alive(&self) -> bool {
         Fence::try_acquire(self.cell).is_some_and(|fence| fence.cell().key_parts() == self.key)
     }

@@ -1,7 +1,7 @@
 //! The port that an implementation fills in, and the contract it signs.
 //!
 //! A back end stores a set of [`Entry`]s, applies edits to it for the holder of the object's lock,
-//! and serves readers who hold nothing. It knows no usage rule: which entries an edit removes is
+//! and serves readers that hold nothing. It knows no usage rule: which entries an edit removes is
 //! decided by a predicate over [`Key`]s that the caller passes, and which usages a test is about by
 //! a [`UsageSet`]. So no change of a semantics ever touches a back end, and the other way round.
 //!

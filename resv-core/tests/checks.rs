@@ -104,7 +104,7 @@ fn waits_in_and_around_a_section_that_are_legal() {
         assert_eq!(free.fence().wait(A_MOMENT), Waited::TimedOut);
         assert_eq!(either.wait(A_MOMENT), Waited::TimedOut);
         drop(section);
-        // The section of one job: the one before it is somebody else's.
+        // The section of one job: the one before it is another thread's.
         let section = signalling_section(&job);
         assert_eq!(early.fence().wait(A_MOMENT), Waited::TimedOut);
         // What has signalled.

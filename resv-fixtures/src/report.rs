@@ -232,7 +232,7 @@ const WHY_KEPT: &[(&str, &str)] = &[
     ),
     (
         "random::",
-        "draws what nobody thought of; a fixture is what somebody has thought of",
+        "draws what has not been thought of; a fixture has been",
     ),
 ];
 

@@ -78,7 +78,7 @@ impl SyncFile {
     ///
     /// Errors of fences that had signalled before a merge or an export are not seen by it. Those of a file of
     /// several fences are lost too if the kernel is asked for the status of it before anybody has polled it;
-    /// so this polls first, and it is right unless somebody else has asked.
+    /// so this polls first, and it is right unless another process has asked.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl SyncFile {
         })
     }
 
-    /// Says that somebody would like it to have signalled by then; a driver may raise its clocks.
+    /// Says that a waiter would like it to have signalled by then; a driver may raise its clocks.
     ///
     /// # Errors
     ///
@@ -286,7 +286,7 @@ mod tests {
         let cut = "a-driver-of-a-long-name-123-456";
         assert_eq!(cut.len(), 31);
         assert_eq!(parse_name(cut, "a-driver-of-a-long-name", ""), None);
-        // What somebody has called it.
+        // What a program has called it.
         assert_eq!(parse_name("merged", "sw_sync", "a.out"), None);
         assert_eq!(
             parse_name("sw_sync-signaled-timeline1-2", "detached-driver", "x"),

@@ -98,7 +98,7 @@ pub struct Waiting {
     pub what: WaitFor,
     /// Whether all of them, or any one.
     pub all: bool,
-    /// By when somebody would like them to have signalled: a hint to the driver.
+    /// By when a waiter would like them to have signalled: a hint to the driver.
     pub deadline: Option<Instant>,
 }
 

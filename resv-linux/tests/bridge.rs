@@ -94,7 +94,7 @@ fn repeated_pulls_do_not_accumulate() {
     }
     let pending = bridge.importer().pending();
     assert!(pending <= 8, "{pending} descriptors for one buffer");
-    // What somebody holds stays, and signals.
+    // What is held stays, and signals.
     let held = resv.snapshot();
     for _ in 0..20 {
         bridge.pull(&buffer, &resv).unwrap();

@@ -29,7 +29,7 @@
 //! # Chains and arrays
 //!
 //! A chain in the exclusive slot is a fence made of fences ([`Fence::all`]), the newest link first. So an
-//! access waits for all of it, and a lazy fence in it is asked for its work when somebody waits for the
+//! access waits for all of it, and a lazy fence in it is asked for its work when a job waits for the
 //! whole. What is collapsed on attaching is made in the same way.
 
 use crate::era::Era;

@@ -93,7 +93,7 @@
 //! * **B7 Progress.** Reading waits for nobody and takes no lock; a read starts again when a publish came
 //!   between, and a snapshot only when the cell was changed. [`counters`] tells how often.
 //! * **B8 Bounded garbage.** An entry that died gives up its fence at the publish, if nobody has a
-//!   snapshot of the cell. If somebody has, the dead stay with it: at most as many as the cell has slots,
+//!   snapshot of the cell. If there is one, the dead stay with it: at most as many as the cell has slots,
 //!   which is about three for each entry that was pending when it was filled, and 22 at least; 54 at
 //!   least after a cell that was used to its last slot. See below for memory.
 //! * **B9 Nothing lost.** An entry that is pending dies by the predicate only. What is staged and never

@@ -201,7 +201,7 @@ fn idle_in_a_race(new: New) {
     always_pending(new, |object| object.is_idle(UsageSet::ALL));
 }
 
-/// The same, where somebody has a snapshot, so that the first array does not end when it is replaced.
+/// The same, where a snapshot is kept, so that the first array does not end when it is replaced.
 fn idle_beside_a_snapshot(new: New) {
     let snapshot = std::cell::Cell::new(None);
     handed_on(

@@ -155,4 +155,4 @@
 //! | second look at the life | yes | without it | model, a test by one thread in a fixed order |
 //! | idle bits, Release | yes | Relaxed exchange | model |
 //! | idle bits by the owner of a reference | yes | set without | model, a test by one thread in a fixed order |
-//! | references move | yes | moved although somebody has the old cell | model |
+//! | references move | yes | moved although a snapshot has the old cell | model |

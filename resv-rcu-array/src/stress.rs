@@ -19,7 +19,7 @@ fn sees_what_never_was(object: &Versioned) -> bool {
 }
 
 fn sees_nothing(object: &Versioned) -> bool {
-    // Somebody keeps the cell, so that its life goes on: only the head tells.
+    // A snapshot keeps the cell, so that its life goes on: only the head tells.
     let _kept = object.snapshot().expect("no memory needed");
     object.is_idle(UsageSet::ALL)
 }
@@ -30,7 +30,7 @@ fn b6_the_sound_object_shows_what_was_published() {
     assert!(!race(Versioned::default(), STEPS, sees_nothing));
 }
 
-/// Whether somebody holds the cell must be asked by a read-modify-write: with a plain load, the publisher
+/// Whether a snapshot holds the cell must be asked by a read-modify-write: with a plain load, the publisher
 /// misses a reader that misses the new head (store buffering), and gives up fences under its snapshot.
 #[test]
 fn b6_known_bad_a_plain_load_before_fences_are_given_up() {

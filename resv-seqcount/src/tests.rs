@@ -72,7 +72,7 @@ fn h_25_an_idle_answer_is_validated() {
 }
 
 /// A reader that is overtaken between finding a cell and reading it, while the cell becomes the
-/// fence of somebody else.
+/// fence of another object.
 fn overtaken_reader_sees_its_own_timeline(seam: Seam) -> bool {
     let (gfx, foreign) = (Timeline::new("gfx"), Timeline::new("foreign"));
     let object = Seqcount::with(seam);

@@ -2,7 +2,7 @@
 //!
 //! # The concept
 //!
-//! A thing is used by *members* that come and go on any thread, and has an owner who lets members in. If the
+//! A thing is used by *members* that come and go on any thread, and has an owner that lets members in. If the
 //! owner knows in the end how many have come (they have numbers, say), then nobody need count them as they
 //! come. [`Tally`] counts those that have gone. When no more can come, the owner [closes](Tally::close) it with
 //! the number of all that came; the last to be through, be that the owner or a member, is told so and takes

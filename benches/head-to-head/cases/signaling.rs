@@ -2,7 +2,7 @@
 //!
 //! | case | what one operation is | reference |
 //! |---|---|---|
-//! | `signal_no_waiters` | signal a fence that nobody waits for, and that somebody still has | `rmw`, one read-modify-write |
+//! | `signal_no_waiters` | signal a fence that nobody waits for, while its handle is kept | `rmw`, one read-modify-write |
 //! | `signal_and_free` | the same with the last handle: its memory goes back to the pool | `rmw` |
 //! | `callbacks_1`, `callbacks_8` | signal a fence with so many callbacks, which run and are freed | `mutex-vec-box` |
 //! | `register_1`, `register_8` | register so many callbacks | `mutex-vec-box` |

@@ -1,4 +1,4 @@
-//! The system's allocator, which counts while somebody asks it to.
+//! The system's allocator, which counts while it is asked to.
 //!
 //! At other times it costs one relaxed load a call, the same for every subject.
 

@@ -65,7 +65,7 @@ const HEADER: &str = "\
 ///
 /// # When writing fails
 ///
-/// At the first error the recording ends: what comes after is counted and dropped. Nobody who uses
+/// At the first error the recording ends: what comes after is counted and dropped. No user of
 /// fences is told; [`finish`](FtraceWriter::finish) reports it. A writer that panics counts as an
 /// error. If the last handle is dropped unfinished, the rest is written and an error is lost.
 pub struct FtraceWriter<W: Write + Send + 'static> {

@@ -11,7 +11,7 @@
 //!
 //! | event | fields | when |
 //! |---|---|---|
-//! | `resv_waits_for` | `resv`, `access` | somebody was told what an access must wait for: [`waits_for`], and whatever waits for an object by a thread, a future or a descriptor, unless it was found idle |
+//! | `resv_waits_for` | `resv`, `access` | an asker was told what an access must wait for: [`waits_for`], and whatever waits for an object by a thread, a future or a descriptor, unless it was found idle |
 //! | `resv_busy` | `resv`, `access` | a task tested whether the object is idle for an access, and it was not: [`is_idle`](crate::Resv::is_idle), and a wait of no length |
 //! | `resv_add_fence` | `resv`, `usage`, and those of a fence | a fence is being added; for one that went apart, once for each leaf |
 //! | `resv_replace_fence` | the same, and `replaced`, a context | a fence is taking the place of those of a timeline |

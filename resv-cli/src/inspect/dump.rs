@@ -15,7 +15,7 @@
 //! Total 1 objects, 8294400 bytes
 //! ```
 //!
-//! A dump is mostly read as somebody pasted it: quoted, indented, with tabs turned into spaces, with other text around it. So a line
+//! A dump is mostly read as it was pasted: quoted, indented, with tabs turned into spaces, with other text around it. So a line
 //! is known by its words, and what is none of these lines is noise, and counted.
 
 use std::io::{self, BufRead};

@@ -1,4 +1,4 @@
-//! Inspecting a dump of `dma_buf/bufinfo`: who holds up which buffer, and what each access would wait for.
+//! Inspecting a dump of `dma_buf/bufinfo`: which fence holds up which buffer, and what each access would wait for.
 //!
 //! The dump lists the fences in each buffer's reservation object. They are put into a real object under `usage-levels`, what Linux
 //! has meant by them since 5.19, and the object is asked: so the answers are those that `resv script` and the library give.

@@ -122,7 +122,7 @@ fn pump(mut output: impl Read, sender: &SyncSender<io::Result<Vec<u8>>>) {
     }
 }
 
-/// Keeps the beginning, and reads the rest so that the program does not wait for somebody to.
+/// Keeps the beginning, and reads the rest so that the program that writes it is not held up.
 fn keep(mut errors: impl Read, told: &Mutex<Vec<u8>>) {
     let mut piece = vec![0; 4096];
     while let Ok(read @ 1..) = errors.read(&mut piece) {

@@ -113,15 +113,15 @@ pub enum FenceStep {
     Init,
     /// The hardware was told to signal it.
     Emit,
-    /// Somebody asked for its signal.
+    /// Its signal was asked for.
     EnableSignal,
     /// It signalled.
     Signaled,
     /// It was freed.
     Destroy,
-    /// Somebody began to wait for it.
+    /// A wait for it began.
     WaitStart,
-    /// Somebody's wait ended.
+    /// A wait for it ended.
     WaitEnd,
 }
 

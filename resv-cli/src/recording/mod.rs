@@ -13,7 +13,7 @@
 //!
 //! | module  | idea |
 //! |---------|------|
-//! | `line`  | the columns of a line: who, where, when, which event; or what else the line is |
+//! | `line`  | the columns of a line: task, processor, time, event; or what else the line is |
 //! | `event`, `request`, `watchdog` | the events this program understands, as types |
 //! | `fields`, `fault` | the fields of an event, found by name, and what can be wrong with one |
 //! | `foreign` | events of GPU drivers that this program does not understand, and what to record instead |

@@ -29,7 +29,7 @@
 //! | `collect`, `fences`, `names` | from events to a compact list; fences, their names and numbers, and the waits for them |
 //! | `jobs`, `assemble` | from that to jobs, whatever way the kernel names them, and to all that a recording holds |
 //! | [`recorded`] | jobs, timelines, fences, waits; and what is missing in a recording that was cut |
-//! | `times`, `details` | where the time went: queues, hardware, rings; who waited for whom |
+//! | `times`, `details` | where the time went: queues, hardware, rings; what waited for what |
 //! | `objects`, `polls` | which reservation objects a job used, and which tasks looked and went on, where the recording says so |
 //! | `rule`, `choice`, [`workload`] | which buffers a job touches, which rule says so where nobody did, and what is played |
 //! | `play`, `edges`, `answers` | the play itself, its edges, and the log of all answers |

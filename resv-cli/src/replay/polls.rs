@@ -1,7 +1,7 @@
 //! Tasks that look whether an object is busy, find that it is, and go on: programs that poll and never block.
 //!
 //! A compositor asks of a client's buffer whether it is ready, and draws the frame without it if not. No wait is recorded, and yet
-//! somebody waits: the frame. A recording of this project's library has the looks (`resv_busy`, `resv_waits_for`). A look that is
+//! a task waits: the frame. A recording of this project's library has the looks (`resv_busy`, `resv_waits_for`). A look that is
 //! followed by neither a wait of the task nor an add in its transaction was a poll. The object was busy from the look until the
 //! last fence that the access concerns and that had been added by then signalled.
 
@@ -11,7 +11,7 @@ use resv_api::{Access, SemanticsKind, Usage};
 
 use super::recorded::{At, Polled, TaskWait};
 
-/// Somebody looked at an object, and it was busy.
+/// A task looked at an object, and it was busy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) task: Option<u32>,

@@ -248,7 +248,7 @@ impl Report {
     }
 }
 
-/// Who waited for whom: at most so many waits of tasks, and of jobs in the scheduler's queue.
+/// What waited for what: at most so many waits of tasks, and of jobs in the scheduler's queue.
 pub(super) fn who_waited(
     times: &TimesPart,
     tasks: usize,

@@ -88,7 +88,7 @@ pub enum Event {
     Map(usize),
     /// The process unmaps a buffer.
     Unmap(usize),
-    /// Somebody begins an access to a buffer.
+    /// An access to a buffer begins.
     Begin(usize, Access),
     /// The queues get a job that takes so many milliseconds.
     Job(u64),

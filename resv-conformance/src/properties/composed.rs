@@ -360,7 +360,7 @@ pub fn lazy_a_wait_for_a_move_asks_once(on: Subject) {
     assert!(objects.iter().all(|object| !is_busy(object, Access::Move)));
 }
 
-/// The hook of a lazy fence may do the work itself: an eviction fence evicts when somebody moves the
+/// The hook of a lazy fence may do the work itself: an eviction fence evicts when a job moves the
 /// memory, and the wait ends with it.
 pub fn lazy_a_hook_that_signals_ends_the_wait(on: Subject) {
     let object = on.object();

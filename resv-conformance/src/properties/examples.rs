@@ -84,7 +84,7 @@ pub fn e10_a_kernel_move_and_an_explicit_job(on: Subject) {
     rows(on, &["E10"]);
 }
 
-/// Somebody asks between add and unlock: staged adds are invisible to others (H-21).
+/// A reader asks between add and unlock: staged adds are invisible to others (H-21).
 pub fn e11_asked_between_add_and_unlock(on: Subject) {
     rows(on, &["E11"]);
 }

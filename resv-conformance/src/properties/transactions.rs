@@ -302,7 +302,7 @@ pub fn a_timeout_leaves_every_object_as_it_was(on: Subject) {
         })
     };
     for (held, object) in objects.iter().enumerate() {
-        // Somebody else has the lock: to wait for one's own is misuse, in time or not.
+        // Another thread has the lock: to wait for one's own is misuse, in time or not.
         while_another_holds(object, || {
             for time in [Duration::ZERO, Duration::from_micros(100)] {
                 assert_eq!(lock(time), Err(TimedOut), "{held}");

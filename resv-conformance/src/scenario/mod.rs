@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `timeline NAME [owner OWNER] [device N]` | declares a timeline (fence context), of nobody in particular unless said |
 //! | `fence NAME TIMELINE [SEQNO]` | issues a fence: the next on its timeline, or the one with this seqno (1 to 2^64-2, not taken) |
-//! | `lazy NAME TIMELINE` | issues the next fence, one that is asked for its work when somebody begins to wait for it |
+//! | `lazy NAME TIMELINE` | issues the next fence, one that is asked for its work when the first wait for it begins |
 //! | `point NAME TIMELINE SEQNO` | a fence for a place of the timeline, which need not have been issued; it signals with the timeline |
 //! | `era ERA` | objects declared from here on are filled and asked as the driver of this era does, and have its semantics |
 //! | `resv NAME` | declares an empty object |

@@ -17,7 +17,7 @@ pub(super) struct Crew {
     pub(super) posts: Vec<Post>,
     pub(super) seed: u64,
     until: Instant,
-    /// Set when somebody has found a failure.
+    /// Set when a thread has found a failure.
     failed: AtomicBool,
     first: Mutex<Option<Failure>>,
 }
@@ -48,7 +48,7 @@ impl Crew {
         !self.has_failed() && Instant::now() < self.until
     }
 
-    /// Whether somebody has found a failure.
+    /// Whether a thread has found a failure.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }

@@ -88,7 +88,7 @@ fn go_round(worker: &mut Worker<'_>, algorithm: Algorithm, meeting: &Meeting) ->
     })
 }
 
-/// A barrier that is given up when somebody has found a failure, and so will not come.
+/// A barrier that is given up when a thread has found a failure, and so will not come.
 struct Meeting {
     size: usize,
     /// How many have come so far, in all meetings.

@@ -23,7 +23,7 @@ impl Worker<'_> {
         let moment = Duration::from_micros(self.rng.below(100) as u64);
         match self.rng.below(64) {
             0 => {
-                // Some of it may be kept by somebody, so not for ever.
+                // Some of it may be kept by other threads, so not for ever.
                 let _ = one.wait(access, moment);
             }
             1 => {

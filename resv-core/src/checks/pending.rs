@@ -14,7 +14,7 @@ const MAX_PENDING: usize = 65_536;
 /// How many points, and how many ended timelines, are kept; the oldest go first.
 const MAX_TIMELINES: usize = 4096;
 
-/// A place of a timeline that somebody has asked for.
+/// A place of a timeline that has been asked for.
 #[derive(Clone)]
 struct Point {
     asked: Place,

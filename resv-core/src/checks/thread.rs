@@ -115,7 +115,7 @@ impl Drop for Collector {
     }
 }
 
-/// Puts the report where somebody collects; gives it back if nobody does.
+/// Puts the report where this thread collects; gives it back if it does not.
 pub(super) fn collected(report: Report) -> Option<Report> {
     let mut report = Some(report);
     with(|thread| {

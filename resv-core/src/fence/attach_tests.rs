@@ -185,7 +185,7 @@ fn a_timeline_that_goes_away_leaves_what_it_was_attached_to() {
     assert_eq!(watchers(), 2);
     drop(chain);
     assert_eq!(watchers(), 1);
-    // With a point that somebody has, it stays as long as that is pending.
+    // With a point that is kept, it stays as long as that is pending.
     let point = seen.point(1);
     drop(seen);
     assert_eq!(watchers(), 1);
@@ -213,7 +213,7 @@ fn waiting_for_a_place_asks_what_it_and_earlier_ones_are_attached_to() {
     assert!(called().is_empty(), "to attach and to look is not to wait");
     assert_eq!(point.wait(Some(Duration::from_millis(1))), Waited::TimedOut);
     assert_eq!(called(), [1, 2]);
-    attach(&chain, 3, &jobs[2]); // somebody waits for it already
+    attach(&chain, 3, &jobs[2]); // it is waited for already
     assert_eq!(called(), [1, 2, 3]);
     let all = Fence::all([&chain.point(9)]).expect("not empty");
     assert_eq!(all.wait(Some(Duration::from_millis(1))), Waited::TimedOut);

@@ -212,13 +212,13 @@ impl FenceCell {
         kind == Kind::All as u8 || kind == Kind::Any as u8
     }
 
-    /// Whether somebody has asked for its signal, for [`trace`](super::trace).
+    /// Whether its signal has been asked for, for [`trace`](super::trace).
     #[cfg(feature = "tracing")]
     pub(super) fn asked(&self) -> &Asked {
         &self.asked
     }
 
-    /// What few fences have: a hook, a deadline, children, or somebody composed of them. A thread that puts
+    /// What few fences have: a hook, a deadline, children, or a fence composed of them. A thread that puts
     /// something in [sets the slow path](FenceCell::set_slow_path) first: otherwise the signaller does not look.
     pub(super) fn extra(&self) -> &Mutex<Option<Box<Extra>>> {
         &self.extra
@@ -331,7 +331,7 @@ impl FenceCell {
     }
 }
 
-/// Whether somebody has asked for the signal of the fence in a cell. Without the feature it is
+/// Whether the signal of the fence in a cell has been asked for. Without the feature it is
 /// nothing.
 #[derive(Debug, Default)]
 pub(super) struct Asked {

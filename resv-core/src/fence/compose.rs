@@ -11,7 +11,7 @@
 //! * A composed fence signals by itself. It watches its children from the start, so nobody has to
 //!   wait for it to make it notice (H-12); what the last child's `signal` returns after includes it
 //!   (stronger than F-09). Watching is not waiting: [lazy](super::Timeline::issue_lazy) children are
-//!   asked for their work only when somebody waits for the composed fence.
+//!   asked for their work only when a thread or a task waits for the composed fence.
 //! * There is no composed fence of nothing (H-13): it would have signalled before anything happened.
 //! * `all` signals with the error of the leaf that was the first to fail, when all have signalled;
 //!   `any` with what its first child signalled with.

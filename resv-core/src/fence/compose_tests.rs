@@ -27,7 +27,7 @@ fn watchers(fence: &Fence) -> usize {
     extra.as_ref().map_or(0, |extra| extra.watchers.len())
 }
 
-/// Another handle of the fence can be had from its cell only while somebody holds one.
+/// Another handle of the fence can be had from its cell only while there is one.
 fn is_alive(cell: &'static cell::FenceCell, timeline: TimelineId) -> bool {
     Fence::try_acquire(cell).is_some_and(|fence| fence.timeline_id() == timeline)
 }

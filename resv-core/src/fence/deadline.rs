@@ -1,4 +1,4 @@
-//! Deadlines: a hint to the signaller of when somebody would like the fence to have signalled.
+//! Deadlines: a hint to the signaller of when a waiter would like the fence to have signalled.
 //!
 //! A compositor sets the next vertical blank, and the driver raises its clocks. Nothing depends on
 //! it: a deadline that passes changes no fence.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl Fence {
-    /// Somebody would like this fence to have signalled by `deadline`.
+    /// Says that a waiter would like this fence to have signalled by `deadline`.
     ///
     /// May be called at any time from any thread; the soonest deadline counts, later ones change
     /// nothing. One in the past means now. On a signalled fence nothing happens. A composed fence
@@ -54,7 +54,7 @@ impl Fence {
 }
 
 impl Signaler {
-    /// The soonest deadline that somebody has set for the fence.
+    /// The soonest deadline that has been set for the fence.
     ///
     /// ```
     /// use resv_core::Timeline;

@@ -80,7 +80,7 @@ pub(super) fn emit(_cell: &FenceCell) {
     emit!("dma_fence_emit", _cell);
 }
 
-/// Somebody asks for the signal of a fence.
+/// The signal of a fence is asked for.
 #[inline(always)]
 pub(super) fn enable_signal(_cell: &FenceCell) {
     #[cfg(feature = "tracing")]

@@ -12,7 +12,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// A promise that somebody else keeps: it can be tested, waited for and called back.
+/// A promise that its signaler keeps: it can be tested, waited for and called back.
 ///
 /// Cloning adds a reference. Two handles are equal when they are of the same fence.
 ///

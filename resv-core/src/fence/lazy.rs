@@ -1,4 +1,4 @@
-//! Lazy fences: the work is asked for when somebody starts to wait.
+//! Lazy fences: the work is asked for when the first wait begins.
 //!
 //! An eviction fence of a compute process is on every buffer of the process, and
 //! starting to wait for it *is* the request to evict. So looking at a fence must never call its
@@ -57,7 +57,7 @@ impl Timeline {
 }
 
 impl Fence {
-    /// Somebody has started to wait: calls the hooks of this fence and of what it is composed of, all of
+    /// A wait has begun: calls the hooks of this fence and of what it is composed of, all of
     /// them whatever panics.
     ///
     /// A list, not a recursion. Children whose parent has signalled meanwhile are left alone: one

@@ -34,7 +34,7 @@ pub(super) struct Line {
     id: Word,
     /// The greatest seqno issued; 0 at first. The timeline says what else it may be.
     pub(super) last: AtomicU64,
-    /// Whether somebody waits for a seqno to be issued, or has: set once in the life of a timeline.
+    /// Whether a task waits for a seqno to be issued, or has waited: set once in the life of a timeline.
     pub(super) is_awaited: AtomicU32,
     /// How many fences there are besides one for each seqno up to the last, modulo 2^64.
     besides: AtomicU64,

@@ -31,7 +31,7 @@
 //! [`Fence::leaves`] and [`unwrap()`] take apart. [`Timeline::point`] is a fence for a place on a
 //! timeline that need not have a fence yet. All of them are ordinary fences.
 //!
-//! A [lazy](Timeline::issue_lazy) fence is asked for its work when somebody starts to wait for it,
+//! A [lazy](Timeline::issue_lazy) fence is asked for its work when the first wait for it begins,
 //! and never by being looked at. A [deadline](Fence::set_deadline) is a hint to the signaller.
 //!
 //! # Sync objects

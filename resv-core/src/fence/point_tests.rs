@@ -86,7 +86,7 @@ fn c8_signal_backward() {
     assert!(chains.iter().all(Fence::is_signaled));
 }
 
-/// c9 to c11: somebody sleeps on all of 4096 fences that signal ascending, descending, shuffled.
+/// c9 to c11: a thread sleeps on all of 4096 fences that signal ascending, descending, shuffled.
 #[test]
 fn c9_c10_c11_wait_in_any_order() {
     for order in 0..3 {

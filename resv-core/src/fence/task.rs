@@ -15,7 +15,7 @@ pub(super) struct Completion {
     pub(super) status: FenceStatus,
     pub(super) callbacks: Closed<'static>,
     pub(super) extra: Option<Box<Extra>>,
-    /// How far the timeline has come, if somebody waits for a point of it.
+    /// How far the timeline has come, if a point of it is waited for.
     pub(super) awaited: Option<&'static Reach>,
     /// Keeps the fence until the callbacks have run.
     pub(super) _fence: Fence,
@@ -27,9 +27,9 @@ pub(super) enum Task {
     Callbacks(Closed<'static>, Fence),
     /// The callbacks of all fences that one completed, in order; then what they owned is dropped.
     Completions(Vec<Completion>),
-    /// Somebody has started to wait for this fence.
+    /// A wait for this fence has begun.
     Start(Fence),
-    /// Somebody has set a deadline.
+    /// A deadline has been set.
     Deadline(DeadlineHook, Instant),
 }
 

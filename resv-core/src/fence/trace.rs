@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `dma_fence_init` | a fence is made: issued, composed, or born signalled |
 //! | `dma_fence_emit` | it has got a [`Signaler`](super::Signaler), so a job is behind it; at once after `init` |
-//! | `dma_fence_enable_signal` | somebody asks for its signal for the first time: once for each fence |
+//! | `dma_fence_enable_signal` | its signal is asked for the first time: once for each fence |
 //! | `dma_fence_signaled` | it has signalled: after the state has changed, before callbacks run |
 //! | `dma_fence_wait_start` | a thread, a future or a descriptor begins to wait for it |
 //! | `dma_fence_wait_end` | that wait lets go of it, signalled or not |

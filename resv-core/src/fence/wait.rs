@@ -4,7 +4,7 @@
 //! lock of an object or a fence is held meanwhile, and what it waits for is the fence itself, not a
 //! flag beside it. A fence that has signalled costs one load.
 //!
-//! The token of `std::thread::park` is the thread's, so a wait that was woken by somebody else's goes
+//! The token of `std::thread::park` is the thread's, so a wait that was woken by another one's goes
 //! back to sleep, and one that ends as its callback is about to run may leave a token behind: a later
 //! `park` of the program's own then returns at once, as it may at any time.
 

@@ -243,7 +243,7 @@ pub(super) fn release(lock: &ObjectLock, context: Option<&Context>) -> Rings {
     if let Some(context) = context
         && context.claim().can_be_wounded()
     {
-        // Somebody may have wounded us because of this lock.
+        // Another context may have wounded us because of this lock.
         context.set_recorded();
     }
     rings

@@ -293,7 +293,7 @@ impl Context {
         self.holds.set(self.holds.get() + 1);
     }
 
-    /// So many locks less. They are free by now, or somebody else's.
+    /// So many locks less. They are free by now, or have other holders.
     #[inline]
     pub(super) fn released(&self, count: usize) {
         let left = self.holds.get() - count;
@@ -315,7 +315,7 @@ impl Context {
     /// So many locks less, which stay held without this context; it takes no more.
     pub(super) fn detached(&self, count: usize) {
         if self.claim.can_be_wounded() {
-            // Somebody may have wounded us because of a lock that we do not release.
+            // Another context may have wounded us because of a lock that we do not release.
             self.set_recorded();
         }
         self.released(count);

@@ -31,9 +31,9 @@
 //! among the others and neither dies nor wounds nor is wounded: nothing detects a
 //! deadlock among several of those.
 //!
-//! **No deadlock.** In a cycle of waits take the youngest context. Somebody waits for it, and is
+//! **No deadlock.** In a cycle of waits take the youngest context. Another one waits for it, and is
 //! older. Under wound-wait it was wounded for that, and woken: it backs off. Under wait-die it waits
-//! itself for somebody older while it holds something: it has backed off. Places in a queue add no
+//! itself for an older one while it holds something: it has backed off. Places in a queue add no
 //! cycle, as a context only ever queues behind older ones or those that hold nothing.
 //!
 //! **Progress.** Tickets are never reused and are kept over retries, so every context becomes the
@@ -85,7 +85,7 @@
 //! queue's mutex. So the holder's fast release fails; the slow one, under the mutex, finds that waiter
 //! or one before it, takes the one it finds out of the queue, and wakes it. A woken waiter tries the
 //! lock *before* it considers time or wounds; if the lock is taken, the same holds for the new holder.
-//! So whenever a lock is free and somebody is queued, a woken waiter is on its way to it.
+//! So whenever a lock is free and a waiter is queued, a woken waiter is on its way to it.
 //!
 //! # Orderings
 //!
@@ -194,7 +194,7 @@ impl ObjectLock {
         }
     }
 
-    /// Takes the lock; sleeps while somebody else holds it.
+    /// Takes the lock; sleeps while another thread holds it.
     ///
     /// Taking a lock that the current thread holds already blocks for ever. Without a context
     /// nothing detects a deadlock: hold no other object's lock.
@@ -230,7 +230,7 @@ impl ObjectLock {
         self.try_request(Request::PLAIN)
     }
 
-    /// Takes the lock for `context`; sleeps while somebody else holds it and waiting is safe.
+    /// Takes the lock for `context`; sleeps while another thread holds it and waiting is safe.
     ///
     /// # Errors
     ///
@@ -309,7 +309,7 @@ impl ObjectLock {
         Some(held)
     }
 
-    /// Whether somebody holds the lock. A hint: it may have changed by the time this returns.
+    /// Whether the lock is held. A hint: it may have changed by the time this returns.
     pub fn is_locked(&self) -> bool {
         Claim::of_holder(self.word.load(Ordering::Relaxed)).is_some()
     }

@@ -71,7 +71,7 @@ pub(super) struct Parker {
 #[derive(Debug, Default)]
 struct Told {
     word: Word,
-    /// Whether somebody has to be woken: waking is a system call.
+    /// Whether a thread has to be woken: waking is a system call.
     is_asleep: bool,
 }
 
@@ -266,7 +266,7 @@ impl Waiter {
 }
 
 /// The waiters of the locks of one bucket, and beside them the watches: they ask for nothing, so
-/// they take part in no decision about waiters, but somebody has to come and ring.
+/// they take part in no decision about waiters, but a release has to come and ring.
 pub(super) struct Queue {
     waiters: Vec<Waiter>,
     watches: BTreeMap<WatchKey, Arc<Bell>>,

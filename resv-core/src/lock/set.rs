@@ -44,7 +44,7 @@ pub struct LockSet<'l> {
     context: Context,
     first: [Place<'l>; INLINE],
     more: RefCell<Vec<Place<'l>>>,
-    /// The places in `more` by the address of their lock, as far as somebody has asked.
+    /// The places in `more` by the address of their lock, as far as they have been asked for.
     known: RefCell<BTreeMap<usize, usize>>,
 }
 

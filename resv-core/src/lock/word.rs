@@ -3,7 +3,7 @@
 //! | word | meaning |
 //! |---|---|
 //! | `0` | free, nobody queued |
-//! | [`QUEUED`] | free, and somebody may be queued |
+//! | [`QUEUED`] | free, and a waiter may be queued |
 //! | a [`Claim`], without or with [`QUEUED`] | held, by a context or by nobody in particular |
 //!
 //! A claim is the ticket of a context, its algorithm, and a bit that is always set, so that the
@@ -48,7 +48,7 @@ impl Algorithm {
 pub(super) struct Claim(u64);
 
 impl Claim {
-    /// Somebody without a context.
+    /// A request without a context.
     pub(super) const PLAIN: Claim = Claim(HELD);
 
     /// A context that takes its locks in the order of their addresses. All of them have the same

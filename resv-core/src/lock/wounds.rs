@@ -1,13 +1,13 @@
 //! Which contexts are wounded: a registry by ticket, so that a lock need not know its holder.
 //!
 //! Wounding happens where locks are contended and nowhere else, so a context has no record until
-//! somebody wounds it or until it goes to sleep with locks held. Both sides make the record if it is
+//! a context wounds it or until it goes to sleep with locks held. Both sides make the record if it is
 //! missing, under the mutex of its bucket; so either the sleeper sees the wound before it sleeps, or
 //! the wounder sees what the sleeper sleeps on and wakes it.
 //!
 //! # Why no record is left behind
 //!
-//! A wound is dealt by somebody queued at a lock that the victim holds, under the lock's queue, with
+//! A wound is dealt by a context queued at a lock that the victim holds, under the lock's queue, with
 //! the lock's word flagged as queued. That flag stays until the victim releases the lock, which
 //! therefore goes through the queue, after the wound, and notes that a record may exist
 //! ([`Context::set_recorded`](super::Context)). With its last lock the context forgets its record. A lock

@@ -116,7 +116,7 @@ pub const FIXTURES: &[Fixture] = &[
         "signalled_array_is_not_seen",
         "H-12",
         "Chris Wilson, 156665294650.4019.8311918110818842888@skylake-alporthouse-com; v2 1/9",
-        "an array counts its children down only when somebody has begun to wait for it, so a test \
+        "an array counts its children down only when a wait for it has begun, so a test \
          alone never finds it done",
         &["fences::f_02_a_callback_may_edit_the_object"],
         faulty::<SignalledArrayIsNotSeen>,

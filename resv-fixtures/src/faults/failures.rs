@@ -70,7 +70,7 @@ pub const FIXTURES: &[Fixture] = &[
         "failure_that_was_found_out_first",
         "B10",
         "derived: the first error stays, as in a composition",
-        "of two errors the one is told that somebody asked for, or dropped, first",
+        "of two errors the one is told that was asked for, or dropped, first",
         &["failures::b10_the_smallest_errno_is_told"],
         faulty::<FirstFoundOut>,
     ),

@@ -74,7 +74,7 @@ pub const FIXTURES: &[Fixture] = &[
         "reader_waits_for_the_holder",
         "B7",
         "derived: a reader that takes the object's lock",
-        "a question blocks for as long as somebody holds the lock",
+        "a question blocks for as long as the lock is held",
         &["contract::b7_a_holder_holds_up_no_reader"],
         faulty::<ReadersWaitForTheHolder>,
     ),

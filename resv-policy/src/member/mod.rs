@@ -24,7 +24,7 @@ use std::str::FromStr;
 pub enum Member {
     /// One of the three semantics, as the library has it.
     Semantics(SemanticsKind),
-    /// Any other table: a semantics that somebody is about to change, or one with a planted error.
+    /// Any other table: a semantics that is about to be changed, or one with a planted error.
     Table(Box<Table>),
     /// Linux' rule of the first matching slot.
     Slots(SlotRule),

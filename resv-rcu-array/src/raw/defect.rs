@@ -3,7 +3,7 @@
 resv_sync::known_bad! {
     /// What an object does wrong.
     pub(crate) enum Defect, seam Seam {
-        /// Whether somebody holds the cell is asked by a plain load.
+        /// Whether a snapshot holds the cell is asked by a plain load.
         PlainLoadAtRelease,
         /// The hint that all below are dead is stored before the head.
         HintBeforeHead,
@@ -19,7 +19,7 @@ resv_sync::known_bad! {
         RelaxedIdleBits,
         /// Idle bits are set by a reader that owns no reference.
         IdleBitsUnowned,
-        /// References move to a new cell although somebody holds the old one.
+        /// References move to a new cell although a snapshot holds the old one.
         MovesFromUnderReaders,
     }
 }

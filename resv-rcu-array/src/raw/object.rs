@@ -85,7 +85,7 @@ impl Object {
             Ordering::Release
         };
         let idle = seen.with_idle(usages);
-        // A failure means that there is something newer to say, or that somebody was faster.
+        // A failure means that there is something newer to say, or that another reader was faster.
         let _ = self
             .head
             .compare_exchange(seen.0, idle.0, order, Ordering::Relaxed);

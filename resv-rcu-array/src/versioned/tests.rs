@@ -242,7 +242,7 @@ fn b4_a_test_that_looks_at_what_is_staged_does_not_see_it() {
     assert!(!object.is_idle(UsageSet::ALL));
 }
 
-/// Somebody keeps the cell, so its life goes on: only the head tells.
+/// A snapshot keeps the cell, so its life goes on: only the head tells.
 #[test]
 fn h_25_a_publication_that_is_over_does_not_count() {
     let (object, line) = (Versioned::default(), Timeline::new("t"));

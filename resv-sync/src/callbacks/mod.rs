@@ -57,7 +57,7 @@
 //! * **A name is of one callback.** The memory of nodes stays, and each has a *generation*, which grows with each
 //!   callback that is put into it, and again when that is taken back. A list counts how often it was *opened*
 //!   again. A name says both, and a walker that finds another value of either leaves the node alone. If it
-//!   finds both, the node is in this list: what the list has had since it was opened leaves it by a walker, who
+//!   finds both, the node is in this list: what the list has had since it was opened leaves it by a walker, which
 //!   ends the generation while it has `walking`, or by a closer, and then the word is closed. And it stays
 //!   there: its generation changes by the walker only, and nothing is freed as long as `WALKED` is set.
 //!   Closing writes no generation, so a callback that runs costs one store less.

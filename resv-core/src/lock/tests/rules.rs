@@ -23,7 +23,7 @@ fn is_rejected(algorithms: &[Algorithm], property: Property, defect: Defect, rul
     }
 }
 
-/// Waits until somebody is queued at `lock`, or has come back without that.
+/// Waits until a request is queued at `lock`, or has come back without that.
 fn until_queued_or_back<T>(lock: &ObjectLock, asking: &ScopedJoinHandle<'_, T>) {
     while queued(lock) == 0 && !asking.is_finished() {
         thread::yield_now();
