@@ -81,7 +81,7 @@ impl<'r> Leaves<'r> {
         removes: R,
     ) -> SortedLeaves<'r, R> {
         let key = |leaf: &Leaf| Key::new(&leaf.fence, usage);
-        self.0.sort_unstable_by_key(|leaf| (key(leaf), leaf.at));
+        put_in_order(self.0, usage);
         for line in self
             .0
             .chunk_by_mut(|a, b| key(a).timeline == key(b).timeline)
@@ -106,6 +106,17 @@ impl<'r> Leaves<'r> {
             removes,
         }
     }
+}
+
+// Sorting is much code. Here it is compiled once, and not for each rule and back end.
+
+/// By key, and then by place.
+fn put_in_order(leaves: &mut [Leaf], usage: Usage) {
+    leaves.sort_unstable_by_key(|leaf| (Key::new(&leaf.fence, usage), leaf.at));
+}
+
+fn put_last_what_goes(leaves: &mut [Leaf]) {
+    leaves.sort_unstable_by_key(|leaf| leaf.goes);
 }
 
 impl Drop for Leaves<'_> {
@@ -143,7 +154,7 @@ impl<R: Fn(Key, Key) -> bool> SortedLeaves<'_, R> {
     /// What is to be appended, when nothing is to be looked up any more.
     pub(crate) fn take_entries(&mut self) -> impl ExactSizeIterator<Item = Entry> {
         let (usage, leaves) = (self.usage, &mut *self.leaves.0);
-        leaves.sort_unstable_by_key(|leaf| leaf.goes);
+        put_last_what_goes(leaves);
         let stay = leaves.partition_point(|leaf| !leaf.goes);
         let entry = move |Leaf { fence, .. }| Entry { fence, usage };
         leaves.drain(..stay).map(entry)
