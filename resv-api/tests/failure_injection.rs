@@ -14,8 +14,8 @@ mod common;
 use common::{balance, failing};
 use resv_api::fence::pool_stats;
 use resv_api::{
-    Access, Backend, Edit, ExclusiveShared, ExecError, Key, Locked, Reservation, ReserveError,
-    Resv, Semantics, Signaler, Timeline, Usage, UsageLevels, WritersReadersOthers, exec, submit,
+    Access, Backend, Edit, ExecError, Key, Locked, Reservation, ReserveError, Resv, SemanticsKind,
+    Signaler, Timeline, Usage, exec, submit,
 };
 
 /// Makes `k` the number of the allocation that fails, for one call. Says whether it failed.
@@ -37,12 +37,15 @@ impl Injector {
     }
 }
 
+/// An object. Its semantics is a value, so that this program is compiled once for all of them.
+type Object<B> = Resv<SemanticsKind, B>;
+
 /// Two objects, and jobs that outlive them.
-struct World<'j, S: Semantics + Default, B: Backend + Default> {
+struct World<'j, B: Backend + Default> {
     /// Holds the first three jobs.
-    object: Resv<S, B>,
+    object: Object<B>,
     /// Holds the next nine, which is more than the object has room for.
-    source: Resv<S, B>,
+    source: Object<B>,
     jobs: &'j [Signaler],
 }
 
@@ -58,9 +61,10 @@ fn jobs() -> Vec<Signaler> {
         .collect()
 }
 
-impl<'j, S: Semantics + Default, B: Backend + Default> World<'j, S, B> {
-    fn new(jobs: &'j [Signaler]) -> Self {
-        let (object, source) = (Resv::default(), Resv::default());
+impl<'j, B: Backend + Default> World<'j, B> {
+    fn new(semantics: SemanticsKind, jobs: &'j [Signaler]) -> Self {
+        let new = || Resv::with(semantics, B::default());
+        let (object, source) = (new(), new());
         add(&object, &jobs[OBJECT]);
         add(&source, &jobs[SOURCE]);
         World {
@@ -76,7 +80,7 @@ impl<'j, S: Semantics + Default, B: Backend + Default> World<'j, S, B> {
 }
 
 /// As readers, which supersede nothing of another timeline under any semantics.
-fn add<S: Semantics + Default, B: Backend + Default>(object: &Resv<S, B>, jobs: &[Signaler]) {
+fn add<B: Backend>(object: &Object<B>, jobs: &[Signaler]) {
     let mut guard = object.lock();
     let mut slots = guard.reserve(jobs.len()).expect("memory");
     for job in jobs {
@@ -84,7 +88,7 @@ fn add<S: Semantics + Default, B: Backend + Default>(object: &Resv<S, B>, jobs: 
     }
 }
 
-fn seen<S: Semantics + Default, B: Backend + Default>(object: &Resv<S, B>) -> Vec<Key> {
+fn seen<B: Backend>(object: &Object<B>) -> Vec<Key> {
     sorted(
         object
             .snapshot()
@@ -102,25 +106,26 @@ fn sorted(mut keys: Vec<Key>) -> Vec<Key> {
 /// Runs `call` in fresh worlds for k = 0, 1, 2 and so on, until nothing fails; answers how many
 /// allocations did. `staged` jobs are added by the call before the allocation that may fail, so
 /// these are there in the end either way.
-fn each_allocation_fails<S: Semantics + Default, B: Backend + Default>(
+fn each_allocation_fails<B: Backend + Default>(
     name: &str,
+    semantics: SemanticsKind,
     staged: usize,
-    call: impl Fn(&World<'_, S, B>, &mut Injector) -> Result<(), ReserveError>,
+    call: impl Fn(&World<'_, B>, &mut Injector) -> Result<(), ReserveError>,
 ) -> usize {
     const REPEATED: usize = 8;
     let jobs = jobs();
     // Once without a failure: what a reclaimer keeps for the thread from then on is no leak.
     let mut none = Injector::new(-1);
-    assert_eq!(call(&World::new(&jobs), &mut none), Ok(()), "{name}");
+    assert_eq!(
+        call(&World::new(semantics, &jobs), &mut none),
+        Ok(()),
+        "{name}"
+    );
     for k in 0.. {
-        let what = format!(
-            "{name}, {} on {}, k = {k}",
-            S::default().name(),
-            B::default().name()
-        );
+        let what = format!("{name}, {semantics} on {}, k = {k}", B::default().name());
         let (fences, allocations) = (pool_stats().live, balance());
         for _ in 0..REPEATED {
-            if !fails_cleanly(&what, k, &jobs, staged, &call) {
+            if !fails_cleanly(&what, semantics, k, &jobs, staged, &call) {
                 return usize::try_from(k).expect("not negative");
             }
         }
@@ -132,14 +137,15 @@ fn each_allocation_fails<S: Semantics + Default, B: Backend + Default>(
 }
 
 /// Whether allocation `k` of `call` failed; if so nothing else has happened.
-fn fails_cleanly<S: Semantics + Default, B: Backend + Default>(
+fn fails_cleanly<B: Backend + Default>(
     what: &str,
+    semantics: SemanticsKind,
     k: isize,
     jobs: &[Signaler],
     staged: usize,
-    call: impl Fn(&World<'_, S, B>, &mut Injector) -> Result<(), ReserveError>,
+    call: impl Fn(&World<'_, B>, &mut Injector) -> Result<(), ReserveError>,
 ) -> bool {
-    let world = World::<S, B>::new(jobs);
+    let world = World::<B>::new(semantics, jobs);
     let mut expected = world.seen();
     let mut injector = Injector::new(k);
     let result = call(&world, &mut injector);
@@ -149,7 +155,7 @@ fn fails_cleanly<S: Semantics + Default, B: Backend + Default>(
     }
     result.expect_err(what);
     let added = jobs[SPARE][..staged].iter();
-    expected[0].extend(added.map(|job| Key::new(job.fence(), S::default().class(Usage::Read))));
+    expected[0].extend(added.map(|job| Key::new(job.fence(), semantics.class(Usage::Read))));
     assert_eq!(
         world.seen(),
         expected.map(sorted),
@@ -168,27 +174,26 @@ fn fails_cleanly<S: Semantics + Default, B: Backend + Default>(
 
 /// Injects into each call that reports want of memory. A call that a back end serves without memory
 /// is shown by a zero, so that a test which injects nothing is seen.
-fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Default>() {
+fn every_call_reports_want_of_memory<B: Backend + Default>(semantics: SemanticsKind) {
     let arrays = B::default().name().starts_with("rcu-array");
     let check = |name: &str, least: usize, most: usize, failed: usize| {
         let range = least..=most;
         assert!(
             range.contains(&failed),
-            "{name}, {} on {}: {failed} allocations failed, {range:?} expected",
-            S::default().name(),
+            "{name}, {semantics} on {}: {failed} allocations failed, {range:?} expected",
             B::default().name()
         );
     };
 
     // `reserve` of a guard: more than there is room for.
-    let failed = each_allocation_fails::<S, B>("reserve", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("reserve", semantics, 0, |world, injector| {
         let mut guard = world.object.lock();
         injector.run(|| guard.reserve(20)).map(drop)
     });
     check("reserve", 1, 64, failed);
 
     // With two adds made already, which must not be lost.
-    let failed = each_allocation_fails::<S, B>("reserve on", 2, |world, injector| {
+    let failed = each_allocation_fails::<B>("reserve on", semantics, 2, |world, injector| {
         let mut guard = world.object.lock();
         let mut slots = guard.reserve(2).expect("memory");
         slots.add(world.jobs[SPARE.start].fence(), Usage::Read);
@@ -198,15 +203,15 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
     check("reserve on", 1, 64, failed);
 
     // `copy_from`: the snapshot, the list of what is to come, the room.
-    let failed = each_allocation_fails::<S, B>("copy", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("copy", semantics, 0, |world, injector| {
         let mut guard = world.object.lock();
         injector.run(|| guard.copy_from(&world.source))
     });
     check("copy", 2, 64, failed);
 
     // From an object of another back end.
-    let failed = each_allocation_fails::<S, B>("copy across", 0, |world, injector| {
-        let source = Resv::<S, Locked>::default();
+    let failed = each_allocation_fails::<B>("copy across", semantics, 0, |world, injector| {
+        let source = Resv::with(semantics, Locked::default());
         add(&source, &world.jobs[SOURCE]);
         let mut guard = world.object.lock();
         injector.run(|| guard.copy_from(&source))
@@ -214,14 +219,14 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
     check("copy across", 2, 64, failed);
 
     // The array back end's snapshot is a reference, the others' a list.
-    let failed = each_allocation_fails::<S, B>("try_snapshot", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("try_snapshot", semantics, 0, |world, injector| {
         injector.run(|| world.source.try_snapshot()).map(drop)
     });
     let copies = usize::from(!arrays);
     check("try_snapshot", copies, copies, failed);
 
     // In a transaction over two objects, at the second: nothing happens to the first either.
-    let failed = each_allocation_fails::<S, B>("exec reserve", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("exec reserve", semantics, 0, |world, injector| {
         exec(|tx| {
             let _reads = tx.lock(&world.source)?.reserve(1)?;
             let object = tx.lock(&world.object)?;
@@ -233,17 +238,18 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
     check("exec reserve", 1, 64, failed);
 
     // At the first, which is where the transaction itself begins to keep count.
-    let failed = each_allocation_fails::<S, B>("exec reserve first", 0, |world, injector| {
-        exec(|tx| {
-            let object = tx.lock(&world.object)?;
-            injector
-                .run(|| object.reserve(20).map(drop))
-                .map_err(ExecError::Failed)
-        })
-    });
+    let failed =
+        each_allocation_fails::<B>("exec reserve first", semantics, 0, |world, injector| {
+            exec(|tx| {
+                let object = tx.lock(&world.object)?;
+                injector
+                    .run(|| object.reserve(20).map(drop))
+                    .map_err(ExecError::Failed)
+            })
+        });
     check("exec reserve first", 2, 64, failed);
 
-    let failed = each_allocation_fails::<S, B>("exec copy", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("exec copy", semantics, 0, |world, injector| {
         exec(|tx| {
             let object = tx.lock(&world.object)?;
             injector
@@ -254,8 +260,11 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
     check("exec copy", 3, 64, failed);
 
     // To an object that has nothing yet; the array back end has a cell at hand.
-    let failed = each_allocation_fails::<S, B>("add", 0, |world, injector| {
-        let (fresh, fence) = (Resv::<S, B>::default(), world.jobs[SPARE.start].fence());
+    let failed = each_allocation_fails::<B>("add", semantics, 0, |world, injector| {
+        let (fresh, fence) = (
+            Resv::with(semantics, B::default()),
+            world.jobs[SPARE.start].fence(),
+        );
         let added = injector.run(|| fresh.add(fence, Usage::Write));
         assert_eq!(seen(&fresh).is_empty(), added.is_err());
         added
@@ -266,21 +275,22 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
     // each lock: they get memory for that, and abort without.
     let looks_at_locks = cfg!(any(feature = "checks", feature = "inject-backoff"));
     if !looks_at_locks {
-        let failed = each_allocation_fails::<S, B>("submit", 0, |world, injector| {
+        let failed = each_allocation_fails::<B>("submit", semantics, 0, |world, injector| {
             let fence = world.jobs[SPARE.start].fence();
             let uses = [(&world.object, Usage::Write), (&world.source, Usage::Write)];
             injector.run(|| submit(fence, &uses)).map(drop)
         });
         check("submit", 1, 64, failed);
-        let failed = each_allocation_fails::<S, B>("waits_for of a guard", 0, |world, injector| {
-            let guard = world.source.lock();
-            injector.run(|| guard.waits_for(Access::Write)).map(drop)
-        });
+        let failed =
+            each_allocation_fails::<B>("waits_for of a guard", semantics, 0, |world, injector| {
+                let guard = world.source.lock();
+                injector.run(|| guard.waits_for(Access::Write)).map(drop)
+            });
         check("waits_for of a guard", 1, 64, failed);
     }
 
     // The object-safe form.
-    let failed = each_allocation_fails::<S, B>("transact", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("transact", semantics, 0, |world, injector| {
         let edits: Vec<_> = world.jobs[SPARE]
             .iter()
             .map(|job| Edit::Add {
@@ -292,23 +302,23 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
         injector.run(|| object.transact(&edits))
     });
     check("transact", 1, 64, failed);
-    let failed = each_allocation_fails::<S, B>("dyn copy", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("dyn copy", semantics, 0, |world, injector| {
         let object: &dyn Reservation = &world.object;
         injector.run(|| object.copy_from(&world.source))
     });
     check("dyn copy", 2, 64, failed);
-    let failed = each_allocation_fails::<S, B>("assign", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("assign", semantics, 0, |world, injector| {
         let entries: Vec<_> = world.source.lock().entries();
         let object: &dyn Reservation = &world.object;
         injector.run(|| object.assign(&entries))
     });
     check("assign", 1, 64, failed);
-    let failed = each_allocation_fails::<S, B>("entries", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("entries", semantics, 0, |world, injector| {
         let source: &dyn Reservation = &world.source;
         injector.run(|| source.entries()).map(drop)
     });
     check("entries", 1, 64, failed);
-    let failed = each_allocation_fails::<S, B>("waits_for", 0, |world, injector| {
+    let failed = each_allocation_fails::<B>("waits_for", semantics, 0, |world, injector| {
         let source: &dyn Reservation = &world.source;
         injector.run(|| source.waits_for(Access::Write)).map(drop)
     });
@@ -318,15 +328,15 @@ fn every_call_reports_want_of_memory<S: Semantics + Default, B: Backend + Defaul
 fn under_every_semantics<B: Backend + Default>() {
     // This thread registers with the reclaimers, and the pool of fences is large enough.
     let jobs = jobs();
-    let world = World::<UsageLevels, B>::new(&jobs);
+    let world = World::<B>::new(SemanticsKind::UsageLevels, &jobs);
     let mut guard = world.object.lock();
     guard.copy_from(&world.source).expect("memory");
     drop(guard);
     drop(world);
     drop(jobs);
-    every_call_reports_want_of_memory::<ExclusiveShared, B>();
-    every_call_reports_want_of_memory::<WritersReadersOthers, B>();
-    every_call_reports_want_of_memory::<UsageLevels, B>();
+    for semantics in SemanticsKind::ALL {
+        every_call_reports_want_of_memory::<B>(semantics);
+    }
 }
 
 /// The array flavours are not among them: the memory of the default one comes from a pool, so that a call
