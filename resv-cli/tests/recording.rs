@@ -353,7 +353,7 @@ fn a_cut_or_damaged_gzip_file_tells_how_far_it_went() {
     let whole = gzip(&text);
     let mut most = 0;
     for length in (2..whole.len())
-        .step_by(97)
+        .step_by(293)
         .chain(whole.len() - 9..whole.len())
     {
         let error = match stream(whole[..length].to_vec()) {
@@ -379,7 +379,7 @@ fn a_cut_or_damaged_gzip_file_tells_how_far_it_went() {
     assert!(most > 1_000, "{most}");
 
     // A wrong byte anywhere ends the reading or changes nothing (a few bytes of the header say nothing of the text).
-    for at in (2..whole.len()).step_by(131) {
+    for at in (2..whole.len()).step_by(397) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
         if let Ok(mut reader) = stream(bytes) {

@@ -474,16 +474,3 @@ fn a_program_that_polls_shows_what_it_skipped_and_how_long() {
     );
     assert!(screen.contains("0.021 ms  app-3 for gfx#3:1"), "{screen}");
 }
-
-/// Thousands of timelines that share a buffer and never end would take memory without bound.
-#[test]
-fn a_play_whose_jobs_all_follow_each_other_is_bounded() {
-    let text: String = (0..4_200)
-        .map(|n| queue(n, &format!("{}:1", n + 1), 1))
-        .collect();
-    let workload = workload(&text, &BufferRule::Single);
-    let error = play(&workload, UsageLevels, BackendKind::Locked).expect_err("too many");
-    assert!(error.to_string().contains("--buffers private"), "{error}");
-    // Nobody said a rule: what cannot be tried is not chosen.
-    assert_eq!(choose(recorded(&text), None).account().rule, "recorded");
-}
