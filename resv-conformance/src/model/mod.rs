@@ -139,19 +139,21 @@ impl Model {
 
     /// The pending entries.
     pub fn list(&self, object: usize) -> BTreeSet<Item> {
-        let pending = |item: &&Item| !self.signaled.contains(&item.at);
-        self.objects[object]
-            .iter()
-            .filter(pending)
+        self.pending(object, |_| true)
+    }
+
+    fn pending(&self, object: usize, is_asked_for: impl Fn(Usage) -> bool) -> BTreeSet<Item> {
+        let is_pending = |at| !self.signaled.contains(at);
+        let items = self.objects[object].iter();
+        items
+            .filter(|item| is_asked_for(item.usage) && is_pending(&item.at))
             .copied()
             .collect()
     }
 
     /// The pending entries that `access` must wait for.
     pub fn waits(&self, object: usize, access: Access) -> BTreeSet<Item> {
-        let mut items = self.list(object);
-        items.retain(|item| self.rules.waits_for(access, item.usage));
-        items
+        self.pending(object, |usage| self.rules.waits_for(access, usage))
     }
 
     /// Whether `access` has nothing to wait for.

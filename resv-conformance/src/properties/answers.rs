@@ -15,6 +15,7 @@ use resv_api::{
     Waitable, Waited, WaitedAny, exec, submit, wait_all, wait_any,
 };
 use resv_core::fence::{merge, unwrap};
+use std::fmt::{self, Write};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
@@ -27,19 +28,29 @@ const TIMELINES: usize = 3;
 const ZERO: Duration = Duration::ZERO;
 
 /// The questions that a set of fences answers, whichever call has made it.
-fn answers_of_set<S: Waitable>(whose: &str, set: &S, tell: &mut impl FnMut(&str, String)) {
+fn answers_of_set<S: Waitable>(
+    whose: &str,
+    set: &S,
+    tell: &mut impl FnMut(fmt::Arguments<'_>, fmt::Arguments<'_>),
+) {
     let any = match wait_any(&[set], ZERO) {
         WaitedAny::Signaled(at) => format!("signalled {at}"),
         WaitedAny::Failed(at, error) => format!("failed {at}: {error:?}"),
         WaitedAny::TimedOut => "timed out".to_owned(),
     };
-    tell(&format!("wait_any of {whose}"), any);
+    tell(format_args!("wait_any of {whose}"), format_args!("{any}"));
     let all = wait_all(set, ZERO);
-    tell(&format!("wait_all of {whose}"), format!("{all:?}"));
+    tell(format_args!("wait_all of {whose}"), format_args!("{all:?}"));
     let future = pin!(set.when_signaled());
-    tell(&format!("future of {whose}"), format!("{:?}", look(future)));
+    tell(
+        format_args!("future of {whose}"),
+        format_args!("{:?}", look(future)),
+    );
     let ready = readiness(set.readiness());
-    tell(&format!("readiness of {whose}"), format!("{ready:?}"));
+    tell(
+        format_args!("readiness of {whose}"),
+        format_args!("{ready:?}"),
+    );
 }
 
 /// How a wait has ended that a descriptor stands for; `None` while it is not readable.
@@ -65,49 +76,75 @@ fn places<'f>(fences: impl IntoIterator<Item = &'f Fence>) -> Vec<(TimelineId, u
     fences.map(|f| (f.timeline_id(), f.seqno())).collect()
 }
 
-/// What an object answers, each with the question.
-fn answers(object: &Object) -> Vec<String> {
-    let mut told = Vec::new();
+/// One more answer.
+fn line(told: &mut String, answer: fmt::Arguments<'_>) {
+    writeln!(told, "{answer}").expect("a string takes all");
+}
+
+/// What an object answers, each in a line with the question.
+fn answers(object: &Object) -> String {
+    let mut told = String::new();
     let zero = ZERO;
     let form: &dyn Reservation = object;
     let snapshot = object.snapshot();
     for access in Access::ALL {
-        let mut tell = |question: &str, answer: String| {
-            told.push(format!("{question} for {access}: {answer}"));
+        let mut tell = |question: fmt::Arguments<'_>, answer: fmt::Arguments<'_>| {
+            line(&mut told, format_args!("{question} for {access}: {answer}"));
         };
         let (waits, narrowed) = (object.waits_for(access), snapshot.clone().narrow(access));
-        tell("is_idle", object.is_idle(access).to_string());
         tell(
-            "is_idle of the holder",
-            object.lock().is_idle(access).to_string(),
+            format_args!("is_idle"),
+            format_args!("{}", object.is_idle(access)),
         );
-        tell("is_idle of the form", form.is_idle(access).to_string());
+        tell(
+            format_args!("is_idle of the holder"),
+            format_args!("{}", object.lock().is_idle(access)),
+        );
+        tell(
+            format_args!("is_idle of the form"),
+            format_args!("{}", form.is_idle(access)),
+        );
         let mut keys = visited(object, access);
         keys.sort_unstable();
-        tell("visit", format!("{keys:?}"));
+        tell(format_args!("visit"), format_args!("{keys:?}"));
         for (whose, set) in [("waits_for", &waits), ("narrow", &narrowed)] {
-            tell(whose, format!("{:?}", sorted(set.iter())));
-            tell(&format!("{whose}.is_idle"), set.is_idle().to_string());
-            tell(&format!("{whose}.wait"), format!("{:?}", set.wait(zero)));
-            tell(&format!("{whose}.describe"), set.describe().to_string());
-            tell(&format!("{whose}.count"), set.iter().count().to_string());
+            tell(
+                format_args!("{whose}"),
+                format_args!("{:?}", sorted(set.iter())),
+            );
+            tell(
+                format_args!("{whose}.is_idle"),
+                format_args!("{}", set.is_idle()),
+            );
+            tell(
+                format_args!("{whose}.wait"),
+                format_args!("{:?}", set.wait(zero)),
+            );
+            tell(
+                format_args!("{whose}.describe"),
+                format_args!("{}", set.describe()),
+            );
+            tell(
+                format_args!("{whose}.count"),
+                format_args!("{}", set.iter().count()),
+            );
             answers_of_set(whose, set, &mut tell);
             let merged = merge(set.iter().map(|entry| entry.fence));
             tell(
-                &format!("merge of {whose}"),
-                format!("{:?}", merged.status()),
+                format_args!("merge of {whose}"),
+                format_args!("{:?}", merged.status()),
             );
             let merged = set.merged();
             let leaves = places(&unwrap(&merged)).len();
             tell(
-                &format!("{whose}.merged"),
-                format!("{:?} of {leaves}", merged.status()),
+                format_args!("{whose}.merged"),
+                format_args!("{:?} of {leaves}", merged.status()),
             );
         }
         let guard_waits = object.lock().waits_for(access).expect("memory");
         tell(
-            "waits_for of the holder",
-            format!("{:?}", places(&guard_waits[..])),
+            format_args!("waits_for of the holder"),
+            format_args!("{:?}", places(&guard_waits[..])),
         );
         answers_of_set("waits_for of the holder", &guard_waits, &mut tell);
         let of_receipt = exec::<_, std::convert::Infallible>(|tx| {
@@ -120,37 +157,76 @@ fn answers(object: &Object) -> Vec<String> {
                 in_order(&receipt.entries()),
             ))
         });
-        tell("receipt", format!("{:?}", of_receipt.ok()));
-        tell("failure", format!("{:?}", object.failure(access)));
-        tell("failure of the form", format!("{:?}", form.failure(access)));
-        let of_holder = object.lock().failure(access);
-        tell("failure of the holder", format!("{of_holder:?}"));
-        let ready = readiness(object.readiness(access));
-        tell("readiness", format!("{ready:?}"));
         tell(
-            "visits",
-            object.visit(access, 0, |count, _| count + 1).to_string(),
+            format_args!("receipt"),
+            format_args!("{:?}", of_receipt.ok()),
         );
-        tell("wait", format!("{:?}", object.wait(access, zero)));
         tell(
-            "wait of the form",
-            format!("{:?}", form.wait(access, Some(zero))),
+            format_args!("failure"),
+            format_args!("{:?}", object.failure(access)),
+        );
+        tell(
+            format_args!("failure of the form"),
+            format_args!("{:?}", form.failure(access)),
+        );
+        let of_holder = object.lock().failure(access);
+        tell(
+            format_args!("failure of the holder"),
+            format_args!("{of_holder:?}"),
+        );
+        let ready = readiness(object.readiness(access));
+        tell(format_args!("readiness"), format_args!("{ready:?}"));
+        tell(
+            format_args!("visits"),
+            format_args!("{}", object.visit(access, 0, |count, _| count + 1)),
+        );
+        tell(
+            format_args!("wait"),
+            format_args!("{:?}", object.wait(access, zero)),
+        );
+        tell(
+            format_args!("wait of the form"),
+            format_args!("{:?}", form.wait(access, Some(zero))),
         );
         let until_idle = object.wait_until_idle(access, zero);
-        tell("wait_until_idle", format!("{until_idle:?}"));
+        tell(
+            format_args!("wait_until_idle"),
+            format_args!("{until_idle:?}"),
+        );
         let future = pin!(object.wait_async(access));
-        tell("wait_async", format!("{:?}", look(future)));
+        tell(
+            format_args!("wait_async"),
+            format_args!("{:?}", look(future)),
+        );
         let entries = form.waits_for(access).expect("memory");
-        tell("waits_for of the form", format!("{:?}", in_order(&entries)));
+        tell(
+            format_args!("waits_for of the form"),
+            format_args!("{:?}", in_order(&entries)),
+        );
     }
-    told.push(format!("snapshot: {:?}", sorted(snapshot.iter())));
-    told.push(format!("count: {}", snapshot.iter().count()));
-    told.push(format!("holder: {:?}", in_order(&object.lock().entries())));
+    line(
+        &mut told,
+        format_args!("snapshot: {:?}", sorted(snapshot.iter())),
+    );
+    line(
+        &mut told,
+        format_args!("count: {}", snapshot.iter().count()),
+    );
+    line(
+        &mut told,
+        format_args!("holder: {:?}", in_order(&object.lock().entries())),
+    );
     let entries = form.entries().expect("memory");
-    told.push(format!("form: {:?}", in_order(&entries)));
-    told.push(format!("counters: {:?}", object.counters()));
-    told.push(format!("counters of the form: {:?}", form.counters()));
-    told.push(format!("describe: {}", object.describe().expect("memory")));
+    line(&mut told, format_args!("form: {:?}", in_order(&entries)));
+    line(&mut told, format_args!("counters: {:?}", object.counters()));
+    line(
+        &mut told,
+        format_args!("counters of the form: {:?}", form.counters()),
+    );
+    line(
+        &mut told,
+        format_args!("describe: {}", object.describe().expect("memory")),
+    );
     told
 }
 
@@ -227,26 +303,44 @@ impl Kept {
         }
     }
 
-    fn answers(&mut self) -> Vec<String> {
+    fn answers(&mut self) -> String {
         if self.ended.is_pending() {
             self.ended = look(self.future.as_mut());
         }
-        let mut told = vec![
-            format!("a future some steps later: {:?}", self.ended),
-            match &self.ready {
-                Ok(fd) => format!("a descriptor some steps later: {:?}", fd.outcome()),
-                Err(waited) => format!("at once: {waited:?}"),
-            },
-            #[cfg(feature = "calloop")]
-            self.looped.answer(),
-        ];
+        let mut told = String::new();
+        let ended = &self.ended;
+        line(
+            &mut told,
+            format_args!("a future some steps later: {ended:?}"),
+        );
+        match &self.ready {
+            Ok(fd) => line(
+                &mut told,
+                format_args!("a descriptor some steps later: {:?}", fd.outcome()),
+            ),
+            Err(waited) => line(&mut told, format_args!("at once: {waited:?}")),
+        }
+        #[cfg(feature = "calloop")]
+        line(&mut told, format_args!("{}", self.looped.answer()));
         for (whose, set) in [("a snapshot", &self.whole), ("a waits_for", &self.waits)] {
-            let mut tell = |question: &str, answer: String| {
-                told.push(format!("{question} some steps later: {answer}"));
+            let mut tell = |question: fmt::Arguments<'_>, answer: fmt::Arguments<'_>| {
+                line(
+                    &mut told,
+                    format_args!("{question} some steps later: {answer}"),
+                );
             };
-            tell(whose, format!("{:?}", sorted(set.iter())));
-            tell(&format!("{whose}.is_idle"), set.is_idle().to_string());
-            tell(&format!("{whose}.describe"), set.describe().to_string());
+            tell(
+                format_args!("{whose}"),
+                format_args!("{:?}", sorted(set.iter())),
+            );
+            tell(
+                format_args!("{whose}.is_idle"),
+                format_args!("{}", set.is_idle()),
+            );
+            tell(
+                format_args!("{whose}.describe"),
+                format_args!("{}", set.describe()),
+            );
             answers_of_set(whose, set, &mut tell);
         }
         told
@@ -254,10 +348,10 @@ impl Kept {
 }
 
 /// Submits a job to both; what it must wait for.
-fn submit_to_both(objects: [&Object; 2], fence: &Fence, usage: Usage) -> [Vec<String>; 2] {
+fn submit_to_both(objects: [&Object; 2], fence: &Fence, usage: Usage) -> [String; 2] {
     objects.map(|object| {
         let waits = submit(fence, &[(object, usage)]).expect("memory for one");
-        vec![format!("waits of a job: {:?}", places(&waits[..]))]
+        format!("waits of a job: {:?}", places(&waits[..]))
     })
 }
 
@@ -358,9 +452,12 @@ pub fn what_is_stored_is_in_no_answer(on: Subject) {
 }
 
 #[track_caller]
-fn same(seed: u64, step: usize, ours: &[String], theirs: &[String]) {
-    assert_eq!(ours.len(), theirs.len(), "seed {seed}, step {step}");
-    for (ours, theirs) in ours.iter().zip(theirs) {
-        assert_eq!(ours, theirs, "seed {seed}, step {step}");
+fn same(seed: u64, step: usize, ours: &str, theirs: &str) {
+    if ours != theirs {
+        // The first that differs is told alone.
+        for (ours, theirs) in ours.lines().zip(theirs.lines()) {
+            assert_eq!(ours, theirs, "seed {seed}, step {step}");
+        }
+        panic!("seed {seed}, step {step}: one has more answers");
     }
 }

@@ -9,6 +9,7 @@ use resv_api::{
     Access, EntryRef, Fence, FenceError, Key, Semantics, Signaler, Timeline, Usage, Visibility,
 };
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// An answer that differs from the model's: the question in the scenario language, and both.
@@ -159,7 +160,7 @@ impl World {
     fn same(
         &self,
         o: usize,
-        what: &str,
+        what: impl Display,
         told: Vec<Item>,
         expected: &BTreeSet<Item>,
     ) -> Result<(), Difference> {
@@ -205,11 +206,11 @@ impl World {
                 same_failure(o, access, told, self.model.failure(o, access))?;
                 let waits = self.model.waits(o, access);
                 let told = self.items(object.waits_for(access).iter());
-                self.same(o, &format!("what {access} waits for"), told, &waits)?;
+                self.same(o, format_args!("what {access} waits for"), told, &waits)?;
                 let told = visited(object, access);
                 self.same(
                     o,
-                    &format!("a visit for {access}"),
+                    format_args!("a visit for {access}"),
                     self.items_of(told),
                     &waits,
                 )?;
