@@ -38,6 +38,8 @@ struct Edge {
 #[derive(Default)]
 pub(super) struct Graph {
     edges: BTreeMap<(u64, u64), Edge>,
+    /// The locks of edges, so that others are forgotten without a look at the edges.
+    locks: BTreeSet<u64>,
 }
 
 impl Graph {
@@ -84,6 +86,7 @@ impl Graph {
             };
             let gates = Arc::clone(gates);
             self.edges.insert(key, Edge { taken, gates });
+            self.locks.extend([key.0, key.1]);
         }
         Some(Arc::clone(gates))
     }
@@ -111,13 +114,16 @@ impl Graph {
 
     /// The lock is gone.
     pub(super) fn forget(&mut self, lock: u64) {
-        self.edges
-            .retain(|&(from, to), _| from != lock && to != lock);
+        if self.locks.remove(&lock) {
+            self.edges
+                .retain(|&(from, to), _| from != lock && to != lock);
+        }
     }
 }
 
 static GRAPH: Mutex<Graph> = Mutex::new(Graph {
     edges: BTreeMap::new(),
+    locks: BTreeSet::new(),
 });
 /// Whether there has ever been an edge, so that programs without one do not come here.
 static USED: AtomicBool = AtomicBool::new(false);
@@ -199,6 +205,9 @@ mod tests {
         assert_eq!(take(&mut graph, &[2], 3), 0);
         graph.forget(2);
         assert_eq!(graph.edges.len(), 0);
+        graph.forget(1);
+        graph.forget(3);
+        assert!(graph.locks.is_empty());
         assert_eq!(take(&mut graph, &[3], 1), 0);
     }
 
