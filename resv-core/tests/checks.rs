@@ -303,6 +303,20 @@ fn orders_that_are_legal() {
     assert_none(&found);
 }
 
+/// Each lock held is a gate of each order, so with many none is learnt: a miss.
+#[test]
+fn a_thread_with_many_locks_learns_no_order() {
+    for (many, expected) in [(64, 1), (65, 0)] {
+        let locks: Vec<_> = (0..=many).map(|_| ObjectLock::new()).collect();
+        let found = reports(|| {
+            let held: Vec<_> = locks[..many].iter().map(ObjectLock::lock).collect();
+            drop((locks[many].lock(), held));
+            take_both(&locks[many], &locks[0]);
+        });
+        assert_eq!(found.len(), expected, "{many} held: {found:#?}");
+    }
+}
+
 #[test]
 fn a_lock_in_the_place_of_a_dead_one_has_no_order_yet() {
     let other = ObjectLock::new();
