@@ -15,8 +15,10 @@ need() {
     fi
 }
 
-# What `scripts/test` tests. One list, so that a later step finds the same features built.
-tested=(--locked --workspace --exclude resv-benches)
+# What `scripts/test` tests. One list, so that a later step finds the same features built. With RESV_BENCHES=1 the
+# benchmarks as well: what they need has other features in part, so a step of their own builds half of the crates again.
+tested=(--locked --workspace)
+[ "${RESV_BENCHES:-0}" = 1 ] || tested+=(--exclude resv-benches)
 
 # as_tested PROGRAM ARGUMENT...: runs a program as `scripts/test` has built it, or builds it like that.
 as_tested() {
