@@ -7,8 +7,9 @@
 //! [`lock`](crate::lock), Locks in order.)
 
 use crate::patience::{Patience, TimedOut};
+use crate::submit::SubmitError;
 use resv_core::lock::{Class, Context, LockError, LockSet};
-use resv_core::{LockProof, ObjectLock};
+use resv_core::{LockProof, ObjectLock, ReserveError};
 use smallvec::SmallVec;
 
 /// Whether the locks are tried first. Not where that would leave out what the feature is for: what
@@ -20,20 +21,35 @@ pub(crate) type Order = SmallVec<[(usize, usize); 16]>;
 
 /// In which order the places of a slice are to be locked; `None` if that is their own order and each
 /// names another object.
+///
+/// # Errors
+///
+/// When there are many, and no memory for their order.
 #[inline]
-pub(crate) fn ascending<'l>(len: usize, lock: impl Fn(usize) -> &'l ObjectLock) -> Option<Order> {
+pub(crate) fn ascending<'l>(
+    len: usize,
+    lock: impl Fn(usize) -> &'l ObjectLock,
+) -> Result<Option<Order>, ReserveError> {
     let address = |at: usize| std::ptr::from_ref(lock(at)).addr();
     if (1..len).all(|at| address(at - 1) < address(at)) {
-        return None;
+        return Ok(None);
     }
-    let mut order = Order::with_capacity(len);
+    let mut order = Order::new();
+    let room = order.try_reserve_exact(len);
+    room.map_err(|_| ReserveError::new(len))?;
     (0..len).for_each(|at| order.push((address(at), at)));
     order.sort_unstable_by_key(|&(address, _)| address);
     if !are_distinct(&order) {
         // Places that name one object, in the caller's order.
         order.sort_unstable();
     }
-    Some(order)
+    Ok(Some(order))
+}
+
+/// For a call that has no error for want of memory, as collections have none.
+#[cold]
+pub(crate) fn no_memory<R>(error: ReserveError) -> R {
+    panic!("{error}")
 }
 
 /// Whether each place names another object.
@@ -43,7 +59,7 @@ pub(crate) fn are_distinct(order: &Order) -> bool {
 }
 
 /// Waits for the locks, which are in the order of their addresses, each once; the proofs are in the same
-/// order.
+/// order. Gets the memory for all of them before it takes one.
 #[cold]
 #[inline(never)]
 #[cfg_attr(feature = "checks", track_caller)]
@@ -51,11 +67,19 @@ pub(crate) fn lock_ascending<'l>(
     class: &'static Class,
     locks: &[&'l ObjectLock],
     patience: Patience,
-) -> Result<Vec<LockProof<'l>>, TimedOut> {
-    match LockSet::in_order(class, locks.iter().copied(), patience.deadline()) {
-        Ok(set) => Ok(set.into_proofs()),
-        Err(LockError::TimedOut) => Err(TimedOut),
-        Err(LockError::Deadlock | LockError::AlreadyHeld) => lock_with_age(class, locks, patience),
+) -> Result<Vec<LockProof<'l>>, SubmitError> {
+    let mut proofs = Vec::new();
+    let room = proofs.try_reserve_exact(locks.len());
+    room.map_err(|_| ReserveError::new(locks.len()))?;
+    let mut set = LockSet::in_order(class);
+    set.try_reserve(locks.len())?;
+    match set.lock_in_order(locks.iter().copied(), patience.deadline()) {
+        Ok(()) => Ok(set.into_proofs_in(proofs)),
+        Err(LockError::TimedOut) => Err(TimedOut.into()),
+        Err(LockError::Deadlock | LockError::AlreadyHeld) => {
+            drop(set);
+            lock_with_age(class, locks, patience, proofs)
+        }
     }
 }
 
@@ -65,8 +89,10 @@ fn lock_with_age<'l>(
     class: &'static Class,
     locks: &[&'l ObjectLock],
     patience: Patience,
-) -> Result<Vec<LockProof<'l>>, TimedOut> {
+    proofs: Vec<LockProof<'l>>,
+) -> Result<Vec<LockProof<'l>>, SubmitError> {
     let mut set = LockSet::new(Context::in_class(class));
+    set.try_reserve(locks.len())?;
     // Which lock comes first; the others follow in their order.
     let mut first = None;
     let mut next = 0;
@@ -79,11 +105,11 @@ fn lock_with_age<'l>(
                 first = Some(next);
                 next = 0;
             }
-            Err(LockError::TimedOut) => return Err(TimedOut),
+            Err(LockError::TimedOut) => return Err(TimedOut.into()),
         }
     }
     // Nothing more is locked, so each lock can be held by itself.
-    let mut proofs: Vec<_> = set.into_proofs();
+    let mut proofs = set.into_proofs_in(proofs);
     if let Some(first) = first {
         proofs[..=first].rotate_left(1);
     }

@@ -64,7 +64,7 @@
 //! While the closure runs, no other lock of an object may be waited for on this thread, such as
 //! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
 
-use crate::ascending::ascending;
+use crate::ascending::{ascending, no_memory};
 use crate::noted::Noted;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
@@ -254,7 +254,7 @@ impl<'env> Tx<'env> {
         resvs: &[&'env Resv<S, B>],
     ) -> Result<Vec<Receipt<'t, 'env, S, B>>, Backoff> {
         let lock = |at: usize| resvs[at].backend().object_lock();
-        let Some(order) = ascending(resvs.len(), lock) else {
+        let Some(order) = ascending(resvs.len(), lock).unwrap_or_else(no_memory) else {
             // A loop and not a closure, which would hide the place of the caller from the checks.
             let mut receipts = Vec::with_capacity(resvs.len());
             for resv in resvs {

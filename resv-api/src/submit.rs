@@ -147,10 +147,13 @@ fn wait_and_submit<T: Submittable + ?Sized>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
 ) -> Result<Waits, SubmitError> {
-    match ascending(uses.len(), |at| uses[at].0.object_lock()) {
+    match ascending(uses.len(), |at| uses[at].0.object_lock())? {
         None => submit_in_order(class, patience, fences, uses, true),
         Some(order) => {
-            let sorted: SmallVec<[_; MANY]> = order.iter().map(|&(_, at)| uses[at]).collect();
+            let mut sorted = SmallVec::<[_; MANY]>::new();
+            let room = sorted.try_reserve_exact(uses.len());
+            room.map_err(|_| ReserveError::new(uses.len()))?;
+            sorted.extend(order.iter().map(|&(_, at)| uses[at]));
             submit_in_order(class, patience, fences, &sorted, are_distinct(&order))
         }
     }
@@ -172,6 +175,14 @@ fn submit_in_order<T: Submittable + ?Sized>(
         }
         None => InSingleSteps { fences, uses }.submit(class, patience),
     }
+}
+
+/// An empty list with room for something of each use.
+fn room_for<U, L>(uses: &[U]) -> Result<Vec<L>, ReserveError> {
+    let mut list = Vec::new();
+    let room = list.try_reserve_exact(uses.len());
+    room.map_err(|_| ReserveError::new(uses.len()))?;
+    Ok(list)
 }
 
 /// A job with more uses than this allocates.
@@ -205,6 +216,16 @@ impl<'u, 'a, T: Submittable + ?Sized> Members<'u, 'a, T> {
             all,
             are_released: false,
         }
+    }
+
+    /// Gets memory for all of them. By itself, as what may fail is made elsewhere and moved.
+    #[inline(always)]
+    fn make_room(&mut self) -> Result<(), ReserveError> {
+        if self.uses.len() > MANY {
+            let room = self.all.try_reserve_exact(self.uses.len());
+            room.map_err(|_| ReserveError::new(self.uses.len()))?;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -285,6 +306,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
     #[cfg_attr(feature = "checks", track_caller)]
     fn try_submit(&self, waits: &mut Waits) -> Result<bool, ReserveError> {
         let mut members = Members::of(self.uses);
+        members.make_room()?;
         let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
         for &(object, usage) in self.uses {
             let Some(held) = object.object_lock().try_lock() else {
@@ -304,12 +326,10 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         class: &'static Class,
         patience: Patience,
     ) -> Result<Waits, SubmitError> {
-        let locks: Vec<_> = self
-            .uses
-            .iter()
-            .map(|(object, _)| object.object_lock())
-            .collect();
+        let mut locks = room_for(self.uses)?;
+        locks.extend(self.uses.iter().map(|(object, _)| object.object_lock()));
         let mut members = Members::of(self.uses);
+        members.make_room()?;
         let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
         let all = lock_ascending(class, &locks, patience)?;
         for (held, &(object, usage)) in all.into_iter().zip(self.uses) {
@@ -375,8 +395,10 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
     #[cfg_attr(feature = "checks", track_caller)]
     fn submit(&self, class: &'static Class, patience: Patience) -> Result<Waits, SubmitError> {
         let mut members = Members::of(self.uses);
+        members.make_room()?;
         if !(TRIES_FIRST && self.try_lock(&mut members)) {
-            members = Members::of(self.uses);
+            members.finish(&mut Rings::default());
+            members.all.clear();
             self.lock(&mut members, class, patience)?;
         }
         let (mut noted, mut room) = (Noted::new(self.fences), LeafRoom::default());
@@ -433,8 +455,8 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
         members: &mut Members<'u, 'a, T>,
         class: &'static Class,
         patience: Patience,
-    ) -> Result<(), TimedOut> {
-        let mut locks = Vec::with_capacity(self.uses.len());
+    ) -> Result<(), SubmitError> {
+        let mut locks = room_for(self.uses)?;
         let mut from = 0;
         while from < self.uses.len() {
             locks.push(self.uses[from].0.object_lock());

@@ -5,8 +5,8 @@
 //! What cannot fail softly is not asked to. `arc-swap` aborts when an allocation of its own fails; it allocates
 //! for a thread's first use, so a thread here has used it before an allocation fails. The conveniences that
 //! return no error (`snapshot`, `waits_for`, `entries` of a guard) abort as
-//! collections do, and so does locking: a lock that threads meet at, and the fifth lock of a
-//! transaction, get memory of their own.
+//! collections do, and so does sleeping for a lock that another thread has. What a submit gets before it waits for its locks
+//! may fail.
 
 #[path = "../../resv-rcu-array/tests/common/mod.rs"]
 mod common;
@@ -339,6 +339,55 @@ fn under_every_semantics<B: Backend + Default>() {
     }
 }
 
+/// A submit that finds a lock taken gets the memory for the order of its objects and for all locks before it
+/// waits. Here it does not wait, as its time is up: with memory it is told that.
+#[cfg(not(any(feature = "checks", feature = "inject-backoff")))]
+fn a_submit_that_has_to_wait_reports_want_of_memory() {
+    use resv_api::{Fence, SubmitError, TimedOut, Transaction};
+    use std::time::Duration;
+
+    // More than have a place in any list.
+    const OBJECTS: usize = 40;
+    let objects: Vec<_> = (0..OBJECTS)
+        .map(|_| Resv::<UsageLevels, Locked>::default())
+        .collect();
+    let (first, second) = (jobs(), jobs());
+    let composed = Fence::all([first[0].fence(), second[0].fence()]);
+    let composed = composed.expect("memory");
+    let last = objects
+        .iter()
+        .max_by_key(|object| std::ptr::from_ref(*object).addr());
+    let busy = last.expect("there are some").lock();
+    let uses: Vec<_> = objects
+        .iter()
+        .rev()
+        .map(|object| (object, Usage::Read))
+        .collect();
+    // Of one fence in two steps, of a composition in single ones. For the order, the sorted uses, the locks, their
+    // places in the set, their proofs, and the members.
+    for (fence, expected) in [(first[0].fence(), 6), (&composed, 6)] {
+        for k in 0.. {
+            let before = (balance(), pool_stats().live);
+            let submit = || {
+                let at_once = Transaction::new().until(Duration::ZERO);
+                at_once.submit(fence, &uses).map(drop)
+            };
+            let (result, failed) = failing(k, submit);
+            assert_eq!((balance(), pool_stats().live), before, "k = {k}: leaked");
+            let free = objects.iter().filter(|object| object.try_lock().is_some());
+            assert_eq!(free.count(), OBJECTS - 1, "k = {k}: still locked");
+            assert!(objects.iter().all(|object| object.is_idle(Access::Move)));
+            if !failed {
+                assert_eq!(result, Err(SubmitError::TimedOut(TimedOut)));
+                assert!(k >= expected, "{k} allocations failed");
+                break;
+            }
+            assert!(matches!(result, Err(SubmitError::Reserve(_))), "k = {k}");
+        }
+    }
+    drop(busy);
+}
+
 /// The array flavours are not among them: the memory of the default one comes from a pool, so that a call
 /// that failed once finds what it missed the next time, and the other one asks `Arc::new`, which ends the
 /// process. Their own tests are in `resv-rcu-array/tests/alloc_failure.rs`.
@@ -346,6 +395,8 @@ fn under_every_semantics<B: Backend + Default>() {
 /// One test on one thread: fences are counted for the process.
 #[test]
 fn h_31_every_allocation_may_fail() {
+    #[cfg(not(any(feature = "checks", feature = "inject-backoff")))]
+    a_submit_that_has_to_wait_reports_want_of_memory();
     under_every_semantics::<Locked>();
     #[cfg(feature = "seqcount")]
     under_every_semantics::<resv_api::seqcount::Seqcount>();

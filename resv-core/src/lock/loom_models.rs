@@ -289,13 +289,15 @@ fn in_a_row(defect: Option<Defect>) -> Arc<[Guarded; 2]> {
 /// way, once more with a ticket of its own. Answers whether that was so.
 fn submit(guarded: &[Guarded; 2], order: [usize; 2], class: &'static Class) -> bool {
     let locks = order.map(|at| &guarded[at].lock);
-    match LockSet::in_order(class, locks, None) {
-        Ok(set) => {
+    let set = LockSet::in_order(class);
+    match set.lock_in_order(locks, None) {
+        Ok(()) => {
             assert_eq!(set.len(), 2);
             guarded.iter().for_each(Guarded::bump);
             false
         }
         Err(LockError::Deadlock) => {
+            drop(set);
             both(&Context::in_class(class), &guarded[0], &guarded[1]);
             true
         }

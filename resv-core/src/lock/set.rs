@@ -7,6 +7,7 @@
 use super::contended::Request;
 use super::defect::Defect;
 use super::{Class, Context, LockError, LockProof, ObjectLock, Rings, Watch, contended};
+use crate::backend::ReserveError;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,27 +61,45 @@ impl<'l> LockSet<'l> {
         }
     }
 
-    /// All of `locks`, which are in the order of their addresses, each once: sleeps while others hold
-    /// them, at most until `deadline`. Two sets that lock so never back off from each other.
+    /// An empty set for [`lock_in_order`](LockSet::lock_in_order). Two such sets never back off from each
+    /// other.
     ///
     /// See the [module](super), Locks in order.
+    #[cfg_attr(feature = "checks", track_caller)]
+    pub fn in_order(class: &'static Class) -> Self {
+        LockSet::new(Context::in_order(class))
+    }
+
+    /// Gets memory for so many locks in all: taking them allocates nothing then.
+    ///
+    /// # Errors
+    ///
+    /// When the memory cannot be had.
+    pub fn try_reserve(&mut self, locks: usize) -> Result<(), ReserveError> {
+        let more = self.more.get_mut();
+        let wanted = locks.saturating_sub(INLINE).saturating_sub(more.len());
+        let room = more.try_reserve_exact(wanted);
+        room.map_err(|_| ReserveError::new(locks))
+    }
+
+    /// Takes all of `locks`, which are in the order of their addresses, each once: sleeps while others hold
+    /// them, at most until `deadline`. For an empty set that was made [`in_order`](LockSet::in_order).
     ///
     /// # Errors
     ///
     /// [`LockError::Deadlock`] when a context that takes its locks in another order has one of them or
-    /// waits for it: with nothing held, begin again with a context of one's own.
-    /// [`LockError::TimedOut`]. Nothing is held then.
+    /// waits for it: drop this set, and begin again with a context of one's own.
+    /// [`LockError::TimedOut`].
     ///
     /// # Panics
     ///
     /// When a lock is not at a higher address than the one before.
     #[cfg_attr(feature = "checks", track_caller)]
-    pub fn in_order(
-        class: &'static Class,
+    pub fn lock_in_order(
+        &self,
         locks: impl IntoIterator<Item = &'l ObjectLock>,
         deadline: Option<Instant>,
-    ) -> Result<Self, LockError> {
-        let set = LockSet::new(Context::in_order(class));
+    ) -> Result<(), LockError> {
         let mut last = 0;
         for lock in locks {
             let address = std::ptr::from_ref(lock).addr();
@@ -90,11 +109,11 @@ impl<'l> LockSet<'l> {
             );
             last = address;
             match deadline {
-                None => set.lock(lock)?,
-                Some(deadline) => set.lock_until(lock, deadline)?,
+                None => self.lock(lock)?,
+                Some(deadline) => self.lock_until(lock, deadline)?,
             };
         }
-        Ok(set)
+        Ok(())
     }
 
     /// The context. A lock taken with it directly would have no place, so only tests get at it.
@@ -348,14 +367,20 @@ impl<'l> LockSet<'l> {
     /// std::thread::scope(|scope| { scope.spawn(|| drop(proofs)); }); // cannot be sent
     /// ```
     pub fn into_proofs(self) -> Vec<LockProof<'l>> {
-        let mut proofs = Vec::with_capacity(self.len());
+        let room = Vec::with_capacity(self.len());
+        self.into_proofs_in(room)
+    }
+
+    /// The same behind what is in `proofs`: without memory of its own, if there is room for them.
+    pub fn into_proofs_in(self, mut proofs: Vec<LockProof<'l>>) -> Vec<LockProof<'l>> {
+        let before = proofs.len();
         for index in 0..self.len() {
             if let Some(lock) = self.place(index, Cell::take) {
                 contended::detach(lock, self.context.claim());
                 proofs.push(lock.held(Request::PLAIN));
             }
         }
-        self.context.detached(proofs.len());
+        self.context.detached(proofs.len() - before);
         proofs
     }
 }
