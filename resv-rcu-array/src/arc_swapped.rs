@@ -60,13 +60,6 @@ struct Cell {
     len: AtomicUsize,
 }
 
-impl Cell {
-    fn len(&self) -> usize {
-        // Acquire: pairs with the Release store in `publish`.
-        self.len.load(Ordering::Acquire)
-    }
-}
-
 /// A cell and a length: what a reader sees.
 #[derive(Clone, Default)]
 pub struct Snapshot {
@@ -106,10 +99,6 @@ impl Snapshot {
         let _ = self.cell.slots[self.length].entry.set(entry);
         self.length += 1;
     }
-
-    fn is_same(&self, other: &Snapshot) -> bool {
-        Arc::ptr_eq(&self.cell, &other.cell) && self.length == other.length
-    }
 }
 
 impl EntrySet for Snapshot {
@@ -138,14 +127,13 @@ impl Holder {
         }
     }
 
-    /// Whether the cell has this many free slots, and is in proportion to that and to its entries.
-    fn fits(&self, room: usize) -> bool {
-        let slots = self.set.cell.slots.len();
-        slots - self.set.length >= room && slots <= 4 * self.set.len() + room + MANY
-    }
-
-    /// Goes over to a new cell with what is pending and `room` more slots.
-    fn move_on(&mut self, room: usize) -> Option<()> {
+    /// Sees to it that the cell has `room` free slots and is in proportion to them and to its entries: goes
+    /// over to a new one, if need be, with what is pending. `None`, and nothing has changed, without memory.
+    fn make_room(&mut self, room: usize) -> Option<()> {
+        let (slots, entries) = (self.set.cell.slots.len(), self.set.len());
+        if slots - self.set.length >= room && slots <= 4 * entries + room + MANY {
+            return Some(());
+        }
         let pending = self.set.pending().count();
         let mut new = Snapshot::new(room.checked_add(3 * pending + FEW)?)?;
         let mut overwritten = 0;
@@ -163,7 +151,7 @@ impl Holder {
     fn publish(&mut self, head: &ArcSwap<Cell>) {
         self.is_edited = false;
         self.budget.publishes = self.budget.publishes.saturating_sub(1);
-        // Release: pairs with the Acquire load in `Cell::len`.
+        // Release: pairs with the Acquire load in `published`.
         self.set.cell.len.store(self.set.length, Ordering::Release);
         if !Arc::ptr_eq(&head.load(), &self.set.cell) {
             head.store(Arc::clone(&self.set.cell));
@@ -198,7 +186,8 @@ impl ArcSwappedObject {
 
     fn published(&self) -> Snapshot {
         let cell = self.head.load_full();
-        let length = cell.len();
+        // Acquire: pairs with the Release store in `publish`.
+        let length = cell.len.load(Ordering::Acquire);
         Snapshot { cell, length }
     }
 }
@@ -220,10 +209,8 @@ impl Backend for ArcSwappedObject {
         wanted.widen(budget);
         // One slot for each add, and one for each publish without an add.
         let room = wanted.adds.saturating_add(wanted.publishes);
-        if !holder.fits(room) {
-            let moved = holder.move_on(room);
-            moved.ok_or(ReserveError::new(budget.adds))?;
-        }
+        let is_had = holder.make_room(room);
+        is_had.ok_or(ReserveError::new(budget.adds))?;
         holder.budget = wanted;
         // This thread's first use of arc-swap may allocate.
         drop(self.head.load());
@@ -245,7 +232,8 @@ impl Backend for ArcSwappedObject {
             slot.died.store(judged, Ordering::Relaxed);
         }
         holder.note_failures();
-        let published = holder.set.cell.len();
+        // Relaxed: only holders of the lock store it, and the lock orders them.
+        let published = holder.set.cell.len.load(Ordering::Relaxed);
         for (_, slot, _) in holder.set.slots() {
             if slot.died.load(Ordering::Relaxed) == GOES {
                 // No reader has this length. Relaxed: the length that is published next orders it.
@@ -293,10 +281,8 @@ impl Backend for ArcSwappedObject {
         let holder = &mut *self.holder(held);
         holder.budget = Budget::default();
         if !holder.is_edited {
-            if !holder.fits(0) {
-                // Without memory for a small one the large one stays.
-                let _ = holder.move_on(0);
-            }
+            // Without memory for a small one a large one stays.
+            let _ = holder.make_room(0);
             // A new cell shows what the old one does.
             holder.publish(&self.head);
         }
@@ -327,7 +313,8 @@ impl Backend for ArcSwappedObject {
                 return asked_for.fold(init, f);
             }
             // Nothing was pending at one instant (B2): everything has signalled, and the set is the same still.
-            if self.published().is_same(&set) {
+            let now = self.published();
+            if Arc::ptr_eq(&now.cell, &set.cell) && now.length == set.length {
                 return init;
             }
             self.retries.fetch_add(1, Ordering::Relaxed);
