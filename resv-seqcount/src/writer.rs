@@ -308,26 +308,30 @@ impl Writer {
         mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
         mut removes: impl FnMut(Key) -> bool,
     ) -> Result<Plan, ReserveError> {
-        let (used, mut goes, mut bit) = (table.used_held(), 0, 1_u64);
+        // Each entry comes in at the top, so there is no bit that stands for it to be kept beside.
+        let (used, mut goes) = (table.used_held(), 0_u64);
         let mut leaves = UsageMask::default();
         for slot in used {
-            if let Some((cell, usage)) = slot.load_held() {
-                let stays = cell.is_pending() && {
-                    let key = key((cell, usage));
-                    if usages.contains(usage) {
-                        // The slot owns a reference as long as the lock is held, which is borrowed here.
-                        see(&ManuallyDrop::new(Fence::from_cell(cell)), key)?;
-                    }
-                    !removes(key)
-                };
-                if stays {
-                    leaves.insert(usage);
-                } else {
-                    goes |= bit;
+            goes >>= 1;
+            let Some((cell, usage)) = slot.load_held() else {
+                continue;
+            };
+            let stays = cell.is_pending() && {
+                let key = key((cell, usage));
+                if usages.contains(usage) {
+                    // The slot owns a reference as long as the lock is held, which is borrowed here.
+                    see(&ManuallyDrop::new(Fence::from_cell(cell)), key)?;
                 }
+                !removes(key)
+            };
+            if stays {
+                leaves.insert(usage);
+            } else {
+                goes |= 1 << (WORD - 1);
             }
-            bit <<= 1;
         }
+        // There are fewer than 64, so that one of the two may be zero.
+        let goes = goes >> 1 >> (WORD - 1 - used.len() % WORD);
         Ok(OnePlan::of(goes, used.len(), leaves))
     }
 
