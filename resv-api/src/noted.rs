@@ -175,17 +175,37 @@ impl<'b> Noted<'b> {
     /// # Errors
     ///
     /// When there are many timelines, and no memory for them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        self.put_some_in(waits)
+    }
+
+    #[inline(never)]
+    fn put_some_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
         if !self.others.is_empty() {
             return self.put_many_in(waits);
         }
-        for at in 0..self.count {
-            let note = self.take(usize::from(self.order[at]));
-            if let Some(fence) = note.and_then(Note::acquire) {
-                waits.push(fence)?;
-            }
-        }
+        let Noted {
+            timelines,
+            seqnos,
+            cells,
+            order,
+            count,
+            ..
+        } = &*self;
+        const { assert!(PLACES <= Waits::INLINE) };
+        waits.extend(order[..*count].iter().filter_map(|&place| {
+            let place = usize::from(place);
+            let note = Note {
+                timeline: TimelineId::from_raw(timelines[place]),
+                seqno: seqnos[place],
+                cell: cells[place]?,
+            };
+            note.acquire()
+        }));
         Ok(())
     }
 
@@ -209,11 +229,7 @@ impl<'b> Noted<'b> {
         self.others.sort_unstable_by_key(Note::order);
         self.others.dedup_by_key(|note| note.timeline);
         waits.reserve(self.others.len())?;
-        for note in self.others.drain(..) {
-            if let Some(fence) = note.acquire() {
-                waits.push(fence)?;
-            }
-        }
+        waits.extend(self.others.drain(..).filter_map(Note::acquire));
         Ok(())
     }
 

@@ -185,8 +185,6 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     ) -> Option<Fence> {
         checks::added(&spare);
         self.id().adding(&spare, usage, None);
-        // What is added is never taken back, so a holder of several locks must have them all.
-        held.done();
         let semantics = self.semantics();
         if is_write(semantics, usage) {
             self.backend().overwrite(held);

@@ -432,6 +432,8 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         self.touched = true;
         let held = self.held.as_mut().expect(HELD);
         let plan = resv.prepare_for(held, &job, usage, UsageSet::EMPTY, |_, _| Ok(()))?;
+        // What is added is never taken back, so a holder of several locks must have them all.
+        held.done();
         let removed = resv.commit(held, plan, &job, fence.clone(), usage);
         self.touched = false;
         Ok(removed)

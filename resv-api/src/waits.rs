@@ -39,12 +39,13 @@ pub struct Waits {
 }
 
 impl Waits {
-    /// Adds a fence at the end.
+    /// As many fences have their place in the list itself.
+    pub(crate) const INLINE: usize = INLINE;
+
+    /// Adds fences at the end, for which there is [room](Waits::reserve).
     #[inline]
-    pub(crate) fn push(&mut self, fence: Fence) -> Result<(), ReserveError> {
-        self.reserve(1)?;
-        self.fences.push(fence);
-        Ok(())
+    pub(crate) fn extend(&mut self, fences: impl Iterator<Item = Fence>) {
+        self.fences.extend(fences);
     }
 
     /// Gets room for so many more.

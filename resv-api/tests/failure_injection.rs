@@ -5,8 +5,8 @@
 //! What cannot fail softly is not asked to. `arc-swap` aborts when an allocation of its own fails; it allocates
 //! for a thread's first use, so a thread here has used it before an allocation fails. The conveniences that
 //! return no error (`snapshot`, `waits_for`, `entries` of a guard) abort as
-//! collections do, and so does sleeping for a lock that another thread has. What a submit gets before it waits for its locks
-//! may fail.
+//! collections do, and so does sleeping for a lock that another thread has. What a submit gets before it waits
+//! for its locks may fail.
 
 #[path = "../../resv-rcu-array/tests/common/mod.rs"]
 mod common;
@@ -343,7 +343,7 @@ fn under_every_semantics<B: Backend + Default>() {
 /// waits. Here it does not wait, as its time is up: with memory it is told that.
 #[cfg(not(any(feature = "checks", feature = "inject-backoff")))]
 fn a_submit_that_has_to_wait_reports_want_of_memory() {
-    use resv_api::{Fence, SubmitError, TimedOut, Transaction};
+    use resv_api::{Fence, SubmitError, TimedOut, Transaction, UsageLevels};
     use std::time::Duration;
 
     // More than have a place in any list.
