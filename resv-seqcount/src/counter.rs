@@ -128,6 +128,8 @@ resv_sync::known_bad! {
         UnorderedLoad,
         /// Sections are opened without an order (d).
         UnorderedOpen,
+        /// Every other section counts the version back: two of them leave it as it was.
+        CountsBack,
         /// A reader in its turn does not look at the word again.
         TrustsTurns,
         /// Writers open sections in a reader's turn.
@@ -327,7 +329,11 @@ impl Drop for Section<'_> {
     #[inline]
     fn drop(&mut self) {
         // Release: pairs with the Acquire loads in `load` (a, c) and `see_the_first_section` (d).
-        let even = (self.odd + ODD) & !(IDLE_BITS & !self.leaves.bits());
+        let mut even = self.odd + ODD;
+        if self.counter.seam.has(Defect::CountsBack) && even & (2 * ODD) == 0 {
+            even -= 4 * ODD;
+        }
+        even &= !(IDLE_BITS & !self.leaves.bits());
         let order = (self.counter.seam).order(Ordering::Release, &[Defect::UnorderedClose]);
         self.counter.word.store_over(even, order);
     }
