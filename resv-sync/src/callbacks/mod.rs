@@ -189,7 +189,7 @@ pub struct Callbacks {
     word: AtomicPtr<Header>,
     /// The nodes that a closer leaves to the walker that it raced with. Read once `RACED` is cleared.
     left: AtomicPtr<Header>,
-    /// LockProof by a walker.
+    /// Held by a walker.
     walking: Mutex<()>,
     /// How often it was opened again. Written by the one thread that does that, before it is open.
     opening: AtomicU64,
