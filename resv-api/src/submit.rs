@@ -341,7 +341,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
     }
 
     /// Collects the waits of one object and gets its memory. It becomes a member, whatever comes of that.
-    #[inline]
+    #[inline(always)]
     fn prepare(
         &self,
         members: &mut Members<'u, 'a, T>,

@@ -126,7 +126,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         self.object.finish(held);
     }
 
-    #[inline]
+    #[inline(always)]
     fn prepare(
         &self,
         held: &mut LockProof<'_>,
@@ -137,7 +137,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         self.object.prepare(held, usages, see, removes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn commit(
         &self,
         held: &mut LockProof<'_>,

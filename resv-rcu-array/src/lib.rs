@@ -121,7 +121,7 @@
 //! | `snapshot`, and dropping it | one increment and three loads; one decrement; whatever `n` is |
 //! | `visit` | as a snapshot, and `4 n` loads |
 //! | an add | one look: `4 n` loads, as the rule is asked about each entry; two stores |
-//! | [`prepare`] and [`commit`] | the same look, made by the first, and the same stores; nothing is looked at twice |
+//! | [`prepare`] and [`commit`] | the same look and the same stores; the look is the first's, or the second's where nothing lives that was asked for |
 //! | a publish | two stores; if something died, one read-modify-write, and the drop of the dead fences |
 //! | a change of cells | `n` words are copied, about every `2 n + 8` adds; no count, if nobody has the old cell |
 //! | `reserve` | nothing, or a cell from the pool |

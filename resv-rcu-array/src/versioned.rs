@@ -319,7 +319,7 @@ impl Backend for Versioned {
         self.raw.holder(held).finish();
     }
 
-    #[inline]
+    #[inline(always)]
     fn prepare(
         &self,
         held: &mut LockProof<'_>,
@@ -330,7 +330,8 @@ impl Backend for Versioned {
         self.raw.holder(held).prepare(usages, see, removes)
     }
 
-    #[inline]
+    // By itself: the loop over what lives gets the registers.
+    #[inline(never)]
     fn commit(
         &self,
         held: &mut LockProof<'_>,

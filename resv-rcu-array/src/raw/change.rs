@@ -1,7 +1,7 @@
 //! What an edit takes away: found by one look at the living entries, carried in a word, made by the next step.
 
 use super::cell::Cell;
-use super::word::{Bound, Slot};
+use super::word::Slot;
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Plan, Usage};
 use resv_sync::sync::atomic::Ordering;
@@ -23,20 +23,39 @@ pub(super) struct Change(u64);
 pub(super) const WINDOW: u32 = 56;
 const MOVES_SHIFT: u32 = 2;
 /// Entries that are noted in their slots go, too.
-pub(super) const MORE_GO: u64 = 0b10;
+const MORE_GO: u64 = 0b10;
 const IS_CHANGE: u64 = 0b1;
 const GOES_SHIFT: u32 = u64::BITS - WINDOW;
 const _: () = assert!(WINDOW >> (GOES_SHIFT - MOVES_SHIFT) == 0);
 
-impl Change {
-    /// `goes` and `dead` are bits of places, the latter also of places that have none; `more_go` is
-    /// [`MORE_GO`] or 0.
-    #[inline]
-    pub(super) fn new(goes: u64, dead: u64, more_go: u64) -> Change {
-        let moves = u64::from((goes | dead).trailing_ones());
-        Change(goes << GOES_SHIFT | moves << MOVES_SHIFT | more_go | IS_CHANGE)
-    }
+/// What a [look](super::working::Writing::look) has found: bits of places.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    /// Of the entries that go.
+    pub(super) goes: u64,
+    /// Of those that are dead, also at places that have no bit.
+    pub(super) dead: u64,
+    /// Whether entries behind the last place with a bit go, too.
+    pub(super) more_go: bool,
+}
 
+impl Found {
+    /// At so many places from the first on, all are dead, or go.
+    #[inline]
+    pub(super) fn moves(self) -> u32 {
+        (self.goes | self.dead).trailing_ones()
+    }
+}
+
+impl From<Found> for Change {
+    fn from(found: Found) -> Change {
+        let more_go = if found.more_go { MORE_GO } else { 0 };
+        let moves = u64::from(found.moves());
+        Change(found.goes << GOES_SHIFT | moves << MOVES_SHIFT | more_go | IS_CHANGE)
+    }
+}
+
+impl Change {
     /// For [`Backend::commit`](resv_core::Backend::commit).
     #[inline]
     pub(super) fn to_plan(self) -> Plan {
@@ -71,15 +90,16 @@ impl Change {
 /// What is in the slot of an entry that a change is about.
 #[inline]
 pub(super) fn living(slot: Slot) -> (&'static FenceCell, Usage) {
-    let entry = Bound::HOLDER.visible(slot);
-    entry.unwrap_or_else(|| another_set())
+    slot.living().unwrap_or_else(|| another_set())
 }
 
 /// The usages of the living entries from slot `from` on.
+// Cold, so that nothing is kept over the call elsewhere.
+#[cold]
 #[inline(never)]
 pub(super) fn count_usages(cell: Cell, from: u32, to: u32) -> u8 {
     let slots = cell.own_slots(from, to);
-    let living = slots.filter(|&slot| Bound::HOLDER.shows(slot));
+    let living = slots.filter(|&slot| slot.lives());
     living.fold(0, |usages, slot| usages | 1 << slot.usage() as u8)
 }
 
@@ -95,13 +115,13 @@ fn note(cell: Cell, at: u32, note: bool) {
     cell.set(at, slot.with_note(note), Ordering::Release);
 }
 
-/// Notes that the entry at `at` goes, for which there is no bit; before the first, clears the notes from `from`
-/// on: some are left from a look that came to nothing.
+/// Notes that the entry at `place` goes, for which there is no bit; before the first, clears the notes of all such
+/// places: some are left from a look that came to nothing.
 #[cold]
 #[inline(never)]
-pub(super) fn note_goes(cell: Cell, from: u32, end: u32, not_first: bool, at: u32) {
+pub(super) fn note_goes(cell: Cell, (first, end): (u32, u32), not_first: bool, place: u32) {
     if !not_first {
-        (from..end).for_each(|at| note(cell, at, false));
+        (first + WINDOW..end).for_each(|at| note(cell, at, false));
     }
-    note(cell, at, true);
+    note(cell, first + place, true);
 }

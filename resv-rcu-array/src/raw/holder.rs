@@ -11,7 +11,6 @@ use super::reference::end;
 use super::word::{Head, MAX_SLOTS};
 use super::working::Writing;
 use resv_core::{Budget, Entry, Failures, Fence, Key, Plan, ReserveError, UsageSet};
-use std::convert::Infallible;
 
 /// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
 /// in [`SPARSE`] holds a living entry.
@@ -153,13 +152,11 @@ impl Holder<'_> {
             } = cell.owned();
             assert!(adds > 0, "no room is reserved for this add");
             assert!(publishes > 0, "no room is reserved for a publish");
-            let nothing = |_: &Fence, _| Ok::<_, Infallible>(());
-            let Ok((change, _)) = cell.look(UsageSet::EMPTY, nothing, removes);
+            let found = cell.look_alone(removes);
             let left = (adds - 1, publishes - 1);
-            drop(if cell.is_small(change) {
-                cell.replace(self.object, change, add, left)
-            } else {
-                add_more(self.object, self.spare, change, add, left)
+            drop(match cell.straight_of_found(found) {
+                Some(straight) => cell.add_straight(self.object, straight, add, left),
+                None => add_more(self.object, self.spare, found.into(), add, left),
             });
         } else {
             self.edit(removes, Some(add));
@@ -183,6 +180,8 @@ impl Holder<'_> {
     }
 
     /// One look at what is pending, and room for one add; see [`Backend::prepare`](resv_core::Backend::prepare).
+    ///
+    /// Where no entry has a usage in `usages` there is nothing to be shown, and the look is the commit's.
     #[inline(always)]
     pub(crate) fn prepare(
         mut self,
@@ -191,15 +190,13 @@ impl Holder<'_> {
         removes: impl FnMut(Key) -> bool,
     ) -> Result<Plan, ReserveError> {
         if let Some(cell) = self.working_in_place()
+            && cell.owned().usages & usages.bits() == 0
             && cell.free() > 0
+            && cell.is_dense()
         {
-            let (change, came_by_dead) = cell.look(usages, see, removes)?;
-            if !came_by_dead || cell.is_dense() {
-                return Ok(change.to_plan());
-            }
-            return prepare_dense(self.object, self.spare);
+            return Ok(LOOKS_LATER);
         }
-        prepare_cell(self.object, self.spare, usages, see, removes)
+        prepare_by_looking(self.object, self.spare, usages, see, removes)
     }
 
     /// Makes the edit that was prepared, and publishes it.
@@ -207,17 +204,27 @@ impl Holder<'_> {
     pub(crate) fn commit(
         mut self,
         plan: Plan,
-        removes: impl FnMut(Key) -> bool,
+        mut removes: impl FnMut(Key) -> bool,
         add: Entry,
     ) -> Option<Fence> {
-        let (Some(change), Some(cell)) = (Change::of_plan(plan), self.working_in_place()) else {
-            return commit_cell(self.object, self.spare, plan, removes, add);
+        let Some(cell) = self.working_in_place() else {
+            return commit_cell(self.object, self.spare, plan, &mut removes, add);
         };
-        // No fewer live afterwards: one goes at most, and one comes.
-        if cell.is_small(change) && !is_sparse(cell.cell(), cell.owned().alive) {
-            return cell.replace(self.object, change, add, (0, 0));
-        }
-        commit_more(self.object, self.spare, change, add)
+        let straight = if plan == LOOKS_LATER {
+            let found = cell.look_alone(&mut removes);
+            match cell.straight_of_found(found) {
+                Some(straight) => straight,
+                None => return commit_more(self.object, self.spare, found.into(), add),
+            }
+        } else if let Some(change) = Change::of_plan(plan) {
+            match cell.straight_of_change(change) {
+                Some(straight) => straight,
+                None => return commit_more(self.object, self.spare, change, add),
+            }
+        } else {
+            return commit_cell(self.object, self.spare, plan, &mut removes, add);
+        };
+        cell.add_straight(self.object, straight, add, (0, 0))
     }
 
     /// The published cell, if that is the one to work in.
@@ -343,7 +350,7 @@ impl Holder<'_> {
         let Some(mut cell) = self.working().filter(|cell| !cell.is_staged()) else {
             return;
         };
-        if !is_sparse(cell.cell(), cell.owned().alive) {
+        if !is_sparse(&cell) {
             return;
         }
         let Some(mut small) = Writing::take(3 * cell.count_pending()) else {
@@ -367,12 +374,20 @@ impl Holder<'_> {
 
 /// Whether so few entries live in a large cell that the object is to have a smaller one.
 #[inline]
-fn is_sparse(cell: Cell, alive: u32) -> bool {
-    let capacity = cell.capacity();
-    capacity > ROOMY && alive as usize * SPARSE < capacity
+pub(super) fn is_sparse(cell: &Writing) -> bool {
+    let capacity = cell.cell().capacity();
+    capacity > ROOMY && lives_sparsely(capacity, cell.owned().alive)
 }
 
-/// [`Holder::commit`] of a change that is not small, or in a cell that is sparse.
+// Cold: most cells are small.
+#[cold]
+#[inline(never)]
+fn lives_sparsely(capacity: usize, alive: u32) -> bool {
+    alive as usize * SPARSE < capacity
+}
+
+/// [`Holder::commit`] of what is not ordinary.
+#[cold]
 #[inline(never)]
 fn commit_more(
     object: &Object,
@@ -390,7 +405,7 @@ fn commit_more(
     removed
 }
 
-/// [`Holder::add_and_publish`] of a change that is not small.
+/// [`Holder::add_and_publish`] of what is not ordinary.
 #[inline(never)]
 fn add_more(
     object: &Object,
@@ -414,7 +429,7 @@ fn add_more(
     }
 }
 
-/// [`Holder::commit`] after a [`prepare_cell`].
+/// [`Holder::commit`] after a [`prepare_cell`] or a [`prepare_dense`].
 #[cold]
 #[inline(never)]
 fn commit_cell(
@@ -459,6 +474,31 @@ fn prepare_dense(object: &Object, spare: &mut Option<Cell>) -> Result<Plan, Rese
 
 /// What is planned is in the spare cell: what stays, and place for what comes.
 const IN_SPARE: Plan = Plan(2);
+
+/// What goes is not found yet; there is a free slot in the published cell, and nothing but the look is left to do.
+const LOOKS_LATER: Plan = Plan(4);
+
+/// [`Holder::prepare`] where there may be something to be shown, or there is no free slot.
+#[inline(never)]
+fn prepare_by_looking(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    usages: UsageSet,
+    see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
+    removes: impl FnMut(Key) -> bool,
+) -> Result<Plan, ReserveError> {
+    let mut holder = Holder { object, spare };
+    match holder.working_in_place() {
+        Some(cell) if cell.free() > 0 => {
+            let found = cell.look(usages, see, removes)?;
+            if found.dead == 0 || cell.is_dense() {
+                return Ok(Change::from(found).to_plan());
+            }
+            prepare_dense(object, spare)
+        }
+        _ => prepare_cell(object, spare, usages, see, removes),
+    }
+}
 
 /// [`Holder::prepare`] where a cell must be got, or is being filled.
 // Not a function of `Holder`, which would have to be in memory for it.

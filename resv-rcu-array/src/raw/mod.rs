@@ -6,6 +6,7 @@
 //! | [`cell`] | the memory of a set, and when what is read there means something | the same, of cells |
 //! | [`pool`] | where cells come from and go back to | |
 //! | [`change`] | what an edit takes away, in a word | |
+//! | [`straight`] | the ordinary add | the same as `working` |
 //! | [`working`] | appending, dying, giving up, moving | one writer at a time |
 //! | [`reference`] | a snapshot | counts |
 //! | [`object`] | the head | the cells that heads name are made here |
@@ -23,6 +24,7 @@ mod holder;
 mod object;
 mod pool;
 mod reference;
+mod straight;
 mod word;
 mod working;
 

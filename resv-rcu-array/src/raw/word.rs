@@ -26,9 +26,10 @@ const BUSY: u64 = UsageSet::ALL.bits() as u64;
 const USAGE: u64 = 0b11;
 /// The holder's note on an entry, which means nothing to readers.
 const NOTE: u64 = 0b100;
-/// The low bits of a shifted address that are zero in a slot, as fences are aligned to 64 bytes.
-const FENCE_TAG: u64 = USAGE | NOTE;
-const _: () = assert!(align_of::<FenceCell>() >= 64);
+/// The low bits of a shifted address that are zero in a slot, as fences are aligned as cells are.
+const FENCE_TAG: u64 = BUSY;
+const _: () = assert!(FENCE_TAG & (USAGE | NOTE) == USAGE | NOTE);
+const _: () = assert!(align_of::<FenceCell>() >= CELL_ALIGN);
 
 /// Cells begin at multiples of this, so that four low bits of a shifted address are free.
 pub(crate) const CELL_ALIGN: usize = 128;
@@ -112,9 +113,6 @@ impl Head {
 pub(crate) struct Bound(u64);
 
 impl Bound {
-    /// What the holder of the lock sees: entries that have not died.
-    pub(super) const HOLDER: Bound = Bound((ALIVE << SHIFT) - 1);
-
     /// Whether an entry with this word is visible at this length.
     #[inline]
     pub(crate) fn shows(self, slot: Slot) -> bool {
@@ -187,6 +185,23 @@ impl Slot {
     #[inline]
     pub(super) fn dead_from(self, died: u32) -> Slot {
         Slot(self.0 & LOW & !NOTE | u64::from(died) << SHIFT)
+    }
+
+    /// Whether the entry has not died: what the holder of the lock sees.
+    #[inline]
+    pub(super) fn lives(self) -> bool {
+        self.0 >= ALIVE << SHIFT
+    }
+
+    /// What is in the slot, if it has not died.
+    #[inline]
+    pub(super) fn living(self) -> Option<(&'static FenceCell, Usage)> {
+        if !self.lives() {
+            return None;
+        }
+        // SAFETY: (1) as in `Bound::visible`: its `died` is not 0.
+        let fence = unsafe { &*self.address() };
+        Some((fence, self.usage()))
     }
 
     #[inline]

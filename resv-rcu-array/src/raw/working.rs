@@ -5,10 +5,10 @@
 //! their fence each, until it is given up or moved to another cell.
 
 use super::cell::{Cell, Owned, own};
-use super::change::{Change, MORE_GO, WINDOW, another_set, count_usages, living, note_goes};
+use super::change::{Change, Found, WINDOW, another_set, count_usages, living, note_goes};
 use super::object::Object;
 use super::pool;
-use super::word::{Asked, Bound, Slot, key};
+use super::word::{Asked, Slot, key};
 use resv_core::{Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, UsageSet};
 use resv_sync::sync::atomic::Ordering;
 use std::convert::Infallible;
@@ -45,6 +45,12 @@ impl Writing {
     #[inline]
     pub(super) fn cell(&self) -> Cell {
         self.cell
+    }
+
+    /// How many of the first slots readers may see; `None` for a cell that is not published.
+    #[inline]
+    pub(super) fn published(&self) -> Option<u32> {
+        self.published
     }
 
     #[inline]
@@ -87,7 +93,7 @@ impl Writing {
     pub(super) fn living(&self) -> impl Iterator<Item = (u32, Slot)> + use<> {
         let (first, end) = (self.owned().first, self.owned().end);
         let slots = self.cell.own_range(first, end);
-        slots.filter(|&(_, slot)| Bound::HOLDER.shows(slot))
+        slots.filter(|(_, slot)| slot.lives())
     }
 
     /// How many entries are pending as the holder sees them.
@@ -115,9 +121,7 @@ impl Writing {
     /// `add`. A panic in `removes` changes nothing that anybody can see.
     #[inline]
     pub(super) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
-        let look = self.look(UsageSet::EMPTY, |_, _| Ok::<_, Infallible>(()), removes);
-        let Ok((change, _)) = look;
-        self.apply(change);
+        self.apply(self.look_alone(removes).into());
         match add {
             Some(entry) => self.append(entry),
             None if self.owned().end == self.published.unwrap_or(0) => {
@@ -131,8 +135,7 @@ impl Writing {
     }
 
     /// One look at the living entries: shows `see` the pending ones with a usage in `usages`, and says what
-    /// an edit takes away: those that have signalled, and those whose keys `removes` names. And whether it came by
-    /// dead entries.
+    /// an edit takes away: those that have signalled, and those whose keys `removes` names.
     ///
     /// Changes nothing that anybody can see, however it ends.
     // What is called from here gets copies: so the loop has its state in registers.
@@ -142,42 +145,52 @@ impl Writing {
         usages: UsageSet,
         mut see: impl FnMut(&Fence, Key) -> Result<(), E>,
         mut removes: impl FnMut(Key) -> bool,
-    ) -> Result<(Change, bool), E> {
+    ) -> Result<Found, E> {
         let cell = self.cell;
         let &Owned { first, end, .. } = self.owned();
         let asked = Asked::new(usages);
         // Bits of places.
-        let (mut goes, mut dead, mut more_go) = (0_u64, 0_u64, 0);
+        let (mut goes, mut dead, mut more_go) = (0_u64, 0_u64, false);
         let slots = &cell.first_slots(end)[first as usize..];
         #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
         for place in 0..slots.len() {
             let slot = own(&slots[place]);
             let place = place as u32;
-            let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
+            let Some((fence, _)) = slot.living() else {
                 dead |= 1 << if place < WINDOW { place } else { u64::BITS - 1 };
                 continue;
             };
             if fence.is_pending() {
                 if asked.asks_for(slot) {
                     // The slot owns a reference as long as the lock is held, which is borrowed here.
-                    see(
-                        &ManuallyDrop::new(Fence::from_cell(fence)),
-                        key(fence, usage),
-                    )?;
+                    let lent = &ManuallyDrop::new(Fence::from_cell(fence));
+                    see(lent, key(fence, slot.usage()))?;
                 }
                 // Loaded again: so nothing is kept over that call.
-                if !removes(key(fence, usage)) {
+                if !removes(key(fence, slot.usage())) {
                     continue;
                 }
             }
             if place < WINDOW {
                 goes |= 1 << place;
             } else {
-                note_goes(cell, first + WINDOW, end, more_go > 0, first + place);
-                more_go = MORE_GO;
+                note_goes(cell, (first, end), more_go, place);
+                more_go = true;
             }
         }
-        Ok((Change::new(goes, dead, more_go), dead != 0))
+        Ok(Found {
+            goes,
+            dead,
+            more_go,
+        })
+    }
+
+    /// The same where there is nothing to be shown.
+    #[inline(always)]
+    pub(super) fn look_alone(&self, removes: impl FnMut(Key) -> bool) -> Found {
+        let nothing = |_: &Fence, _| Ok::<_, Infallible>(());
+        let Ok(found) = self.look(UsageSet::EMPTY, nothing, removes);
+        found
     }
 
     /// Whether nothing is staged, nothing that is dead owns its fence still, and all that go have a bit.
@@ -187,74 +200,8 @@ impl Writing {
         owned.dead == 0 && self.published == Some(owned.end) && !change.more_go()
     }
 
-    /// Whether [`replace`](Writing::replace) can make the change: it is an ordinary one, and one entry goes at
-    /// most.
-    #[inline]
-    pub(super) fn is_small(&self, change: Change) -> bool {
-        let goes = change.goes();
-        self.is_ordinary(change) && goes & goes.wrapping_sub(1) == 0
-    }
-
-    /// Makes a [small](Writing::is_small) change, appends `add` and publishes. If nobody else has the cell
-    /// afterwards, the fence of the entry that went is the caller's.
-    ///
-    /// `left` is what is left of the budget.
-    ///
-    /// # Panics
-    ///
-    /// When the change was found in something else, or there is no free slot.
-    #[inline(always)]
-    pub(super) fn replace(
-        mut self,
-        object: &Object,
-        change: Change,
-        add: Entry,
-        left: (u32, u32),
-    ) -> Option<Fence> {
-        let cell = self.cell;
-        let owned = self.owned_mut();
-        let (base, end, goes) = (owned.first, owned.end, change.goes());
-        let slots = cell.first_slots(end + 1);
-        let comes = Slot::alive(add.fence, add.usage);
-        let first = base + change.moves();
-        let mut usages = owned.usages | 1 << add.usage as u8;
-        (owned.first, owned.end) = (first, end + 1);
-        (owned.adds, owned.publishes) = left;
-        if goes == 0 {
-            owned.alive += 1;
-            slots[end as usize].store(comes.0, Ordering::Release);
-            owned.usages = usages;
-            object.publish(cell, end + 1, usages, first);
-            return None;
-        }
-        let at = base + goes.trailing_zeros();
-        let slot = &slots[at as usize];
-        let dies = own(slot);
-        let (fence, usage) = living(dies);
-        if !fence.is_pending() {
-            note_failure(owned, at, dies);
-        }
-        // Release, each: as every store to a slot.
-        slot.store(dies.dead_from(end + 1).0, Ordering::Release);
-        // Release: pairs with the Acquire of readers: the fence is initialised.
-        slots[end as usize].store(comes.0, Ordering::Release);
-        if usage != add.usage {
-            // It may have been the last one with its usage.
-            usages = count_usages(cell, first, end + 1);
-        }
-        owned.usages = usages;
-        object.publish(cell, end + 1, usages, first);
-        if object.is_held(cell) {
-            (owned.dead, owned.dead_from) = (1, at);
-            return None;
-        }
-        // Release, or what a known-bad variant has: as in `give_up_dead`.
-        slot.store(Slot::NONE.0, object.null_order());
-        Some(Fence::from_cell(fence))
-    }
-
-    /// The same of an ordinary change, for any number of entries that go; elsewhere `add` comes back, with
-    /// nothing done.
+    /// As [`add_straight`](Writing::add_straight), for any number of entries that go, unless something is staged or
+    /// dead owns its fence still: then `add` comes back, with nothing done.
     #[inline]
     pub(super) fn replace_many(
         &mut self,
@@ -318,7 +265,7 @@ impl Writing {
         if change.more_go() {
             for at in first + WINDOW..end {
                 let slot = self.cell.own(at);
-                if slot.is_noted() && Bound::HOLDER.shows(slot) {
+                if slot.is_noted() && slot.lives() {
                     self.kill(at);
                 }
             }
@@ -380,7 +327,7 @@ impl Writing {
     fn kill(&mut self, at: u32) {
         let (cell, published) = (self.cell, self.published.unwrap_or(0));
         let slot = cell.own(at);
-        if !Bound::HOLDER.shows(slot) {
+        if !slot.lives() {
             another_set();
         }
         let owned = self.owned_mut();
@@ -411,7 +358,7 @@ impl Writing {
         while self.owned().dead > 0 {
             let slot = self.cell.own(at);
             at += 1;
-            if Bound::HOLDER.shows(slot) || slot == Slot::NONE {
+            if slot.lives() || slot == Slot::NONE {
                 continue;
             }
             let owned = self.owned_mut();
@@ -439,7 +386,7 @@ impl Writing {
             ..Owned::default()
         };
         for (at, slot) in old.living() {
-            let Some((fence, usage)) = Bound::HOLDER.visible(slot) else {
+            let Some((fence, usage)) = slot.living() else {
                 continue;
             };
             let (status, counts) = (fence.status(), at >= from.overwritten);
@@ -520,8 +467,10 @@ impl Writing {
 }
 
 /// Notes how the entry at `at`, which goes, has ended, if it counts for the object's failure.
+// Cold, so that nothing is kept over the call where the entry is pending still.
+#[cold]
 #[inline(never)]
-fn note_failure(owned: &mut Owned, at: u32, slot: Slot) {
+pub(super) fn note_failure(owned: &mut Owned, at: u32, slot: Slot) {
     if at >= owned.overwritten
         && let Some(failed @ FenceStatus::Error(_)) = slot.fence().map(|fence| fence.status())
     {

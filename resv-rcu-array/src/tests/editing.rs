@@ -219,10 +219,15 @@ pub(super) fn an_edit_published_at_once_is_the_two_steps<R: Flavour>() {
 }
 
 /// Each add in two steps takes the place of the one before: while a snapshot is held, so that what is dead
-/// cannot be given up, and after an add that is staged.
+/// cannot be given up, and after an add that is staged; whether the first step has to look or not.
 pub(super) fn b4_two_steps_beside_what_is_dead_or_staged<F: Flavour>() {
-    for case in 0..4 {
+    for case in 0..8 {
         let (keeps, stages) = (case & 1 != 0, case & 2 != 0);
+        let asked = if case & 4 != 0 {
+            UsageSet::ALL
+        } else {
+            UsageSet::of(&[Usage::Write])
+        };
         let object = RcuArray::<F>::default();
         let (line, other) = (Timeline::new("t"), Timeline::new("other"));
         let mut snapshots = Vec::new();
@@ -238,7 +243,7 @@ pub(super) fn b4_two_steps_beside_what_is_dead_or_staged<F: Flavour>() {
             }
             let is_older = |key: Key| key.timeline == line.id();
             let plan = object
-                .prepare(&mut held, UsageSet::ALL, |_, _| Ok(()), is_older)
+                .prepare(&mut held, asked, |_, _| Ok(()), is_older)
                 .expect("memory");
             object.commit(&mut held, plan, is_older, entry(&new, Usage::Read));
             drop(held);

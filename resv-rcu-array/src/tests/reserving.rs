@@ -212,17 +212,20 @@ pub(super) fn b3_publishes_without_an_add_have_their_room<F: Flavour>() {
     }
 }
 
+/// Whether the first of the two steps has to look, or has nothing to show.
 pub(super) fn b3_an_add_in_two_steps_has_room_at_every_length<F: Flavour>() {
-    let object = RcuArray::<F>::default();
-    let line = Timeline::new("t");
-    let jobs: Vec<_> = (0..200).map(|_| issue(&line)).collect();
-    for (at, job) in jobs.iter().enumerate() {
-        let mut held = object.object_lock().lock();
-        let plan = object
-            .prepare(&mut held, UsageSet::ALL, |_, _| Ok(()), nothing)
-            .expect("memory");
-        object.commit(&mut held, plan, nothing, entry(job, Usage::Read));
-        drop(held);
-        assert_eq!(visited_keys(&object, UsageSet::ALL).len(), at + 1);
+    for asked in [UsageSet::ALL, UsageSet::EMPTY] {
+        let object = RcuArray::<F>::default();
+        let line = Timeline::new("t");
+        let jobs: Vec<_> = (0..200).map(|_| issue(&line)).collect();
+        for (at, job) in jobs.iter().enumerate() {
+            let mut held = object.object_lock().lock();
+            let plan = object
+                .prepare(&mut held, asked, |_, _| Ok(()), nothing)
+                .expect("memory");
+            object.commit(&mut held, plan, nothing, entry(job, Usage::Read));
+            drop(held);
+            assert_eq!(visited_keys(&object, UsageSet::ALL).len(), at + 1);
+        }
     }
 }
