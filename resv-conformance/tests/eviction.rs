@@ -47,7 +47,8 @@ fn event() -> impl Strategy<Value = Event> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..Default::default() })]
 
-    /// V1 to V7. The oldest semantics shows an eviction fence to writers, so there nobody writes.
+    /// V1 to V7. Where writers are shown an eviction fence, as under the oldest semantics, nobody writes; where
+    /// readers are, too, there are no such fences.
     #[test]
     fn no_events_break_the_life_cycle(
         events in proptest::collection::vec(event(), 1..40),
@@ -55,12 +56,17 @@ proptest! {
         ends in any::<bool>(),
     ) {
         for semantics in SemanticsKind::ALL {
+            let eviction = semantics.class(Usage::Bookkeep);
+            let is_shown = |access| semantics.waits_for(access).contains(eviction);
+            if is_shown(Access::Read) {
+                continue;
+            }
             for backend in BackendKind::ALL {
                 let mut world = world(semantics, backend, kind, None);
                 let last = ends.then_some(Event::End);
                 for event in events.iter().copied().chain(last).chain([Event::Pass(400)]) {
-                    let event = match (semantics, event) {
-                        (SemanticsKind::ExclusiveShared, Event::Begin(buffer, Access::Write)) => {
+                    let event = match event {
+                        Event::Begin(buffer, Access::Write) if is_shown(Access::Write) => {
                             Event::Begin(buffer, Access::Read)
                         }
                         _ => event,
