@@ -165,7 +165,9 @@ fn the_sample() {
         let expected = match run.semantics.as_str() {
             "exclusive-shared" => (85, 62, 62, 31, 12, 22, 285_446),
             "writers-readers-others" => (73, 50, 50, 31, 0, 22, 281_621),
-            _ => (73, 72, 16, 0, 0, 0, 281_621),
+            "usage-levels" => (73, 72, 16, 0, 0, 0, 281_621),
+            // A semantics that is not in Linux has no figures here.
+            _ => continue,
         };
         let found = (
             run.counts.edges,
