@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use resv_api::{BackendKind, Locked, Resv, SemanticsKind, UsageLevels};
+use resv_api::{BackendKind, Locked, Resv, SemanticsKind, Usage, UsageLevels};
 
 fn runner() -> Runner {
     Runner::new(SemanticsKind::UsageLevels, BackendKind::Locked).unwrap()
@@ -84,7 +84,7 @@ fn copy_and_replace() {
     );
 }
 
-/// The same answers under each semantics and on each back end, whether the fence that failed is still stored
+/// The same answers under each semantics that knows reads and on each back end, whether the fence that failed is still stored
 /// or was looked at and dropped.
 #[test]
 fn failures_are_told_alike_by_all() {
@@ -92,7 +92,9 @@ fn failures_are_told_alike_by_all() {
         failure fb read\nsignal a error\nfailure fb read\nfailure fb explicit\nadd fb b read\nlist fb\n\
         failure fb read\nsignal b error\nfailure fb write\nfence c gfx\nadd fb c write\nfailure fb move\n";
     let script = Scenario::parse(SCRIPT).unwrap();
-    for semantics in SemanticsKind::ALL {
+    // One that keeps a read as a write answers as it must after a write.
+    let knows_reads = |semantics: &SemanticsKind| semantics.class(Usage::Read) == Usage::Read;
+    for semantics in SemanticsKind::ALL.into_iter().filter(knows_reads) {
         for backend in BackendKind::ALL {
             let Ok(mut runner) = Runner::new(semantics, backend) else {
                 continue;
