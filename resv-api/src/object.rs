@@ -104,14 +104,17 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
-        let mut guard = self.lock();
-        if !fence.is_composed() {
-            let removed = guard.add_whole(fence, usage)?;
-            drop(guard);
-            drop(removed);
-            return Ok(());
-        }
-        guard.reserve_for(fence, usage)?.add(fence, usage);
+        let removed = {
+            // It ends where it is: `drop` would move what has just been stored in parts.
+            let mut guard = self.lock();
+            if fence.is_composed() {
+                guard.reserve_for(fence, usage)?.add(fence, usage);
+                None
+            } else {
+                guard.add_whole(fence, usage)?
+            }
+        };
+        drop(removed);
         Ok(())
     }
 

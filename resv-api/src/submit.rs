@@ -373,7 +373,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         let places = members.all.iter_mut().zip(self.uses);
         for ((member, &(object, usage)), spare) in places.zip(spares) {
             if let Some(held) = &mut *member.held {
-                let gone = object.commit(held, member.plan, &self.job, spare, usage);
+                let gone = self.commit_to(object, held, member.plan, spare, usage);
                 rings.append(release(member));
                 if let Some(fence) = gone {
                     removed.put(fence);
@@ -381,6 +381,20 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
             }
         }
         members.are_released = true;
+    }
+
+    // By itself: the loop over what the object has gets the registers.
+    #[inline(never)]
+    #[cfg_attr(feature = "checks", track_caller)]
+    fn commit_to(
+        &self,
+        object: &T,
+        held: &mut LockProof<'_>,
+        plan: Plan,
+        spare: Fence,
+        usage: Usage,
+    ) -> Option<Fence> {
+        object.commit(held, plan, &self.job, spare, usage)
     }
 }
 

@@ -159,7 +159,6 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         self.backend().object_lock()
     }
 
-    // Not inline, as is `commit`: the loop over what is pending gets the registers.
     #[inline(always)]
     fn prepare(
         &self,

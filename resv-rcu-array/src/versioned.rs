@@ -330,8 +330,7 @@ impl Backend for Versioned {
         self.raw.holder(held).prepare(usages, see, removes)
     }
 
-    // By itself: the loop over what lives gets the registers.
-    #[inline(never)]
+    #[inline(always)]
     fn commit(
         &self,
         held: &mut LockProof<'_>,
