@@ -17,8 +17,8 @@ impl Timeline {
     /// [counted](Timeline::issue_counted) is reached (Linux: adding a point to a chain). The point signals
     /// with the error of `fence`, if that fails; with several fences, of the first that fails.
     ///
-    /// Attaching is not waiting: a lazy `fence` is asked for its work when somebody waits for the point
-    /// or a later one. The timeline keeps `fence` until it has signalled.
+    /// Attaching is not waiting: a lazy `fence` is asked for its work when the point or a later one
+    /// is waited for. The timeline keeps `fence` until it has signalled.
     ///
     /// An earlier place may be attached after a later one, as long as it has not been reached. A
     /// [`Signaler`](super::Signaler) of the same timeline that signals reaches every earlier place whatever it
@@ -56,7 +56,7 @@ impl Timeline {
 
     /// Issues the next fence, without a [`Signaler`](super::Signaler): it signals when the timeline has
     /// [counted up](Timeline::signal_up_to) to its seqno. For a device that writes the seqno of its last
-    /// finished job to memory: nobody keeps a map of signalers.
+    /// finished job to memory: the driver keeps no map of signalers.
     ///
     /// Such fences are canceled when the last handle of the timeline is dropped: each as soon as what is before
     /// it has signalled.

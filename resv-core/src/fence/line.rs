@@ -132,7 +132,7 @@ impl Line {
         }
     }
 
-    /// The owner and all fences are gone, so nobody uses this any more.
+    /// The owner and all fences are gone, so this is unused.
     #[cold]
     #[inline(never)]
     fn give_back(&'static self) {

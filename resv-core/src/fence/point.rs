@@ -87,8 +87,8 @@ impl Timeline {
     ///
     /// # Protocol
     ///
-    /// A thread that issues raises the greatest seqno (1), then reads whether somebody waits (2). This
-    /// function enters the fence, says that somebody waits (3), and then reads the greatest seqno (4). All
+    /// A thread that issues raises the greatest seqno (1), then reads whether a fence waits for that (2). This
+    /// function enters the fence, says that a fence waits (3), and then reads the greatest seqno (4). All
     /// four are SeqCst. If 2 comes before 3, then 1 is before 4, and this function finds the seqno issued;
     /// if 3 comes before 2, the issuing thread finds the fence.
     pub fn submitted(&self, seqno: u64) -> Fence {
@@ -116,7 +116,7 @@ impl Timeline {
     }
 }
 
-/// The fence of a place that nobody has asked for.
+/// A new fence for a place.
 pub(super) fn new_point(line: &'static Line, seqno: u64) -> Fence {
     line.count_fence();
     let extra = Extra {
@@ -126,7 +126,7 @@ pub(super) fn new_point(line: &'static Line, seqno: u64) -> Fence {
     Fence::pending(Kind::Point, line, seqno, Some(Box::new(extra)))
 }
 
-/// The fence of a place that somebody has asked for.
+/// The fence of a place, by what asking for it gave.
 pub(super) fn place(line: &'static Line, seqno: u64, place: Place) -> Fence {
     match place {
         Place::Reached => Fence::signaled(),

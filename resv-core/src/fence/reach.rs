@@ -2,8 +2,8 @@
 //!
 //! A timeline knows the greatest seqno that has signalled. Because fences of one timeline signal in
 //! order, that number says of every place whether it has been reached, also of places that were skipped
-//! and of places to come. Linux builds chains of fences for this; here it is one number, a map of those
-//! who wait, and a map of what later places have to wait for.
+//! and of places to come. Linux builds chains of fences for this; here it is one number, a map of the points
+//! that wait, and a map of what later places have to wait for.
 //!
 //! # Protocol: waiting for a place
 //!
@@ -11,7 +11,7 @@
 //! `waiting` (3) and then reads `completed` (4). All four are SeqCst, so they stand in one order in
 //! which 1 is before 2 and 3 before 4. If 2 comes before 3, then 1 is before 4, which sees it: the point is
 //! found reached. If 3 comes before 2, the signaller finds the point. The signaller takes the lock only if
-//! somebody waits, and 2 is a plain load on x86.
+//! a point waits, and 2 is a plain load on x86.
 //!
 //! loom takes SeqCst accesses for AcqRel. Under it, SeqCst fences stand for the one order.
 //!
@@ -74,7 +74,7 @@ pub(super) enum Place {
 
 /// What attaching a place to a fence asks for, besides watching the fence.
 pub(super) struct NewHold {
-    /// Somebody waits for the place or a later one: the fence is to be asked for its work.
+    /// The place or a later one is waited for: the fence is to be asked for its work.
     pub(super) is_awaited: bool,
     pub(super) deadline: Option<Instant>,
 }
@@ -94,13 +94,13 @@ resv_sync::known_bad! {
 #[derive(Default)]
 struct Places {
     seam: Seam,
-    /// Those that somebody has asked for.
+    /// Those that were asked for and are not reached.
     points: BTreeMap<u64, Point>,
     /// What few timelines have.
     more: Option<Box<More>>,
 }
 
-/// What is attached and counted, and how far somebody waits for it.
+/// What is attached and counted, and how far it is waited for.
 #[derive(Default)]
 struct More {
     attached: BTreeMap<Hold, Attached>,
@@ -111,7 +111,7 @@ struct More {
     counted_to: u64,
     /// Errors of attached fences at places that have not been reached.
     failed: BTreeMap<u64, FenceError>,
-    /// The greatest place that somebody has begun to wait for.
+    /// The greatest place that a thread or task has begun to wait for.
     awaited: u64,
     /// Deadlines of places: those of later places are later, as a deadline counts for earlier places, too.
     deadlines: BTreeMap<u64, Instant>,
@@ -206,10 +206,10 @@ impl Reach {
         }
     }
 
-    /// The timeline and its fences are gone, so nobody uses this until it is another one's.
+    /// The timeline and its fences are gone, so this is unused until it is another one's.
     pub(super) fn reset(&self) {
         let places = std::mem::take(&mut *self.places.lock());
-        debug_assert!(places.points.is_empty(), "a point that nobody reached");
+        debug_assert!(places.points.is_empty(), "a point that was not reached");
         if let Some(more) = places.more {
             leave(more.attached.into_values());
         }
@@ -223,7 +223,7 @@ impl Reach {
         self.completed.load(Ordering::Acquire)
     }
 
-    /// The fence with this seqno has signalled. Returns whether somebody waits for a point; if so
+    /// The fence with this seqno has signalled. Returns whether a point waits; if so
     /// the caller looks at [`take_reached`](Reach::take_reached).
     #[inline]
     pub(super) fn advance(&self, seqno: u64) -> bool {
@@ -235,8 +235,8 @@ impl Reach {
         self.waiting.load(Ordering::SeqCst) != 0
     }
 
-    /// The fence with this seqno is about to count as signalled, with `error`: so is the point, if somebody
-    /// has asked for it before.
+    /// The fence with this seqno is about to count as signalled, with `error`: so is the point, if it
+    /// was asked for before.
     #[cold]
     pub(super) fn fails(&self, seqno: u64, error: FenceError) {
         // Acquire: pairs with step 3. A point that is asked for later may be found reached, without error.
@@ -247,7 +247,7 @@ impl Reach {
         }
     }
 
-    /// The fence of place `seqno`: `point`, if nobody has asked for this place before.
+    /// The fence of place `seqno`: `point`, if this place was not asked for before.
     pub(super) fn insert(&self, seqno: u64, point: Fence) -> Place {
         self.insert_into(&mut self.places.lock(), seqno, point)
     }
@@ -394,7 +394,7 @@ impl Reach {
         counted
     }
 
-    /// Whether somebody has a point that waits; when the last handle of the timeline has been dropped.
+    /// Whether a point waits; when the last handle of the timeline has been dropped.
     pub(super) fn is_awaited(&self) -> bool {
         // Relaxed: a thread that asked for a point had a handle.
         self.waiting.load(Ordering::Relaxed) != 0
@@ -466,7 +466,7 @@ impl Reach {
         leave(attached.into_values());
     }
 
-    /// Somebody has begun to wait for place `seqno`: the fences to be asked for their work that have not
+    /// A thread or task has begun to wait for place `seqno`: the fences to be asked for their work that have not
     /// been asked before.
     pub(super) fn start(&self, seqno: u64) -> Vec<Fence> {
         let mut places = self.places.lock();
@@ -482,7 +482,7 @@ impl Reach {
             .collect()
     }
 
-    /// Somebody would like place `seqno` to be reached by `deadline`: the fences to be told.
+    /// Place `seqno` should be reached by `deadline`: the fences to be told.
     pub(super) fn set_deadline(&self, seqno: u64, deadline: Instant) -> Vec<Fence> {
         let mut places = self.places.lock();
         let more = places.more();

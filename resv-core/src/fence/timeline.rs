@@ -59,7 +59,7 @@ impl Drop for Issuer {
             return;
         }
         let (last, book) = (self.last_issued(), self.book.lock());
-        // What is to be counted nobody can count any more.
+        // What is to be counted never will be.
         let promised = match last == book.counted {
             true => book.not_counted,
             false => last,
@@ -217,7 +217,7 @@ impl Timeline {
         }
     }
 
-    /// Somebody waits for seqnos to be issued.
+    /// A fence waits for seqnos to be issued.
     pub(super) fn expect_waiters(&self) {
         // SeqCst: see `submitted`, step 3.
         self.line().is_awaited.store(1, Ordering::SeqCst);
@@ -348,8 +348,8 @@ impl Signaler {
     }
 
     /// Whether anybody would notice the signal: there is another handle of the fence, an object holds it,
-    /// it is part of another fence, or a callback is registered. As of this instant; once nobody wants it
-    /// nobody can begin to, since there is no handle to begin with.
+    /// it is part of another fence, or a callback is registered. As of this instant; once it is not
+    /// wanted it stays so, since there is no handle to begin with.
     pub fn is_wanted(&self) -> bool {
         let cell = self.fence().cell();
         // The order matters: a thread that registers a callback has a handle until then.
