@@ -333,3 +333,25 @@ impl Backend for ArcSwappedObject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ArcSwappedObject, MANY};
+    use resv_core::{Backend, Budget};
+
+    #[test]
+    fn what_is_reserved_and_not_used_is_given_back() {
+        let object = ArcSwappedObject::default();
+        let mut held = object.object_lock().lock();
+        let many = Budget {
+            adds: 10 * MANY,
+            publishes: 1,
+        };
+        object.reserve(&mut held, many).expect("there is memory");
+        let slots = || object.holder.lock().set.cell.slots.len();
+        assert!(slots() > many.adds);
+        object.unreserve(&mut held);
+        assert!(slots() <= MANY, "{} slots", slots());
+        assert!(object.published().cell.slots.len() <= MANY);
+    }
+}
