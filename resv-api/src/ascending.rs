@@ -46,10 +46,12 @@ pub(crate) fn ascending<'l>(
     Ok(Some(order))
 }
 
-/// For a call that has no error for want of memory, as collections have none.
-#[cold]
-pub(crate) fn no_memory<R>(error: ReserveError) -> R {
-    panic!("{error}")
+/// An empty list with room for so many.
+pub(crate) fn room_for<L>(len: usize) -> Result<Vec<L>, ReserveError> {
+    let mut list = Vec::new();
+    let room = list.try_reserve_exact(len);
+    room.map_err(|_| ReserveError::new(len))?;
+    Ok(list)
 }
 
 /// Whether each place names another object.
@@ -68,9 +70,7 @@ pub(crate) fn lock_ascending<'l>(
     locks: &[&'l ObjectLock],
     patience: Patience,
 ) -> Result<Vec<LockProof<'l>>, SubmitError> {
-    let mut proofs = Vec::new();
-    let room = proofs.try_reserve_exact(locks.len());
-    room.map_err(|_| ReserveError::new(locks.len()))?;
+    let proofs = room_for(locks.len())?;
     let mut set = LockSet::in_order(class);
     set.try_reserve(locks.len())?;
     match set.lock_in_order(locks.iter().copied(), patience.deadline()) {

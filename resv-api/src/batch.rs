@@ -1,7 +1,7 @@
 //! A slice of objects, locked in one call.
 
-use crate::ascending::{TRIES_FIRST, ascending, lock_ascending, no_memory};
-use crate::object::Resv;
+use crate::ascending::{TRIES_FIRST, ascending, lock_ascending};
+use crate::object::{Resv, out_of_memory};
 use crate::patience::{Patience, TimedOut};
 use crate::submit::SubmitError;
 use crate::transact::Transaction;
@@ -90,7 +90,7 @@ fn wait_for_each<'a, S: Semantics, B: Backend>(
     patience: Patience,
 ) -> Result<Guards<'a, S, B>, TimedOut> {
     let lock = |at: usize| resvs[at].backend().object_lock();
-    let order = ascending(resvs.len(), lock).unwrap_or_else(no_memory);
+    let order = ascending(resvs.len(), lock).unwrap_or_else(|error| out_of_memory(error));
     let order = order.unwrap_or_else(|| (0..resvs.len()).map(|at| (0, at)).collect());
     // Each object once, and at which of them each place of the slice is.
     let mut objects: Vec<&'a Resv<S, B>> = Vec::with_capacity(resvs.len());
@@ -111,7 +111,7 @@ fn wait_for_each<'a, S: Semantics, B: Backend>(
     let held = match lock_ascending(class, &locks, patience) {
         Ok(held) => held,
         Err(SubmitError::TimedOut(error)) => return Err(error),
-        Err(SubmitError::Reserve(error)) => no_memory(error),
+        Err(SubmitError::Reserve(error)) => out_of_memory(error),
     };
     let guards = objects.into_iter().zip(held);
     Ok(Guards {

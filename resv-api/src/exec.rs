@@ -64,9 +64,9 @@
 //! While the closure runs, no other lock of an object may be waited for on this thread, such as
 //! [`Resv::lock`] or an inner `exec`: the outer transaction would wait without being able to yield.
 
-use crate::ascending::{ascending, no_memory};
+use crate::ascending::{ascending, room_for};
 use crate::noted::Noted;
-use crate::object::Resv;
+use crate::object::{Resv, out_of_memory};
 use crate::patience::{Patience, TimedOut};
 use crate::receipt::{Members, Receipt};
 use crate::submittable::{Fences, Submittable};
@@ -254,7 +254,7 @@ impl<'env> Tx<'env> {
         resvs: &[&'env Resv<S, B>],
     ) -> Result<Vec<Receipt<'t, 'env, S, B>>, Backoff> {
         let lock = |at: usize| resvs[at].backend().object_lock();
-        let Some(order) = ascending(resvs.len(), lock).unwrap_or_else(no_memory) else {
+        let Some(order) = ascending(resvs.len(), lock).unwrap_or_else(|e| out_of_memory(e)) else {
             // A loop and not a closure, which would hide the place of the caller from the checks.
             let mut receipts = Vec::with_capacity(resvs.len());
             for resv in resvs {
@@ -307,10 +307,7 @@ impl<'env> Tx<'env> {
     ) -> Result<Waits, ReserveError> {
         let fences = fences.as_slice();
         let mut noted = Noted::new(fences);
-        let mut slots = Vec::new();
-        slots
-            .try_reserve_exact(uses.len())
-            .map_err(|_| ReserveError::new(uses.len()))?;
+        let mut slots = room_for(uses.len())?;
         for (receipt, usage) in uses {
             receipt.note_waits(usage.access(), &mut noted)?;
             let resv = receipt.resv();

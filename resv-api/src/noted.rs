@@ -188,24 +188,10 @@ impl<'b> Noted<'b> {
         if !self.others.is_empty() {
             return self.put_many_in(waits);
         }
-        let Noted {
-            timelines,
-            seqnos,
-            cells,
-            order,
-            count,
-            ..
-        } = &*self;
         const { assert!(PLACES <= Waits::INLINE) };
-        waits.extend(order[..*count].iter().filter_map(|&place| {
-            let place = usize::from(place);
-            let note = Note {
-                timeline: TimelineId::from_raw(timelines[place]),
-                seqno: seqnos[place],
-                cell: cells[place]?,
-            };
-            note.acquire()
-        }));
+        let places = self.order[..self.count].iter();
+        let notes = places.filter_map(|&place| self.note_at(usize::from(place)));
+        waits.extend(notes.filter_map(Note::acquire));
         Ok(())
     }
 
@@ -223,7 +209,7 @@ impl<'b> Noted<'b> {
         let room = self.others.try_reserve(PLACES);
         room.map_err(|_| ReserveError::new(all))?;
         for place in 0..PLACES {
-            let note = self.take(place);
+            let note = self.note_at(place);
             self.others.extend(note);
         }
         self.others.sort_unstable_by_key(Note::order);
@@ -234,12 +220,11 @@ impl<'b> Noted<'b> {
     }
 
     #[inline]
-    fn take(&mut self, place: usize) -> Option<Note> {
-        let cell = self.cells[place].take()?;
+    fn note_at(&self, place: usize) -> Option<Note> {
         Some(Note {
             timeline: TimelineId::from_raw(self.timelines[place]),
             seqno: self.seqnos[place],
-            cell,
+            cell: self.cells[place]?,
         })
     }
 }

@@ -329,7 +329,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
 
 /// Ends the process as a collection does that cannot grow.
 #[cold]
-fn out_of_memory(error: ReserveError) -> ! {
+pub(crate) fn out_of_memory(error: ReserveError) -> ! {
     match Layout::array::<resv_core::Entry>(error.entries()) {
         Ok(layout) => handle_alloc_error(layout),
         Err(_) => handle_alloc_error(Layout::new::<resv_core::Entry>()),

@@ -36,7 +36,7 @@
 //!
 //! A job that must look at an object before it knows what it will add uses [`exec`](crate::exec()).
 
-use crate::ascending::{TRIES_FIRST, are_distinct, ascending, lock_ascending};
+use crate::ascending::{TRIES_FIRST, are_distinct, ascending, lock_ascending, room_for};
 use crate::flatten::LeafRoom;
 use crate::noted::Noted;
 use crate::patience::{Patience, TimedOut};
@@ -175,14 +175,6 @@ fn submit_in_order<T: Submittable + ?Sized>(
         }
         None => InSingleSteps { fences, uses }.submit(class, patience),
     }
-}
-
-/// An empty list with room for something of each use.
-fn room_for<U, L>(uses: &[U]) -> Result<Vec<L>, ReserveError> {
-    let mut list = Vec::new();
-    let room = list.try_reserve_exact(uses.len());
-    room.map_err(|_| ReserveError::new(uses.len()))?;
-    Ok(list)
 }
 
 /// A job with more uses than this allocates.
@@ -326,7 +318,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         class: &'static Class,
         patience: Patience,
     ) -> Result<Waits, SubmitError> {
-        let mut locks = room_for(self.uses)?;
+        let mut locks = room_for(self.uses.len())?;
         locks.extend(self.uses.iter().map(|(object, _)| object.object_lock()));
         let mut members = Members::of(self.uses);
         members.make_room()?;
@@ -470,7 +462,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
         class: &'static Class,
         patience: Patience,
     ) -> Result<(), SubmitError> {
-        let mut locks = room_for(self.uses)?;
+        let mut locks = room_for(self.uses.len())?;
         let mut from = 0;
         while from < self.uses.len() {
             locks.push(self.uses[from].0.object_lock());

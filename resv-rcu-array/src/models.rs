@@ -391,7 +391,7 @@ fn a_cell_comes_round(new: New, is_over: bool) {
             b
         }
     });
-    let answer = object.end_test(noted);
+    let answer = object.end_test(noted, UsageSet::ALL);
     let _b = writer.join().expect("no panic");
     let (now, _) = object.begin_test().expect("there is something");
     let is_round = now.head().is_same_publication(noted.0.head());

@@ -39,19 +39,6 @@ impl Versioned {
         Some((seen, seen.cell().note()?))
     }
 
-    /// The other half, as in `is_idle_thoroughly`: whether nothing is pending; `None` if the test begins again.
-    #[cfg(all(test, loom))]
-    pub(crate) fn end_test(&self, (seen, life): (Published, Life)) -> Option<bool> {
-        let found = seen.find_pending(seen.cell().below(), UsageSet::ALL);
-        if !self.second_look(seen, life) {
-            return None;
-        }
-        if found.is_none() {
-            self.set_idle(seen.head(), UsageSet::ALL);
-        }
-        Some(found.is_none())
-    }
-
     #[cold]
     fn count_retry(&self) {
         // Relaxed: only reported.
@@ -129,19 +116,32 @@ impl Versioned {
                 Some(seen) if !head.says_idle(usages) => seen,
                 _ => return true,
             };
-            let cell = seen.cell();
-            if let Some(life) = cell.note() {
-                let found = seen.find_pending(cell.below(), usages);
-                if self.second_look(seen, life) {
-                    match found {
-                        Some(at) => cell.set_look(at),
-                        None => self.set_idle(head, usages),
-                    }
-                    return found.is_none();
-                }
+            if let Some(life) = seen.cell().note()
+                && let Some(is_idle) = self.end_test((seen, life), usages)
+            {
+                return is_idle;
             }
             self.count_retry();
         }
+    }
+
+    /// What follows when head and life are noted: whether nothing is pending; `None` if what was read may be of
+    /// several sets.
+    #[inline]
+    pub(crate) fn end_test(
+        &self,
+        (seen, life): (Published, Life),
+        usages: UsageSet,
+    ) -> Option<bool> {
+        let found = seen.find_pending(seen.cell().below(), usages);
+        if !self.second_look(seen, life) {
+            return None;
+        }
+        match found {
+            Some(at) => seen.cell().set_look(at),
+            None => self.set_idle(seen.head(), usages),
+        }
+        Some(found.is_none())
     }
 
     /// Sets idle bits after all entries with these usages were found signalled, so that the next test is

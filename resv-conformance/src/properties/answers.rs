@@ -53,6 +53,27 @@ fn answers_of_set<S: Waitable>(
     );
 }
 
+/// The same of a snapshot, and what only that answers.
+fn answers_of_snapshot(
+    whose: &str,
+    set: &Snapshot<AnySemantics, AnyBackend>,
+    tell: &mut impl FnMut(fmt::Arguments<'_>, fmt::Arguments<'_>),
+) {
+    tell(
+        format_args!("{whose}"),
+        format_args!("{:?}", sorted(set.iter())),
+    );
+    tell(
+        format_args!("{whose}.is_idle"),
+        format_args!("{}", set.is_idle()),
+    );
+    tell(
+        format_args!("{whose}.describe"),
+        format_args!("{}", set.describe()),
+    );
+    answers_of_set(whose, set, tell);
+}
+
 /// How a wait has ended that a descriptor stands for; `None` while it is not readable.
 fn readiness(answer: std::io::Result<Readiness>) -> Option<Waited> {
     match answer.expect("a descriptor") {
@@ -108,27 +129,15 @@ fn answers(object: &Object) -> String {
         keys.sort_unstable();
         tell(format_args!("visit"), format_args!("{keys:?}"));
         for (whose, set) in [("waits_for", &waits), ("narrow", &narrowed)] {
-            tell(
-                format_args!("{whose}"),
-                format_args!("{:?}", sorted(set.iter())),
-            );
-            tell(
-                format_args!("{whose}.is_idle"),
-                format_args!("{}", set.is_idle()),
-            );
+            answers_of_snapshot(whose, set, &mut tell);
             tell(
                 format_args!("{whose}.wait"),
                 format_args!("{:?}", set.wait(zero)),
             );
             tell(
-                format_args!("{whose}.describe"),
-                format_args!("{}", set.describe()),
-            );
-            tell(
                 format_args!("{whose}.count"),
                 format_args!("{}", set.iter().count()),
             );
-            answers_of_set(whose, set, &mut tell);
             let merged = merge(set.iter().map(|entry| entry.fence));
             tell(
                 format_args!("merge of {whose}"),
@@ -329,19 +338,7 @@ impl Kept {
                     format_args!("{question} some steps later: {answer}"),
                 );
             };
-            tell(
-                format_args!("{whose}"),
-                format_args!("{:?}", sorted(set.iter())),
-            );
-            tell(
-                format_args!("{whose}.is_idle"),
-                format_args!("{}", set.is_idle()),
-            );
-            tell(
-                format_args!("{whose}.describe"),
-                format_args!("{}", set.describe()),
-            );
-            answers_of_set(whose, set, &mut tell);
+            answers_of_snapshot(whose, set, &mut tell);
         }
         told
     }

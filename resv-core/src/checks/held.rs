@@ -46,15 +46,12 @@ impl Held {
 
     /// The record with this number, if it is of this lock: other threads have the same numbers.
     pub(super) fn find(&self, number: u64, lock: u64) -> Option<HeldLock> {
-        let (_, held) = self.records.get(self.position(number)?)?;
-        held.filter(|held| held.lock == lock)
+        self.records[self.position(number, lock)?].1
     }
 
     /// Takes out what [`find`](Held::find) finds.
     pub(super) fn remove(&mut self, number: u64, lock: u64) {
-        if self.find(number, lock).is_some()
-            && let Some(at) = self.position(number)
-        {
+        if let Some(at) = self.position(number, lock) {
             self.records[at].1 = None;
             self.count -= 1;
             self.tidy();
@@ -90,12 +87,14 @@ impl Held {
         self.records.iter().filter_map(|(_, held)| *held).collect()
     }
 
-    fn position(&self, number: u64) -> Option<usize> {
+    fn position(&self, number: u64, lock: u64) -> Option<usize> {
         let compare = |&(other, _): &(u64, _)| {
             self.step(1);
             other.cmp(&number)
         };
-        self.records.binary_search_by(compare).ok()
+        let at = self.records.binary_search_by(compare).ok()?;
+        let is_its = |held: HeldLock| held.lock == lock;
+        self.records[at].1.is_some_and(is_its).then_some(at)
     }
 
     /// Takes out empty records: the last ones at once, the others when there are more of them than of locks.

@@ -130,7 +130,7 @@ impl Places {
         if let Some(more) = &mut self.more {
             more.failed = split_off(&mut more.failed, completed);
             more.deadlines = split_off(&mut more.deadlines, completed);
-            if more.end.is_some_and(|(last, _)| last <= completed) {
+            if more.ended(completed).is_some() {
                 up_to = u64::MAX;
             }
         }

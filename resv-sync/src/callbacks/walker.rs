@@ -26,11 +26,9 @@ impl Drop for TakenBack {
     }
 }
 
-/// Where a node is that the walker has claimed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Where a node is that the walker has claimed, as long as the walker has not left.
+#[derive(Clone, Copy)]
 enum Place {
-    /// Unlinked from the word, in which `WALKED` was cleared by the same change: the walker has left.
-    OutAndLeft,
     /// Unlinked from the node that was stored after it, by a change that a closer may have missed.
     OutAfter(NonNull<Header>),
     /// In the list, as it was closed before the node could be unlinked.
@@ -103,10 +101,10 @@ impl Callbacks {
         has_claimed();
         let place = self.unlink(node, newest, newer);
         has_unlinked();
-        if place != Place::OutAndLeft && !self.leave_open() {
-            return Some(self.leave_closed(node, place));
+        match place {
+            Some(place) if !self.leave_open() => Some(self.leave_closed(node, place)),
+            _ => Some(TakenBack(node)),
         }
-        Some(TakenBack(node))
     }
 
     /// Claims a node of the list, and ends its generation. Returns the node that was stored after it, which means
@@ -170,13 +168,14 @@ impl Callbacks {
     }
 
     /// Takes a node that is claimed out of the list. `newest` was the newest one as the walker entered, and
-    /// `newer` the one after the node then.
+    /// `newer` the one after the node then. `None`: the node was the newest, and the change that has unlinked it
+    /// from the word has cleared `WALKED`, too, so the walker has left.
     fn unlink(
         &self,
         node: NonNull<Header>,
         newest_then: Option<NonNull<Header>>,
         newer: Option<NonNull<Header>>,
-    ) -> Place {
+    ) -> Option<Place> {
         // SAFETY: as in `visit`, for all nodes here.
         let after = unsafe { node.as_ref() }.next.load(Ordering::Relaxed);
         let mut newer = newer.filter(|_| newest_then != Some(node));
@@ -184,7 +183,7 @@ impl Callbacks {
             // Acquire: there may be nodes that were pushed since.
             let word = self.word.load(Ordering::Acquire);
             if has(word, CLOSED) {
-                return Place::Linked;
+                return Some(Place::Linked);
             }
             let is_newest = newest(word) == Some(node) || self.seam.has(Defect::MissesWhatCame);
             if newer.is_none() && !is_newest {
@@ -201,7 +200,7 @@ impl Callbacks {
                     Ordering::Relaxed,
                 );
                 match out {
-                    Ok(_) => return Place::OutAndLeft,
+                    Ok(_) => return None,
                     Err(_) => continue,
                 }
             };
@@ -213,7 +212,7 @@ impl Callbacks {
                 // SAFETY: as in `visit`.
                 unsafe { after.as_ref() }.note_newer(newer);
             }
-            return Place::OutAfter(newer);
+            return Some(Place::OutAfter(newer));
         }
     }
 
@@ -234,7 +233,6 @@ impl Callbacks {
     #[inline(never)]
     fn leave_closed(&self, node: NonNull<Header>, place: Place) -> TakenBack {
         let taken = match place {
-            Place::OutAndLeft => TakenBack(node),
             // SAFETY: the closer does not free before this walker has left, and the closure is the walker's;
             // what is linked in again is freed with the rest.
             Place::OutAfter(before) => unsafe {
