@@ -61,7 +61,7 @@ impl Seqcount {
         self.counter.see_the_first_section();
         let side = self.tables.side();
         let side = side.expect("the side is there before the first section is opened");
-        for _ in 1..ATTEMPTS {
+        for _ in (0..ATTEMPTS).skip(1) {
             side.retries.fetch_add(1, Ordering::Relaxed);
             let word = self.word();
             if !self.counter.may_read(word) {

@@ -39,7 +39,7 @@ process_wide!(static REGISTRY: [Bucket; BUCKETS] = each Bucket(Mutex::new(Vec::n
 
 fn bucket(claim: Claim) -> &'static Mutex<Vec<Record>> {
     let ticket = claim.ticket().unwrap_or(0);
-    &REGISTRY[ticket as usize % BUCKETS].0
+    &REGISTRY[ticket as usize % REGISTRY.len()].0
 }
 
 fn record(records: &mut Vec<Record>, claim: Claim) -> &mut Record {
