@@ -18,14 +18,27 @@
 //! [cell](resv_core::fence::cell) has it: of whatever fence is in the cell, and then the key is compared. It is
 //! the fence that was noted if the key is the same, as long as the reference lives. If it is another key, or if
 //! there is no fence, then the one that was noted has signalled, and so have the earlier ones of its timeline: there
-//! is nothing to wait for.
+//! is nothing to wait for. `noted/loom_models.rs` explores this.
 
 use crate::waits::Waits;
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Fence, Key, ReserveError, TimelineId};
 
+#[cfg(all(test, loom, feature = "seqcount"))]
+mod loom_models;
+
 /// How many timelines have a place in the table.
 const PLACES: usize = 8;
+
+resv_sync::known_bad! {
+    /// What taking the references does wrong in a model, which is to notice.
+    enum Defect, seam Seam {
+        /// The key is not checked.
+        ChecksNoKey,
+        /// The key is checked before the reference is taken, and not again.
+        ChecksTooEarly,
+    }
+}
 
 /// A fence without a reference, and its key.
 #[derive(Clone, Copy)]
@@ -38,9 +51,18 @@ struct Note {
 impl Note {
     /// A reference, unless the fence has signalled and was dropped.
     #[inline]
-    fn acquire(self) -> Option<Fence> {
+    fn acquire(self, seam: Seam) -> Option<Fence> {
+        if seam.has(Defect::ChecksTooEarly) && !self.has_its_key() {
+            return None;
+        }
         let fence = Fence::try_acquire(self.cell)?;
-        (self.cell.key_parts() == (self.timeline, self.seqno)).then_some(fence)
+        let is_unchecked = seam.has(Defect::ChecksNoKey) || seam.has(Defect::ChecksTooEarly);
+        (is_unchecked || self.has_its_key()).then_some(fence)
+    }
+
+    #[inline]
+    fn has_its_key(self) -> bool {
+        self.cell.key_parts() == (self.timeline, self.seqno)
     }
 
     /// The earliest timeline first, and of each the latest fence.
@@ -62,6 +84,7 @@ pub struct Noted<'b> {
     count: usize,
     /// Those that have no place.
     others: Vec<Note>,
+    seam: Seam,
 }
 
 /// Where a timeline is looked for first. Threads take the numbers of timelines in blocks, so the lower bits alone
@@ -84,6 +107,7 @@ impl<'b> Noted<'b> {
             order: [0; PLACES],
             count: 0,
             others: Vec::new(),
+            seam: Seam::SOUND,
         }
     }
 
@@ -191,7 +215,7 @@ impl<'b> Noted<'b> {
         const { assert!(PLACES <= Waits::INLINE) };
         let places = self.order[..self.count].iter();
         let notes = places.filter_map(|&place| self.note_at(usize::from(place)));
-        waits.extend(notes.filter_map(Note::acquire));
+        waits.extend(notes.filter_map(|note| note.acquire(self.seam)));
         Ok(())
     }
 
@@ -215,7 +239,8 @@ impl<'b> Noted<'b> {
         self.others.sort_unstable_by_key(Note::order);
         self.others.dedup_by_key(|note| note.timeline);
         waits.reserve(self.others.len())?;
-        waits.extend(self.others.drain(..).filter_map(Note::acquire));
+        let notes = self.others.drain(..);
+        waits.extend(notes.filter_map(|note| note.acquire(self.seam)));
         Ok(())
     }
 
