@@ -5,6 +5,7 @@
 //! the time of all readers, through their operations.
 
 use crate::harness::{ARC_CLONE, Effort, LOAD, Series};
+use crate::processors::Processors;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, atomic::AtomicU64};
@@ -137,20 +138,37 @@ fn paced_reader(step: Duration, span: Duration, read: &impl Fn()) -> Outcome {
     outcome
 }
 
-/// Nanoseconds that an operation takes its thread, if `threads` work for `span`, each on what it has made for
-/// itself; `batch` runs some operations and says how many.
+/// Threads that share nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Apart {
+    pub(crate) threads: usize,
+    /// How long each works.
+    pub(crate) span: Duration,
+    /// Which of the processors the first of them gets; the others get those after it, in turns.
+    pub(crate) first: usize,
+}
+
+/// Nanoseconds that an operation takes its thread, if each works on what it has made for itself; `batch` runs some
+/// operations and says how many.
+///
+/// Each thread is bound to a processor before it makes anything ([`processors`](crate::processors)).
 ///
 /// One window for all, from the first begin to the last end: if each thread had its own, those that take turns
 /// on few processors would count as if they had run side by side. The threads take its times themselves: the one
 /// that starts them may get a processor late.
 pub(crate) fn side_by_side<T>(
-    threads: usize,
-    span: Duration,
+    apart: Apart,
     make: impl Fn() -> T + Sync,
     batch: impl Fn(&mut T) -> u64 + Sync,
 ) -> f64 {
-    let start = Barrier::new(threads);
-    let work = || {
+    let Apart {
+        threads,
+        span,
+        first,
+    } = apart;
+    let (start, processors) = (Barrier::new(threads), Processors::of_this_thread());
+    let work = |number| {
+        processors.bind(first + number);
         let mut own = make();
         batch(&mut own);
         start.wait();
@@ -164,8 +182,11 @@ pub(crate) fn side_by_side<T>(
             }
         }
     };
+    let work = &work;
     let done: Vec<(Instant, Instant, u64)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..threads)
+            .map(|number| scope.spawn(move || work(number)))
+            .collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
             worker.join().expect("a worker does not panic")
         };
@@ -250,7 +271,12 @@ mod tests {
     fn all_threads_work_on_their_own() {
         let made = AtomicU64::new(0);
         let make = || made.fetch_add(1, Ordering::Relaxed);
-        let ns = side_by_side(3, Duration::from_micros(100), make, |_| 1);
+        let apart = Apart {
+            threads: 3,
+            span: Duration::from_micros(100),
+            first: 1,
+        };
+        let ns = side_by_side(apart, make, |_| 1);
         assert!(ns > 0.0);
         assert_eq!(made.load(Ordering::Relaxed), 3);
     }

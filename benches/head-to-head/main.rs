@@ -8,7 +8,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`harness`] | subjects take turns, ratios are taken within a round |
-//! | [`crowd`] | the same with several threads |
+//! | [`crowd`], [`processors`] | the same with several threads, and where they run |
 //! | [`subjects`], [`raw`] | what is compared |
 //! | [`cases`] | what is done to it |
 //! | [`report`] | rows, JSON, Markdown, plots |
@@ -33,6 +33,7 @@ mod harness;
 mod instructions;
 mod machine;
 mod options;
+mod processors;
 mod raw;
 mod report;
 

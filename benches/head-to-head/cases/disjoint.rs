@@ -7,15 +7,18 @@
 //!
 //! `box` is a box of the size of a fence, made and dropped: what the allocator does for threads that do not
 //! meet. `vs_one_thread` is how many operations the threads do together for each that one thread does alone,
-//! in the same round: on two cores it is 2 at best, also with four threads.
+//! in the same round: on two processors it is 2 at best, also with four threads.
+//!
+//! The threads are bound to the processors that the process may use, in turns, and so is the one that runs alone:
+//! to the first in one round, to the next in the next. Otherwise a run in which the scheduler left two threads on
+//! one processor would tell of the scheduler. It is done for all subjects alike.
 
 use super::Case;
-use crate::crowd::side_by_side;
+use crate::crowd::{Apart, side_by_side};
 use crate::harness::{Effort, ONE_THREAD, Series};
 use crate::report::Head;
 use resv_core::{Fence, Timeline};
 use std::hint::black_box;
-use std::time::Duration;
 
 const BOX: &str = "box";
 /// Operations between two looks at whether the time is up.
@@ -23,7 +26,7 @@ const BATCH: u64 = 256;
 
 /// The cases of this file.
 pub(super) fn cases() -> Vec<Case> {
-    let each = |case: &'static str, subject: fn(usize, Duration) -> f64| {
+    let each = |case: &'static str, subject: Run| {
         [1, 2, 4].map(|threads| Case {
             head: Head {
                 case: case.to_owned(),
@@ -41,10 +44,9 @@ pub(super) fn cases() -> Vec<Case> {
     issue.into_iter().chain(signaled).collect()
 }
 
-fn issues(threads: usize, span: Duration) -> f64 {
+fn issues(apart: Apart) -> f64 {
     run(
-        threads,
-        span,
+        apart,
         || Timeline::new("own"),
         |timeline| {
             let job = timeline.issue().expect("seqnos are left");
@@ -54,36 +56,31 @@ fn issues(threads: usize, span: Duration) -> f64 {
     )
 }
 
-fn stubs(threads: usize, span: Duration) -> f64 {
-    run(
-        threads,
-        span,
-        || (),
-        |()| drop(black_box(Fence::signaled())),
-    )
+fn stubs(apart: Apart) -> f64 {
+    run(apart, || (), |()| drop(black_box(Fence::signaled())))
 }
 
-fn boxes(threads: usize, span: Duration) -> f64 {
-    run(
-        threads,
-        span,
-        || (),
-        |()| drop(black_box(Box::new([0_u64; 16]))),
-    )
+fn boxes(apart: Apart) -> f64 {
+    run(apart, || (), |()| drop(black_box(Box::new([0_u64; 16]))))
 }
 
 /// Nanoseconds an operation, as each of the threads sees it.
-fn run<T>(threads: usize, span: Duration, make: fn() -> T, op: fn(&T)) -> f64 {
-    side_by_side(threads, span, make, |own| {
+fn run<T>(apart: Apart, make: fn() -> T, op: fn(&T)) -> f64 {
+    side_by_side(apart, make, |own| {
         (0..BATCH).for_each(|_| op(own));
         BATCH
     })
 }
 
-type Run = fn(usize, Duration) -> f64;
+/// A subject's operation, by as many threads: nanoseconds, as each of them sees it.
+pub(super) type Run = fn(Apart) -> f64;
 
 /// Each subject with so many threads and with one, in turn.
-fn paired(threads: usize, subjects: &[(&'static str, Run)], effort: &Effort) -> Vec<Series> {
+pub(super) fn paired(
+    threads: usize,
+    subjects: &[(&'static str, Run)],
+    effort: &Effort,
+) -> Vec<Series> {
     let mut all: Vec<_> = subjects
         .iter()
         .map(|&(name, run)| (Series::new(name), Vec::new(), run))
@@ -92,8 +89,15 @@ fn paired(threads: usize, subjects: &[(&'static str, Run)], effort: &Effort) -> 
         for turn in 0..all.len() {
             let at = (turn + round) % all.len();
             let (series, alone, run) = &mut all[at];
-            alone.push(run(1, effort.crowd_span));
-            series.ns.push(run(threads, effort.crowd_span));
+            let run = |threads| {
+                run(Apart {
+                    threads,
+                    span: effort.crowd_span,
+                    first: round,
+                })
+            };
+            alone.push(run(1));
+            series.ns.push(run(threads));
         }
     }
     let series = all.into_iter().map(|(mut series, alone, _)| {
@@ -106,6 +110,7 @@ fn paired(threads: usize, subjects: &[(&'static str, Run)], effort: &Effort) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn each_subject_runs_alone_and_together_in_every_round() {

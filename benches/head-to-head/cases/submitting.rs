@@ -3,8 +3,12 @@
 //! | case | what one operation is |
 //! |---|---|
 //! | `submit` | issue a fence, lock `n` objects of four fences each, collect what the job waits for, add it to each, unlock; signal and free the old one |
-//! | `disjoint_submit` | the same by threads that have their own objects and timelines; `vs_one_thread` is how many operations all of them do for each that one does alone |
+//! | `disjoint_submit` | the same by threads that have their own objects and timelines, bound to processors as in `disjoint`; `vs_one_thread` is how many operations all of them do for each that one does alone |
 //! | `queue_jobs` | a job that uses 2 to 20 of 500 buffers, submitted by one of `threads` submitters and run by one of two queues when what it waits for has signalled |
+//!
+//! Which buffers a job of `queue_jobs` uses is drawn before the clock runs: each submitter has a table of 1,024 jobs
+//! and goes through it again and again. Each submits 2,000 jobs before its clock begins, so that no buffer is used
+//! for the first time within it. Its threads are not bound: where three share two processors, the queues starve.
 //!
 //! | subject | what it is |
 //! |---|---|
@@ -12,10 +16,11 @@
 //! | `mutex-vec` | a lock for each object, taken in the order of addresses that the caller knows, the waits in a vector: the reference |
 //! | `mutex-map` | of `queue_jobs`: `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`, what everybody writes first: the reference |
 
+use super::disjoint::{Run, paired};
 use super::loaded::{Jobs, USAGE, issue};
 use super::{Case, Kind};
-use crate::crowd::side_by_side;
-use crate::harness::{Bench, Effort, ONE_THREAD, Series, timed};
+use crate::crowd::{Apart, side_by_side};
+use crate::harness::{Bench, Effort, Series, timed};
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Product, Subject};
 use parking_lot::Mutex;
@@ -41,7 +46,7 @@ pub(super) fn cases() -> Vec<Case> {
     }
     for threads in [1, 2, 4] {
         cases.push(own("disjoint_submit", 4, threads, MUTEX, move |effort| {
-            each_that_grows!(disjoint(threads, effort))
+            paired(threads, &each_that_grows!(disjoint()), effort)
         }));
     }
     for threads in [1, 2, 4] {
@@ -148,31 +153,23 @@ fn one_thread<S: Submits>(k: usize) -> Bench {
 /// Operations that a thread makes between two looks at whether the time is up.
 const BATCH: u64 = 256;
 
-/// Nanoseconds that an operation takes its thread, if `threads` run for `span`, each on its own.
-fn each_on_its_own<S: Submits>(threads: usize, span: Duration) -> f64 {
-    side_by_side(
-        threads,
-        span,
-        || Own::<S>::new(4),
-        |own| {
-            own.run(BATCH);
-            BATCH
-        },
-    )
+/// Submits by threads that have all their own, under the subject's name.
+fn disjoint<S: Submits>() -> (&'static str, Run) {
+    let run = |apart: Apart| {
+        side_by_side(
+            apart,
+            || Own::<S>::new(4),
+            |own| {
+                own.run(BATCH);
+                BATCH
+            },
+        )
+    };
+    (S::name(), run)
 }
 
-fn disjoint<S: Submits>(threads: usize, effort: &Effort) -> Series {
-    let mut series = Series::new(S::name());
-    let mut alone = Vec::new();
-    for _ in 0..effort.few_rounds() {
-        alone.push(each_on_its_own::<S>(1, effort.crowd_span));
-        series
-            .ns
-            .push(each_on_its_own::<S>(threads, effort.crowd_span));
-    }
-    series.beside.push((ONE_THREAD, alone));
-    series
-}
+/// A buffer's number, and what a job does to it.
+type Use = (u16, Usage);
 
 /// Where the fences of 500 buffers are.
 trait Buffers: Sync {
@@ -182,7 +179,7 @@ trait Buffers: Sync {
     fn new() -> Self;
 
     /// Adds the fence to each of these; what the job must wait for.
-    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Self::Waits;
+    fn submit(&self, uses: &[Use], fence: &Fence) -> Self::Waits;
 }
 
 impl Buffers for Vec<Resv> {
@@ -192,10 +189,10 @@ impl Buffers for Vec<Resv> {
         (0..BUFFERS).map(|_| Resv::new()).collect()
     }
 
-    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Waits {
+    fn submit(&self, uses: &[Use], fence: &Fence) -> Waits {
         let mut slice = [(&self[0], Usage::Read); 20];
         for (place, &(at, usage)) in slice.iter_mut().zip(uses) {
-            *place = (&self[at], usage);
+            *place = (&self[usize::from(at)], usage);
         }
         submit(fence, &slice[..uses.len()]).expect("memory for one fence")
     }
@@ -211,11 +208,11 @@ impl Buffers for Map {
         Map(Mutex::default())
     }
 
-    fn submit(&self, uses: &[(usize, Usage)], fence: &Fence) -> Vec<Fence> {
+    fn submit(&self, uses: &[Use], fence: &Fence) -> Vec<Fence> {
         let mut waits: Vec<Fence> = Vec::new();
         let mut map = self.0.lock();
         for &(at, usage) in uses {
-            let fences = map.entry(at).or_default();
+            let fences = map.entry(at.into()).or_default();
             let conflicting = UsageLevels.waits_for(usage.access());
             let new = Key::new(fence, usage);
             fences.retain(|(old, their_usage)| {
@@ -246,6 +243,9 @@ struct Lane<W>(Mutex<VecDeque<Queued<W>>>);
 const LONGEST: usize = 64;
 
 const QUEUES: usize = 2;
+
+/// Jobs that a submitter makes before its clock begins: each of 500 buffers has been used by then.
+const FIRST: usize = 2_000;
 
 /// Runs the jobs of all lanes whose waits have signalled, until the submitters are through and nothing
 /// is left.
@@ -292,13 +292,10 @@ fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
                 let (buffers, lanes, start, busy) = (&buffers, &lanes, &start, &busy);
                 scope.spawn(move || {
                     let timelines = [Timeline::new("queue-0"), Timeline::new("queue-1")];
-                    let mut random = Random(submitter as u64 + 1);
-                    start.wait();
-                    let (begin, mut count) = (Instant::now(), 0_u64);
-                    while !count.is_multiple_of(64) || begin.elapsed() < span {
-                        let queue = count as usize % QUEUES;
-                        let mut uses = [(0, Usage::Read); 20];
-                        let uses = random.uses(&mut uses);
+                    let table = table(submitter as u64 + 1);
+                    let mut jobs = table.iter().cycle();
+                    let mut submit_to = |queue: usize| {
+                        let uses = jobs.next().expect("a cycle has no end");
                         let lane = &lanes[queue][submitter];
                         while lane.0.lock().len() >= LONGEST {
                             std::thread::yield_now();
@@ -306,6 +303,12 @@ fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
                         let job = issue(&timelines[queue]);
                         let waits = buffers.submit(uses, job.fence());
                         lane.0.lock().push_back(Queued { waits, job });
+                    };
+                    (0..FIRST).for_each(|count| submit_to(count % QUEUES));
+                    start.wait();
+                    let (begin, mut count) = (Instant::now(), 0_usize);
+                    while !count.is_multiple_of(64) || begin.elapsed() < span {
+                        submit_to(count % QUEUES);
                         count += 1;
                     }
                     let took = begin.elapsed();
@@ -334,6 +337,14 @@ fn queue_jobs(submitters: usize, effort: &Effort) -> Vec<Series> {
     all.into()
 }
 
+/// Jobs of one submitter: what [`Random::uses`] gives for its seed, call after call.
+fn table(seed: u64) -> Vec<Box<[Use]>> {
+    const JOBS: usize = 1_024;
+    let mut random = Random(seed);
+    let mut next = || random.uses(&mut [(0, Usage::Read); 20]).into();
+    (0..JOBS).map(|_| next()).collect()
+}
+
 /// xorshift64.
 struct Random(u64);
 
@@ -346,7 +357,7 @@ impl Random {
     }
 
     /// 2 to 20 buffers, in random order; a quarter of them is written.
-    fn uses<'u>(&mut self, uses: &'u mut [(usize, Usage); 20]) -> &'u [(usize, Usage)] {
+    fn uses<'u>(&mut self, uses: &'u mut [Use; 20]) -> &'u [Use] {
         let count = 2 + self.next(19);
         for place in &mut uses[..count] {
             let usage = if self.next(4) == 0 {
@@ -354,7 +365,7 @@ impl Random {
             } else {
                 Usage::Read
             };
-            *place = (self.next(BUFFERS), usage);
+            *place = (self.next(BUFFERS) as u16, usage);
         }
         // Each buffer once: the map would have a job wait for itself.
         let uses = &mut uses[..count];
@@ -376,6 +387,7 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     /// Both subjects answer the same, so that the figures are about the same work.
     #[test]
@@ -404,6 +416,24 @@ mod tests {
             pending.push_back(job);
             if pending.len() > 40 {
                 pending.drain(..10).for_each(Signaler::signal);
+            }
+        }
+    }
+
+    /// So the jobs of a round are those that were drawn within the clock before.
+    #[test]
+    fn a_table_has_what_is_drawn_one_by_one() {
+        for seed in 1..=4 {
+            let (table, mut random) = (table(seed), Random(seed));
+            assert_eq!(table.len(), 1_024);
+            let used: HashSet<_> = table.iter().flatten().map(|&(at, _)| at).collect();
+            assert_eq!(used.len(), BUFFERS, "all are used");
+            assert!(table.len() <= FIRST, "before the clock begins");
+            for (number, job) in table.iter().enumerate() {
+                let mut uses = [(0, Usage::Read); 20];
+                assert_eq!(**job, *random.uses(&mut uses), "{seed}, {number}");
+                let buffers: HashSet<_> = job.iter().map(|&(at, _)| at).collect();
+                assert_eq!(buffers.len(), job.len(), "each buffer once");
             }
         }
     }
