@@ -243,7 +243,7 @@ impl<'u, 'a, T: Submittable + ?Sized> Members<'u, 'a, T> {
 #[derive(Default)]
 struct Removed {
     last: Option<Clones>,
-    others: SmallVec<[Clones; 4]>,
+    others: SmallVec<[Clones; MANY]>,
 }
 
 impl Removed {

@@ -74,14 +74,14 @@ pub trait DynBackend: Send + Sync + 'static {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: &mut dyn FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: &mut dyn FnMut(Key) -> bool,
+        removes: &dyn Fn(Key) -> bool,
     ) -> Result<Plan, ReserveError>;
     /// [`Backend::commit`].
     fn commit(
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: &mut dyn FnMut(Key) -> bool,
+        removes: &dyn Fn(Key) -> bool,
         add: Entry,
     ) -> Option<Fence>;
     /// [`Backend::visit_held`].
@@ -166,7 +166,7 @@ impl<B: Backend> DynBackend for B {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: &mut dyn FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: &mut dyn FnMut(Key) -> bool,
+        removes: &dyn Fn(Key) -> bool,
     ) -> Result<Plan, ReserveError> {
         Backend::prepare(self, held, usages, see, removes)
     }
@@ -175,7 +175,7 @@ impl<B: Backend> DynBackend for B {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: &mut dyn FnMut(Key) -> bool,
+        removes: &dyn Fn(Key) -> bool,
         add: Entry,
     ) -> Option<Fence> {
         Backend::commit(self, held, plan, removes, add)
@@ -292,19 +292,19 @@ impl Backend for AnyBackend {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        mut removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
     ) -> Result<Plan, ReserveError> {
-        self.0.prepare(held, usages, &mut see, &mut removes)
+        self.0.prepare(held, usages, &mut see, &removes)
     }
 
     fn commit(
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        mut removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
         add: Entry,
     ) -> Option<Fence> {
-        self.0.commit(held, plan, &mut removes, add)
+        self.0.commit(held, plan, &removes, add)
     }
 
     fn visit_held<A>(

@@ -299,7 +299,7 @@ pub trait Backend: Send + Sync + 'static {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
     ) -> Result<Plan, ReserveError> {
         let _ = removes;
         prepare_in_steps(self, held, usages, see)
@@ -321,7 +321,7 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
         add: Entry,
     ) -> Option<Fence> {
         let _ = plan;

@@ -132,7 +132,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
     ) -> Result<Plan, ReserveError> {
         self.object.prepare(held, usages, see, removes)
     }
@@ -142,7 +142,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
         add: Entry,
     ) -> Option<Fence> {
         self.object.commit(held, plan, removes, add)

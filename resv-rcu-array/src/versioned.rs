@@ -325,7 +325,7 @@ impl Backend for Versioned {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
     ) -> Result<Plan, ReserveError> {
         self.raw.holder(held).prepare(usages, see, removes)
     }
@@ -335,7 +335,7 @@ impl Backend for Versioned {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
         add: Entry,
     ) -> Option<Fence> {
         self.raw.holder(held).commit(plan, removes, add)

@@ -231,6 +231,12 @@ impl FenceCell {
         self.outcome.is_open()
     }
 
+    /// Whether the fence has signalled with an error: one acquire load.
+    #[inline]
+    pub fn has_failed(&self) -> bool {
+        self.outcome.outcome().is_some_and(|outcome| outcome != 0)
+    }
+
     /// The state of the fence: one acquire load.
     #[inline]
     pub fn status(&self) -> FenceStatus {

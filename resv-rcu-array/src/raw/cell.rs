@@ -55,13 +55,11 @@ struct Header {
     owned: UnsafeCell<Owned>,
 }
 
-/// What the writer of a cell knows about it.
+/// What the writer of a cell knows about it. First what an ordinary add touches, which is in one line of the
+/// cache with the rest of the header.
 #[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
 pub(super) struct Owned {
-    /// Usages of the living entries.
-    pub(super) usages: u8,
-    /// Whether there was an edit since this spare cell was filled from another one.
-    pub(super) edited: bool,
     /// Slots in use.
     pub(super) end: u32,
     /// All below are dead, staged edits included.
@@ -70,13 +68,17 @@ pub(super) struct Owned {
     pub(super) alive: u32,
     /// Entries that have died and own their fence still; all are at `dead_from` or behind.
     pub(super) dead: u32,
-    pub(super) dead_from: u32,
-    /// How many of the first entries of a spare cell belong to the published one still.
-    pub(super) borrowed: u32,
     /// Entries that may still be added.
     pub(super) adds: u32,
     /// Edits that may still be published.
     pub(super) publishes: u32,
+    /// Usages of the living entries.
+    pub(super) usages: u8,
+    /// Whether there was an edit since this spare cell was filled from another one.
+    pub(super) edited: bool,
+    pub(super) dead_from: u32,
+    /// How many of the first entries of a spare cell belong to the published one still.
+    pub(super) borrowed: u32,
     /// The entries in the first so many slots count no more for the object's failure (B10).
     pub(super) overwritten: u32,
     /// Of entries that counted and are gone.

@@ -3,87 +3,86 @@
 use super::cell::Cell;
 use super::word::Slot;
 use resv_core::fence::cell::FenceCell;
-use resv_core::{Plan, Usage};
+use resv_core::{Plan, Usage, UsageSet};
 use resv_sync::sync::atomic::Ordering;
-
-/// What an edit takes away, found by a [look](super::working::Writing::look). Places are counted from the
-/// first entry that lived then, which stays the same until the edit is made. In one word:
-///
-/// ```text
-///   which go, a bit for each place | so many of the first are dead, or go | more go | 1
-///                  56 bits                          6 bits                  1 bit   1 bit
-/// ```
-///
-/// What goes behind the last place with a bit is noted in its slot. The lowest bit tells the word from
-/// plans of another kind.
-#[derive(Clone, Copy)]
-pub(super) struct Change(u64);
+use std::ops::Range;
 
 /// How many places have a bit.
-pub(super) const WINDOW: u32 = 56;
-const MOVES_SHIFT: u32 = 2;
+pub(super) const WINDOW: u32 = u64::BITS - GOES_SHIFT;
+const IS_CHANGE: u64 = 0b1;
 /// Entries that are noted in their slots go, too.
 const MORE_GO: u64 = 0b10;
-const IS_CHANGE: u64 = 0b1;
-const GOES_SHIFT: u32 = u64::BITS - WINDOW;
-const _: () = assert!(WINDOW >> (GOES_SHIFT - MOVES_SHIFT) == 0);
+/// It is made by [`add_straight`](super::working::Writing::add_straight).
+const STRAIGHT: u64 = 0b100;
+const MOVES_SHIFT: u32 = 3;
+const USAGES_SHIFT: u32 = 9;
+const GOES_SHIFT: u32 = 13;
+const _: () = assert!(WINDOW >> (USAGES_SHIFT - MOVES_SHIFT) == 0);
+const _: () = assert!(UsageSet::ALL.bits() as u64 >> (GOES_SHIFT - USAGES_SHIFT) == 0);
 
-/// What a [look](super::working::Writing::look) has found: bits of places.
+/// What a [look](super::working::Writing::look) has found. Places are counted from the first entry that lived then,
+/// which stays the same until the edit is made. As a [`Plan`] it is one word:
+///
+/// ```text
+///   which go | usages of what stays | how many of the first are dead, or go | straight | more go | 1
+///    51 bits |        4 bits        |                6 bits                 |   1 bit  |  1 bit  |
+/// ```
+///
+/// The lowest bit tells the word from plans of another kind.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
-    /// Of the entries that go.
+    /// A bit for the place of each entry that goes. What goes behind the last place with a bit is noted in its slot.
     pub(super) goes: u64,
-    /// Of those that are dead, also at places that have no bit.
-    pub(super) dead: u64,
+    /// At so many places from the first on, all are dead, or go.
+    pub(super) moves: u32,
+    /// The usages of the entries that stay.
+    pub(super) usages: u8,
     /// Whether entries behind the last place with a bit go, too.
     pub(super) more_go: bool,
 }
 
+/// What a look has found behind the last place with a bit.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Further {
+    /// The usages of the entries that stay.
+    pub(super) usages: u8,
+    /// Whether entries go; they are noted in their slots.
+    pub(super) go: bool,
+}
+
 impl Found {
-    /// At so many places from the first on, all are dead, or go.
+    /// Adds what is behind the last place with a bit.
     #[inline]
-    pub(super) fn moves(self) -> u32 {
-        (self.goes | self.dead).trailing_ones()
+    pub(super) fn see_further(&mut self, further: Further) {
+        self.usages |= further.usages;
+        self.more_go = further.go;
     }
-}
 
-impl From<Found> for Change {
-    fn from(found: Found) -> Change {
-        let more_go = if found.more_go { MORE_GO } else { 0 };
-        let moves = u64::from(found.moves());
-        Change(found.goes << GOES_SHIFT | moves << MOVES_SHIFT | more_go | IS_CHANGE)
-    }
-}
-
-impl Change {
     /// For [`Backend::commit`](resv_core::Backend::commit).
-    #[inline]
-    pub(super) fn to_plan(self) -> Plan {
-        Plan(self.0)
+    #[inline(always)]
+    pub(super) fn to_plan(self, is_straight: bool) -> Plan {
+        let more_go = if self.more_go { MORE_GO } else { 0 };
+        let straight = if is_straight { STRAIGHT } else { 0 };
+        let usages = u64::from(self.usages) << USAGES_SHIFT;
+        let moves = u64::from(self.moves) << MOVES_SHIFT;
+        Plan(self.goes << GOES_SHIFT | usages | moves | straight | more_go | IS_CHANGE)
     }
 
     /// `None` for a plan of another kind.
-    #[inline]
-    pub(super) fn of_plan(Plan(bits): Plan) -> Option<Change> {
-        (bits & IS_CHANGE != 0).then_some(Change(bits))
+    #[inline(always)]
+    pub(super) fn of_plan(Plan(bits): Plan) -> Option<Found> {
+        (bits & IS_CHANGE != 0).then_some(Found {
+            goes: bits >> GOES_SHIFT,
+            usages: (bits >> USAGES_SHIFT) as u8 & UsageSet::ALL.bits(),
+            moves: (bits >> MOVES_SHIFT) as u32 & ((1 << (USAGES_SHIFT - MOVES_SHIFT)) - 1),
+            more_go: bits & MORE_GO != 0,
+        })
     }
 
-    /// A bit for each place of an entry that goes.
-    #[inline]
-    pub(super) fn goes(self) -> u64 {
-        self.0 >> GOES_SHIFT
-    }
-
-    /// Whether entries behind the last place with a bit go, too.
-    #[inline]
-    pub(super) fn more_go(self) -> bool {
-        self.0 & MORE_GO != 0
-    }
-
-    /// At so many places from the first on, all are dead, or go.
-    #[inline]
-    pub(super) fn moves(self) -> u32 {
-        (self.0 >> MOVES_SHIFT) as u32 & ((1 << (GOES_SHIFT - MOVES_SHIFT)) - 1)
+    /// The same of a change that is straight.
+    #[inline(always)]
+    pub(super) fn of_straight_plan(plan: Plan) -> Option<Found> {
+        Found::of_plan(plan).filter(|_| plan.0 & STRAIGHT != 0)
     }
 }
 
@@ -91,16 +90,6 @@ impl Change {
 #[inline]
 pub(super) fn living(slot: Slot) -> (&'static FenceCell, Usage) {
     slot.living().unwrap_or_else(|| another_set())
-}
-
-/// The usages of the living entries from slot `from` on.
-// Cold, so that nothing is kept over the call elsewhere.
-#[cold]
-#[inline(never)]
-pub(super) fn count_usages(cell: Cell, from: u32, to: u32) -> u8 {
-    let slots = cell.own_slots(from, to);
-    let living = slots.filter(|&slot| slot.lives());
-    living.fold(0, |usages, slot| usages | 1 << slot.usage() as u8)
 }
 
 #[cold]
@@ -115,13 +104,13 @@ fn note(cell: Cell, at: u32, note: bool) {
     cell.set(at, slot.with_note(note), Ordering::Release);
 }
 
-/// Notes that the entry at `place` goes, for which there is no bit; before the first, clears the notes of all such
-/// places: some are left from a look that came to nothing.
+/// Notes that the entry at `at` goes, for which there is no bit; before the first, clears the notes of all such places,
+/// which are `far`: some are left from a look that came to nothing.
 #[cold]
 #[inline(never)]
-pub(super) fn note_goes(cell: Cell, (first, end): (u32, u32), not_first: bool, place: u32) {
-    if !not_first {
-        (first + WINDOW..end).for_each(|at| note(cell, at, false));
+pub(super) fn note_goes(cell: Cell, far: Range<u32>, is_first: bool, at: u32) {
+    if is_first {
+        far.for_each(|at| note(cell, at, false));
     }
-    note(cell, first + place, true);
+    note(cell, at, true);
 }

@@ -4,12 +4,12 @@
 //! that was filled with what is pending, and that the next publish puts in its place.
 
 use super::cell::{Cell, Owned};
-use super::change::Change;
+use super::change::Found;
 use super::defect::Defect;
 use super::object::Object;
 use super::reference::end;
 use super::word::{Head, MAX_SLOTS};
-use super::working::Writing;
+use super::working::{Writing, look_at};
 use resv_core::{Budget, Entry, Failures, Fence, Key, Plan, ReserveError, UsageSet};
 
 /// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
@@ -152,12 +152,14 @@ impl Holder<'_> {
             } = cell.owned();
             assert!(adds > 0, "no room is reserved for this add");
             assert!(publishes > 0, "no room is reserved for a publish");
-            let found = cell.look_alone(removes);
+            let found = cell.look_alone(1 << add.usage as u8, removes);
             let left = (adds - 1, publishes - 1);
-            drop(match cell.straight_of_found(found) {
-                Some(straight) => cell.add_straight(self.object, straight, add, left),
-                None => add_more(self.object, self.spare, found.into(), add, left),
-            });
+            if cell.is_straight() && !found.more_go {
+                let before = *cell.owned();
+                drop(cell.add_straight(self.object, before, found, add, left));
+            } else {
+                add_more(self.object, self.spare, found, add, left);
+            }
         } else {
             self.edit(removes, Some(add));
             self.publish();
@@ -187,12 +189,13 @@ impl Holder<'_> {
         mut self,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
     ) -> Result<Plan, ReserveError> {
         if let Some(cell) = self.working_in_place()
             && cell.owned().usages & usages.bits() == 0
             && cell.free() > 0
-            && cell.is_dense()
+            && cell.is_short()
+            && cell.is_straight()
         {
             return Ok(LOOKS_LATER);
         }
@@ -204,27 +207,28 @@ impl Holder<'_> {
     pub(crate) fn commit(
         mut self,
         plan: Plan,
-        mut removes: impl FnMut(Key) -> bool,
+        removes: impl Fn(Key) -> bool + Copy,
         add: Entry,
     ) -> Option<Fence> {
+        // What is rare gets copies, and a plan of one word: so that in what is not these stay in registers.
+        let rare = move |plan, spare, add| {
+            #[allow(clippy::redundant_closure, reason = "a copy, which is made here")]
+            commit_more(self.object, spare, plan, move |old| removes(old), add);
+            None
+        };
         let Some(cell) = self.working_in_place() else {
-            return commit_cell(self.object, self.spare, plan, &mut removes, add);
+            return rare(plan, self.spare, add);
         };
-        let straight = if plan == LOOKS_LATER {
-            let found = cell.look_alone(&mut removes);
-            match cell.straight_of_found(found) {
-                Some(straight) => straight,
-                None => return commit_more(self.object, self.spare, found.into(), add),
-            }
-        } else if let Some(change) = Change::of_plan(plan) {
-            match cell.straight_of_change(change) {
-                Some(straight) => straight,
-                None => return commit_more(self.object, self.spare, change, add),
-            }
+        let before = *cell.owned();
+        let found = if plan == LOOKS_LATER {
+            let slots = &cell.cell().first_slots(before.end)[before.first as usize..];
+            look_at(slots, before.usages, 1 << add.usage as u8, removes)
+        } else if let Some(found) = Found::of_straight_plan(plan) {
+            found
         } else {
-            return commit_cell(self.object, self.spare, plan, &mut removes, add);
+            return rare(plan, self.spare, add);
         };
-        cell.add_straight(self.object, straight, add, (0, 0))
+        cell.add_straight(self.object, before, found, add, (0, 0))
     }
 
     /// The published cell, if that is the one to work in.
@@ -386,59 +390,51 @@ fn lives_sparsely(capacity: usize, alive: u32) -> bool {
     alive as usize * SPARSE < capacity
 }
 
-/// [`Holder::commit`] of what is not ordinary.
+/// [`Holder::add_and_publish`] of what is not straight.
+#[inline(never)]
+fn add_more(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    change: Found,
+    add: Entry,
+    left: (u32, u32),
+) {
+    let mut holder = Holder { object, spare };
+    if let Some(mut cell) = holder.working() {
+        cell.apply(change);
+        cell.append(add);
+        let owned = cell.owned_mut();
+        (owned.adds, owned.publishes) = left;
+        holder.publish_in_place(cell);
+    }
+}
+
+/// [`Holder::commit`] of what is not straight.
 #[cold]
 #[inline(never)]
 fn commit_more(
     object: &Object,
     spare: &mut Option<Cell>,
-    change: Change,
+    plan: Plan,
+    removes: impl Fn(Key) -> bool + Copy,
     add: Entry,
-) -> Option<Fence> {
-    let removed = add_more(object, spare, change, add, (0, 0));
-    if object
-        .cell(object.head_held())
-        .is_some_and(|cell| cell.capacity() > ROOMY)
-    {
-        trim(object, spare);
+) {
+    if let Some(found) = Found::of_plan(plan) {
+        add_more(object, spare, found, add, (0, 0));
+    } else {
+        commit_cell(object, spare, plan, removes, add);
     }
-    removed
+    Holder { object, spare }.unreserve();
 }
 
-/// [`Holder::add_and_publish`] of what is not ordinary.
-#[inline(never)]
-fn add_more(
-    object: &Object,
-    spare: &mut Option<Cell>,
-    change: Change,
-    add: Entry,
-    left: (u32, u32),
-) -> Option<Fence> {
-    let mut holder = Holder { object, spare };
-    let mut cell = holder.working()?;
-    match cell.replace_many(object, change, add, left) {
-        Ok(removed) => removed,
-        Err(add) => {
-            cell.apply(change);
-            cell.append(add);
-            let owned = cell.owned_mut();
-            (owned.adds, owned.publishes) = left;
-            holder.publish_in_place(cell);
-            None
-        }
-    }
-}
-
-/// [`Holder::commit`] after a [`prepare_cell`] or a [`prepare_dense`].
-#[cold]
-#[inline(never)]
+/// The same after a [`prepare_cell`] or a [`prepare_dense`].
 fn commit_cell(
     object: &Object,
     spare: &mut Option<Cell>,
     plan: Plan,
-    removes: impl FnMut(Key) -> bool,
+    removes: impl Fn(Key) -> bool + Copy,
     add: Entry,
-) -> Option<Fence> {
+) {
     let mut holder = Holder { object, spare };
     match holder.working() {
         Some(mut cell) if plan == IN_SPARE && holder.spare.is_some() => {
@@ -450,14 +446,6 @@ fn commit_cell(
             holder.publish();
         }
     }
-    holder.unreserve();
-    None
-}
-
-#[cold]
-#[inline(never)]
-fn trim(object: &Object, spare: &mut Option<Cell>) {
-    Holder { object, spare }.trim();
 }
 
 /// [`Holder::prepare`] when everything was shown, in single steps: the commit will look again.
@@ -476,7 +464,7 @@ fn prepare_dense(object: &Object, spare: &mut Option<Cell>) -> Result<Plan, Rese
 const IN_SPARE: Plan = Plan(2);
 
 /// What goes is not found yet; there is a free slot in the published cell, and nothing but the look is left to do.
-const LOOKS_LATER: Plan = Plan(4);
+const LOOKS_LATER: Plan = Plan(8);
 
 /// [`Holder::prepare`] where there may be something to be shown, or there is no free slot.
 #[inline(never)]
@@ -485,14 +473,14 @@ fn prepare_by_looking(
     spare: &mut Option<Cell>,
     usages: UsageSet,
     see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-    removes: impl FnMut(Key) -> bool,
+    removes: impl Fn(Key) -> bool + Copy,
 ) -> Result<Plan, ReserveError> {
     let mut holder = Holder { object, spare };
     match holder.working_in_place() {
         Some(cell) if cell.free() > 0 => {
             let found = cell.look(usages, see, removes)?;
-            if found.dead == 0 || cell.is_dense() {
-                return Ok(Change::from(found).to_plan());
+            if cell.is_dense() {
+                return Ok(found.to_plan(cell.is_straight() && !found.more_go));
             }
             prepare_dense(object, spare)
         }
@@ -509,7 +497,7 @@ fn prepare_cell(
     spare: &mut Option<Cell>,
     usages: UsageSet,
     see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-    removes: impl FnMut(Key) -> bool,
+    removes: impl Fn(Key) -> bool + Copy,
 ) -> Result<Plan, ReserveError> {
     let mut holder = Holder { object, spare };
     let old = holder.working();

@@ -5,14 +5,17 @@
 //! their fence each, until it is given up or moved to another cell.
 
 use super::cell::{Cell, Owned, own};
-use super::change::{Change, Found, WINDOW, another_set, count_usages, living, note_goes};
-use super::object::Object;
+use super::change::{Found, Further, WINDOW, another_set, note_goes};
 use super::pool;
 use super::word::{Asked, Slot, key};
 use resv_core::{Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, UsageSet};
-use resv_sync::sync::atomic::Ordering;
+use resv_sync::sync::atomic::{AtomicU64, Ordering};
 use std::convert::Infallible;
 use std::mem::ManuallyDrop;
+
+/// A look at so many slots is short.
+const SHORT: u32 = 16;
+const _: () = assert!(SHORT <= WINDOW);
 
 /// The right to write a cell.
 pub(super) struct Writing {
@@ -121,7 +124,8 @@ impl Writing {
     /// `add`. A panic in `removes` changes nothing that anybody can see.
     #[inline]
     pub(super) fn edit(&mut self, removes: impl FnMut(Key) -> bool, add: Option<Entry>) {
-        self.apply(self.look_alone(removes).into());
+        let adds = add.as_ref().map_or(0, |add| 1 << add.usage as u8);
+        self.apply(self.look_alone(adds, removes));
         match add {
             Some(entry) => self.append(entry),
             None if self.owned().end == self.published.unwrap_or(0) => {
@@ -138,7 +142,8 @@ impl Writing {
     /// an edit takes away: those that have signalled, and those whose keys `removes` names.
     ///
     /// Changes nothing that anybody can see, however it ends.
-    // What is called from here gets copies: so the loop has its state in registers.
+    // Which entries go is no branch, but bits: a processor guesses every other one wrong. What is called from here
+    // gets copies: so the loop has its state in registers.
     #[inline(always)]
     pub(super) fn look<E>(
         &self,
@@ -146,123 +151,112 @@ impl Writing {
         mut see: impl FnMut(&Fence, Key) -> Result<(), E>,
         mut removes: impl FnMut(Key) -> bool,
     ) -> Result<Found, E> {
-        let cell = self.cell;
-        let &Owned { first, end, .. } = self.owned();
+        let (near, far) = self.slots_to_look_at();
         let asked = Asked::new(usages);
-        // Bits of places.
-        let (mut goes, mut dead, mut more_go) = (0_u64, 0_u64, false);
-        let slots = &cell.first_slots(end)[first as usize..];
-        #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
-        for place in 0..slots.len() {
-            let slot = own(&slots[place]);
-            let place = place as u32;
-            let Some((fence, _)) = slot.living() else {
-                dead |= 1 << if place < WINDOW { place } else { u64::BITS - 1 };
-                continue;
-            };
-            if fence.is_pending() {
-                if asked.asks_for(slot) {
+        let (mut goes, mut stays, mut stay_usages, mut bit) = (0_u64, 0_u64, 0_u32, 1_u64);
+        for slot in near {
+            let slot = own(slot);
+            if let Some((fence, _)) = slot.living() {
+                let is_pending = fence.is_pending();
+                let goes_now = !is_pending | removes(key(fence, slot.usage()));
+                goes |= if goes_now { bit } else { 0 };
+                stays |= if goes_now { 0 } else { bit };
+                stay_usages |= u32::from(!goes_now) << (slot.0 as u32 % 32);
+                if is_pending & asked.asks_for(slot) {
                     // The slot owns a reference as long as the lock is held, which is borrowed here.
                     let lent = &ManuallyDrop::new(Fence::from_cell(fence));
+                    // Loaded again: so nothing is kept over that call.
                     see(lent, key(fence, slot.usage()))?;
                 }
-                // Loaded again: so nothing is kept over that call.
-                if !removes(key(fence, slot.usage())) {
-                    continue;
-                }
             }
-            if place < WINDOW {
-                goes |= 1 << place;
-            } else {
-                note_goes(cell, (first, end), more_go, place);
-                more_go = true;
-            }
+            bit <<= 1;
         }
-        Ok(Found {
+        let stay_usages = stay_usages | stay_usages >> 16;
+        let mut found = Found {
             goes,
-            dead,
-            more_go,
-        })
+            moves: stays.trailing_zeros().min(near.len() as u32),
+            usages: (stay_usages | stay_usages >> 4) as u8 & UsageSet::ALL.bits(),
+            more_go: false,
+        };
+        if !far.is_empty() {
+            found.see_further(self.look_further(asked, &mut see, &mut removes)?);
+        }
+        Ok(found)
     }
 
-    /// The same where there is nothing to be shown.
+    /// The rest of a look, behind the places that have a bit.
+    #[inline(never)]
+    fn look_further<E>(
+        &self,
+        asked: Asked,
+        see: &mut impl FnMut(&Fence, Key) -> Result<(), E>,
+        removes: &mut impl FnMut(Key) -> bool,
+    ) -> Result<Further, E> {
+        let &Owned { first, end, .. } = self.owned();
+        let mut further = Further::default();
+        for (at, slot) in self.cell.own_range(first + WINDOW, end) {
+            let Some((fence, usage)) = slot.living() else {
+                continue;
+            };
+            let is_pending = fence.is_pending();
+            if is_pending && asked.asks_for(slot) {
+                let lent = &ManuallyDrop::new(Fence::from_cell(fence));
+                see(lent, key(fence, usage))?;
+            }
+            if !is_pending || removes(key(fence, usage)) {
+                note_goes(self.cell, first + WINDOW..end, !further.go, at);
+                further.go = true;
+            } else {
+                further.usages |= 1 << usage as u8;
+            }
+        }
+        Ok(further)
+    }
+
+    /// A look where there is nothing to be shown, and an entry of the usages in `adds` comes.
     #[inline(always)]
-    pub(super) fn look_alone(&self, removes: impl FnMut(Key) -> bool) -> Found {
-        let nothing = |_: &Fence, _| Ok::<_, Infallible>(());
-        let Ok(found) = self.look(UsageSet::EMPTY, nothing, removes);
+    pub(super) fn look_alone(&self, adds: u8, mut removes: impl FnMut(Key) -> bool) -> Found {
+        let (near, far) = self.slots_to_look_at();
+        let mut found = look_at(near, self.owned().usages, adds, &mut removes);
+        if !far.is_empty() {
+            let nothing = &mut |_: &Fence, _| Ok::<_, Infallible>(());
+            let asked = Asked::new(UsageSet::EMPTY);
+            let Ok(further) = self.look_further(asked, nothing, &mut removes);
+            if further.go {
+                // What went may have been the last with its usage.
+                found.usages = usages_but(near, found.goes);
+            }
+            found.see_further(further);
+        }
         found
     }
 
-    /// Whether nothing is staged, nothing that is dead owns its fence still, and all that go have a bit.
-    #[inline]
-    fn is_ordinary(&self, change: Change) -> bool {
+    /// Whether there are so few slots to look at that the holes among them do not matter.
+    #[inline(always)]
+    pub(super) fn is_short(&self) -> bool {
         let owned = self.owned();
-        owned.dead == 0 && self.published == Some(owned.end) && !change.more_go()
+        owned.end - owned.first <= SHORT
     }
 
-    /// As [`add_straight`](Writing::add_straight), for any number of entries that go, unless something is staged or
-    /// dead owns its fence still: then `add` comes back, with nothing done.
-    #[inline]
-    pub(super) fn replace_many(
-        &mut self,
-        object: &Object,
-        change: Change,
-        add: Entry,
-        left: (u32, u32),
-    ) -> Result<Option<Fence>, Entry> {
-        if !self.is_ordinary(change) {
-            return Err(add);
-        }
-        let cell = self.cell;
-        let owned = self.owned_mut();
-        let (base, end) = (owned.first, owned.end);
-        let slots = cell.first_slots(end + 1);
-        let (mut goes, mut gone, mut last) = (change.goes(), 0, None);
-        while goes != 0 {
-            let at = base + goes.trailing_zeros();
-            goes &= goes - 1;
-            let slot = own(&slots[at as usize]);
-            let (fence, _) = living(slot);
-            if !fence.is_pending() {
-                note_failure(owned, at, slot);
-            }
-            slots[at as usize].store(slot.dead_from(end + 1).0, Ordering::Release);
-            gone += 1;
-            last = Some((at, fence));
-        }
-        let comes = Slot::alive(add.fence, add.usage);
-        slots[end as usize].store(comes.0, Ordering::Release);
-        let first = base + change.moves();
-        let usages = count_usages(cell, first, end + 1);
-        (owned.first, owned.end, owned.usages) = (first, end + 1, usages);
-        owned.alive = owned.alive + 1 - gone;
-        (owned.adds, owned.publishes) = left;
-        object.publish(cell, end + 1, usages, first);
-        let Some((at, fence)) = last else {
-            return Ok(None);
-        };
-        (owned.dead, owned.dead_from) = (gone, base + change.goes().trailing_zeros());
-        if object.is_held(cell) {
-            return Ok(None);
-        }
-        owned.dead = gone - 1;
-        slots[at as usize].store(Slot::NONE.0, object.null_order());
-        let fence = Fence::from_cell(fence);
-        self.give_up_dead(object.null_order());
-        Ok(Some(fence))
+    /// The slots that a look is about: those that have a bit, and those behind.
+    #[inline(always)]
+    fn slots_to_look_at(&self) -> (&'static [AtomicU64], &'static [AtomicU64]) {
+        let &Owned { first, end, .. } = self.owned();
+        let slots = &self.cell.first_slots(end)[first as usize..];
+        slots.split_at(slots.len().min(WINDOW as usize))
     }
 
     /// Makes the change that a look has found, as of the next publication. No code of others runs, until the
     /// set is complete, which an entry is appended to next.
     #[inline]
-    pub(super) fn apply(&mut self, change: Change) {
+    pub(super) fn apply(&mut self, change: Found) {
         let &Owned { first, end, .. } = self.owned();
-        let mut goes = change.goes();
+        let mut goes = change.goes;
         while goes != 0 {
             self.kill(first + goes.trailing_zeros());
             goes &= goes - 1;
         }
-        if change.more_go() {
+        if change.more_go {
             for at in first + WINDOW..end {
                 let slot = self.cell.own(at);
                 if slot.is_noted() && slot.lives() {
@@ -270,12 +264,9 @@ impl Writing {
                 }
             }
         }
-        let cell = self.cell;
         let owned = self.owned_mut();
-        (owned.first, owned.edited) = (first + change.moves(), true);
-        if change.goes() != 0 || change.more_go() {
-            owned.usages = count_usages(cell, first, end);
-        }
+        (owned.first, owned.edited) = (first + change.moves, true);
+        owned.usages = change.usages;
     }
 
     /// Has what is there count no more for the object's failure.
@@ -464,6 +455,52 @@ impl Writing {
         // A fence that panics when it is dropped stops nothing: the destructor goes on.
         rest.drop_all();
     }
+}
+
+/// The same where these are the slots, which all have a bit, and these the usages in them.
+// With branches: that is half of the instructions where most entries are of other timelines, and stay.
+#[inline(always)]
+pub(super) fn look_at(
+    near: &[AtomicU64],
+    usages: u8,
+    adds: u8,
+    mut removes: impl FnMut(Key) -> bool,
+) -> Found {
+    let (mut goes, mut dead, mut gone_usages) = (0_u64, 0_u64, 0_u8);
+    #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
+    for place in 0..near.len() {
+        let slot = own(&near[place]);
+        let Some((fence, usage)) = slot.living() else {
+            dead |= 1_u64.wrapping_shl(place as u32);
+            continue;
+        };
+        if fence.is_pending() && !removes(key(fence, usage)) {
+            continue;
+        }
+        goes |= 1_u64.wrapping_shl(place as u32);
+        gone_usages |= 1 << usage as u8;
+    }
+    // What went may have been the last with its usage, unless that comes again.
+    let usages = match gone_usages & !adds {
+        0 => usages,
+        _ => usages_but(near, goes),
+    };
+    Found {
+        goes,
+        moves: (goes | dead).trailing_ones(),
+        usages,
+        more_go: false,
+    }
+}
+
+/// The usages of the entries that live and do not go; `goes` are bits of places.
+// Cold, so that nothing is kept over the call elsewhere.
+#[cold]
+#[inline(never)]
+fn usages_but(slots: &[AtomicU64], goes: u64) -> u8 {
+    let places = slots.iter().map(own).enumerate();
+    let stay = places.filter(|(place, slot)| slot.lives() && goes >> place & 1 == 0);
+    stay.fold(0, |usages, (_, slot)| usages | 1 << slot.usage() as u8)
 }
 
 /// Notes how the entry at `at`, which goes, has ended, if it counts for the object's failure.
