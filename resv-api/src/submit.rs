@@ -300,11 +300,20 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         let mut members = Members::of(self.uses);
         members.make_room()?;
         let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
-        for &(object, usage) in self.uses {
+        // A locked instruction waits for all before it: what comes after it is to be near by then.
+        for (object, _) in self.uses {
+            resv_sync::prefetch(std::ptr::from_ref(*object));
+        }
+        let mut rest = self.uses;
+        while let [(object, usage), others @ ..] = rest {
+            rest = others;
+            if let Some((next, _)) = others.first() {
+                next.prefetch();
+            }
             let Some(held) = object.object_lock().try_lock() else {
                 return Ok(false);
             };
-            self.prepare(&mut members, &mut noted, object, usage, held)?;
+            self.prepare(&mut members, &mut noted, object, *usage, held)?;
         }
         noted.put_in(waits)?;
         self.commit(&mut members);

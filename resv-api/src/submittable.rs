@@ -81,6 +81,9 @@ pub trait Submittable: sealed::Sealed + Sync {
     #[doc(hidden)]
     fn object_lock(&self) -> &ObjectLock;
 
+    #[doc(hidden)]
+    fn prefetch(&self);
+
     /// For a job that names the object once: what it must wait for is `noted`, and the memory is got.
     #[doc(hidden)]
     fn prepare(
@@ -157,6 +160,11 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
     #[inline]
     fn object_lock(&self) -> &ObjectLock {
         self.backend().object_lock()
+    }
+
+    #[inline(always)]
+    fn prefetch(&self) {
+        self.backend().prefetch();
     }
 
     #[inline(always)]

@@ -204,6 +204,12 @@ pub trait Backend: Send + Sync + 'static {
     /// The lock whose holder may edit.
     fn object_lock(&self) -> &ObjectLock;
 
+    /// Brings near what the holder of the lock will look at first, while the calling thread does other things: for a
+    /// caller that will soon lock this object, after others. Only a hint: it changes nothing, and does nothing by
+    /// default.
+    #[inline]
+    fn prefetch(&self) {}
+
     /// Gets memory for `budget`, on top of what is in the object now and of what was reserved and
     /// used under this lock.
     ///

@@ -78,6 +78,11 @@ impl<F: Flavour> Backend for RcuArray<F> {
         self.object.object_lock()
     }
 
+    #[inline(always)]
+    fn prefetch(&self) {
+        self.object.prefetch();
+    }
+
     #[inline]
     fn reserve(&self, held: &mut LockProof<'_>, room: Budget) -> Result<(), ReserveError> {
         self.object.reserve(held, room)

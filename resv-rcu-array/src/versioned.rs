@@ -266,6 +266,11 @@ impl Backend for Versioned {
         self.raw.lock()
     }
 
+    #[inline(always)]
+    fn prefetch(&self) {
+        self.raw.prefetch();
+    }
+
     #[inline]
     fn reserve(&self, held: &mut LockProof<'_>, budget: Budget) -> Result<(), ReserveError> {
         self.raw.holder(held).reserve(budget)

@@ -20,6 +20,7 @@
 //! | [`slot`] | a reference for ever and a tag, in one word |
 //! | [`tally`] | a count of those that have gone, which the last one learns |
 //! | [`keys`] | a few values on the stack |
+//! | [`prefetch`] | a hint for the processor about what will be looked at soon |
 //! | [`known_bad!`] | how a test plants a defect in the code that it tests |
 //!
 //! # Example
@@ -43,10 +44,12 @@ pub mod holder;
 pub mod keys;
 pub mod known_bad;
 pub mod pool;
+mod prefetch;
 pub mod slot;
 pub mod tally;
 
 pub use facade::{cell, hint, sync, thread};
+pub use prefetch::prefetch;
 
 #[doc(hidden)]
 pub use facade::expansion;

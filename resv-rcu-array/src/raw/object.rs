@@ -2,7 +2,7 @@
 //!
 //! What the holder does is in [`holder`](super::holder).
 
-use super::cell::{Cell, Published};
+use super::cell::{Cell, Published, SLOTS};
 use super::defect::{Defect, Seam};
 use super::holder::{Holder, working};
 use super::reference::{CellRef, end};
@@ -11,6 +11,7 @@ use super::working::Writing;
 use resv_core::{EntryRef, FenceError, LockProof, ObjectLock, UsageSet};
 use resv_sync::holder::HolderCell;
 use resv_sync::sync::atomic::{AtomicU64, Ordering, OwnerAccess};
+use std::ptr::without_provenance;
 use std::sync::atomic::AtomicU32;
 
 /// The shared parts of an object.
@@ -44,6 +45,21 @@ impl Object {
         // Acquire: pairs with the Release store in `publish`: the entries are visible; and with the
         // exchange in `set_idle`: what was before the signals that the idle bits stand for is.
         Head(self.head.load(Ordering::Acquire))
+    }
+
+    /// Brings near what the holder of the lock looks at first: the header of the cell, and the slots at its end.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self) {
+        // In a model it would be one more load.
+        if cfg!(any(loom, shuttle)) {
+            return;
+        }
+        // Relaxed: only where to look.
+        let head = Head(self.head.load(Ordering::Relaxed));
+        let cell = head.address();
+        resv_sync::prefetch(without_provenance::<u8>(cell));
+        let end = SLOTS + head.len() as usize * size_of::<AtomicU64>();
+        resv_sync::prefetch(without_provenance::<u8>(cell + end));
     }
 
     /// The cell that a head of this object names.
