@@ -2,6 +2,7 @@
 
 use crate::fault;
 use crate::fixture::Fixture;
+use crate::report;
 use resv_conformance::{PROPERTIES, Property};
 use std::panic::{catch_unwind, set_hook, take_hook};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,6 +11,12 @@ use std::time::{Duration, Instant};
 
 /// A property that takes longer hangs.
 const HANGS: Duration = Duration::from_secs(120);
+
+/// How often a property that takes luck is tried on a fixture that it is about.
+const TRIES: usize = 5;
+
+/// What a property that hangs is taken to say.
+const HUNG: &str = "hangs";
 
 /// Why a property rejects a fixture.
 #[derive(Clone, Debug)]
@@ -61,11 +68,45 @@ impl Fixture {
         });
         let said = match receive.recv_timeout(HANGS) {
             Ok(said) => said,
-            Err(RecvTimeoutError::Timeout) => Some("hangs".to_owned()),
+            Err(RecvTimeoutError::Timeout) => Some(HUNG.to_owned()),
             Err(RecvTimeoutError::Disconnected) => Some("ends without an answer".to_owned()),
         };
         let after = start.elapsed();
         said.map(|said| Rejection { said, after })
+    }
+
+    /// Runs a property as often as it takes: several times if it takes luck and is about the fixture, or else once.
+    pub fn tried(&self, property: &'static Property) -> Option<Rejection> {
+        let is_about = self.caught_by.contains(&property.name);
+        let tries = match is_about && report::is_lucky(property.name) {
+            true => TRIES,
+            false => 1,
+        };
+        (0..tries).find_map(|_| self.run(property))
+    }
+
+    /// Every property that rejects the fixture, each time that it is run where it takes no luck. The others,
+    /// which have rejected it by chance, are told to `unsteady`.
+    pub fn steady_rejections(
+        &self,
+        mut unsteady: impl FnMut(&'static str, &Rejection),
+    ) -> Vec<(&'static str, Rejection)> {
+        let mut rejections = Vec::new();
+        for property in PROPERTIES {
+            let Some(mut rejection) = self.tried(property) else {
+                continue;
+            };
+            // What hangs has been waited for long enough.
+            if !report::is_lucky(property.name) && rejection.said != HUNG {
+                let Some(again) = self.run(property) else {
+                    unsteady(property.name, &rejection);
+                    continue;
+                };
+                rejection.after = rejection.after.min(again.after);
+            }
+            rejections.push((property.name, rejection));
+        }
+        rejections
     }
 
     /// Every property that rejects the fixture.

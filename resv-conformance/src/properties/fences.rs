@@ -12,6 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Instant;
 
 /// F-01: one signal is seen in every object that holds the fence, and stays seen.
 pub fn f_01_a_signal_is_seen_in_every_object(on: Subject) {
@@ -63,7 +64,9 @@ pub fn f_05_what_a_job_did_is_seen_by_a_reader_that_finds_the_object_idle(on: Su
             if round % 2 == 0 {
                 assert_eq!(object.wait(on.read(), Some(AGES)), Waited::Signaled);
             } else {
+                let begun = Instant::now();
                 while !object.is_idle(on.read()) {
+                    assert!(begun.elapsed() < AGES, "busy for ever");
                     std::thread::yield_now();
                 }
             }
