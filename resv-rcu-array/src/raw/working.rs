@@ -153,14 +153,14 @@ impl Writing {
     ) -> Result<Found, E> {
         let (near, far) = self.slots_to_look_at();
         let asked = Asked::new(usages);
-        let (mut goes, mut stays, mut stay_usages, mut bit) = (0_u64, 0_u64, 0_u32, 1_u64);
+        let (mut goes, mut lives, mut stay_usages, mut bit) = (0_u64, 0_u64, 0_u32, 1_u64);
         for slot in near {
             let slot = own(slot);
             if let Some((fence, _)) = slot.living() {
                 let is_pending = fence.is_pending();
                 let goes_now = !is_pending | removes(key(fence, slot.usage()));
-                goes |= if goes_now { bit } else { 0 };
-                stays |= if goes_now { 0 } else { bit };
+                lives |= bit;
+                goes |= u64::from(goes_now).wrapping_neg() & bit;
                 stay_usages |= u32::from(!goes_now) << (slot.0 as u32 % 32);
                 if is_pending & asked.asks_for(slot) {
                     // The slot owns a reference as long as the lock is held, which is borrowed here.
@@ -174,7 +174,7 @@ impl Writing {
         let stay_usages = stay_usages | stay_usages >> 16;
         let mut found = Found {
             goes,
-            moves: stays.trailing_zeros().min(near.len() as u32),
+            moves: (lives & !goes).trailing_zeros().min(near.len() as u32),
             usages: (stay_usages | stay_usages >> 4) as u8 & UsageSet::ALL.bits(),
             more_go: false,
         };
