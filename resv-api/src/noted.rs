@@ -71,20 +71,26 @@ impl Note {
     }
 }
 
-/// The fences that are noted: of each timeline the latest, while they are few.
+/// The fences that are noted.
 pub struct Noted<'b> {
     /// None of these is noted.
     but: &'b [Fence],
-    /// The timelines of the places; that of a place without a fence means nothing.
+    /// Not made, which is to clear it, before there is something to note.
+    table: Option<Table>,
+    /// Those that have no place.
+    others: Vec<Note>,
+    seam: Seam,
+}
+
+/// Of each timeline the latest fence, while they are few.
+struct Table {
+    /// The timelines of the places; 0, which no fence is of, at a place without a fence.
     timelines: [u64; PLACES],
     seqnos: [u64; PLACES],
     cells: [Option<&'static FenceCell>; PLACES],
     /// The places with a fence, in the order of their timelines; so many are.
     order: [u8; PLACES],
     count: usize,
-    /// Those that have no place.
-    others: Vec<Note>,
-    seam: Seam,
 }
 
 /// Where a timeline is looked for first. Threads take the numbers of timelines in blocks, so the lower bits alone
@@ -101,17 +107,13 @@ impl<'b> Noted<'b> {
     pub(crate) fn new(but: &'b [Fence]) -> Noted<'b> {
         Noted {
             but,
-            timelines: [0; PLACES],
-            seqnos: [0; PLACES],
-            cells: [None; PLACES],
-            order: [0; PLACES],
-            count: 0,
+            table: None,
             others: Vec::new(),
             seam: Seam::SOUND,
         }
     }
 
-    /// A pending fence of an object that the caller has locked until [`put_in`](Noted::put_in), and its key.
+    /// A pending fence of an object that the caller has locked until [`list`](Noted::list), and its key.
     ///
     /// # Errors
     ///
@@ -119,9 +121,9 @@ impl<'b> Noted<'b> {
     #[inline(always)]
     pub(crate) fn note(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
         let timeline = key.timeline.as_raw();
-        let place = place_of(timeline);
-        // A place without a fence has timeline 0, which no fence is of.
-        if self.timelines[place] == timeline && key.seqno <= self.seqnos[place] {
+        if let Some(table) = &self.table
+            && table.has_later(place_of(timeline), timeline, key.seqno)
+        {
             return Ok(());
         }
         // By value: a caller that has these in registers need not have them in memory.
@@ -139,19 +141,12 @@ impl<'b> Noted<'b> {
         if self.but.iter().any(|but| std::ptr::eq(but.cell(), cell)) {
             return Ok(());
         }
-        let first = place_of(timeline);
-        for at in first..first + PLACES {
-            let place = at % PLACES;
-            if self.cells[place].is_none() {
-                self.put_in_order(place, timeline);
-            } else if self.timelines[place] != timeline {
-                continue;
-            } else if seqno <= self.seqnos[place] {
-                return Ok(());
-            }
-            self.timelines[place] = timeline;
-            self.seqnos[place] = seqno;
-            self.cells[place] = Some(cell);
+        if self.table.is_none() {
+            self.table = Some(Table::new());
+        }
+        if let Some(table) = &mut self.table
+            && table.put(cell, timeline, seqno)
+        {
             return Ok(());
         }
         let timeline = TimelineId::from_raw(timeline);
@@ -160,22 +155,6 @@ impl<'b> Noted<'b> {
             seqno,
             cell,
         })
-    }
-
-    /// A free place gets a timeline.
-    #[inline]
-    fn put_in_order(&mut self, place: usize, timeline: u64) {
-        let mut at = self.count;
-        while at > 0 {
-            let before = self.order[at - 1];
-            if self.timelines[usize::from(before)] < timeline {
-                break;
-            }
-            self.order[at] = before;
-            at -= 1;
-        }
-        self.order[at] = place as u8;
-        self.count += 1;
     }
 
     #[cold]
@@ -194,35 +173,28 @@ impl<'b> Noted<'b> {
         Ok(())
     }
 
-    /// Puts what is noted in `waits`, which is empty: of each timeline the latest, the earliest timeline first.
+    /// Whether there is nothing to wait for.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.is_none()
+    }
+
+    /// References to what is noted: of each timeline the latest, the earliest timeline first.
     ///
     /// # Errors
     ///
     /// When there are many timelines, and no memory for them.
-    #[inline(always)]
-    pub(crate) fn put_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        self.put_some_in(waits)
-    }
-
     #[inline(never)]
-    fn put_some_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
-        if !self.others.is_empty() {
-            return self.put_many_in(waits);
-        }
-        const { assert!(PLACES <= Waits::INLINE) };
-        let places = self.order[..self.count].iter();
-        let notes = places.filter_map(|&place| self.note_at(usize::from(place)));
-        waits.extend(notes.filter_map(|note| note.acquire(self.seam)));
-        Ok(())
-    }
-
-    /// The list by itself; see [`put_in`](Noted::put_in).
     pub(crate) fn list(&mut self) -> Result<Waits, ReserveError> {
         let mut waits = Waits::default();
-        self.put_in(&mut waits)?;
+        if self.others.is_empty() {
+            const { assert!(PLACES <= Waits::INLINE) };
+            if let Some(table) = &self.table {
+                waits.extend(table.notes().filter_map(|note| note.acquire(self.seam)));
+            }
+        } else {
+            self.put_many_in(&mut waits)?;
+        }
         Ok(waits)
     }
 
@@ -232,10 +204,7 @@ impl<'b> Noted<'b> {
         let all = PLACES + self.others.len();
         let room = self.others.try_reserve(PLACES);
         room.map_err(|_| ReserveError::new(all))?;
-        for place in 0..PLACES {
-            let note = self.note_at(place);
-            self.others.extend(note);
-        }
+        self.others.extend(self.table.iter().flat_map(Table::notes));
         self.others.sort_unstable_by_key(Note::order);
         self.others.dedup_by_key(|note| note.timeline);
         waits.reserve(self.others.len())?;
@@ -243,13 +212,74 @@ impl<'b> Noted<'b> {
         waits.extend(notes.filter_map(|note| note.acquire(self.seam)));
         Ok(())
     }
+}
 
+impl Table {
     #[inline]
-    fn note_at(&self, place: usize) -> Option<Note> {
-        Some(Note {
-            timeline: TimelineId::from_raw(self.timelines[place]),
-            seqno: self.seqnos[place],
-            cell: self.cells[place]?,
+    fn new() -> Table {
+        Table {
+            timelines: [0; PLACES],
+            seqnos: [0; PLACES],
+            cells: [None; PLACES],
+            order: [0; PLACES],
+            count: 0,
+        }
+    }
+
+    /// Whether this place has a fence of the timeline that is not earlier.
+    #[inline(always)]
+    fn has_later(&self, place: usize, timeline: u64, seqno: u64) -> bool {
+        self.timelines[place] == timeline && seqno <= self.seqnos[place]
+    }
+
+    /// Notes a fence unless a later one is noted; `false` if there is no place.
+    #[inline]
+    fn put(&mut self, cell: &'static FenceCell, timeline: u64, seqno: u64) -> bool {
+        let first = place_of(timeline);
+        for at in first..first + PLACES {
+            let place = at % PLACES;
+            if self.cells[place].is_none() {
+                self.put_in_order(place, timeline);
+            } else if self.timelines[place] != timeline {
+                continue;
+            } else if seqno <= self.seqnos[place] {
+                return true;
+            }
+            self.timelines[place] = timeline;
+            self.seqnos[place] = seqno;
+            self.cells[place] = Some(cell);
+            return true;
+        }
+        false
+    }
+
+    /// A free place gets a timeline.
+    #[inline]
+    fn put_in_order(&mut self, place: usize, timeline: u64) {
+        let mut at = self.count;
+        while at > 0 {
+            let before = self.order[at - 1];
+            if self.timelines[usize::from(before)] < timeline {
+                break;
+            }
+            self.order[at] = before;
+            at -= 1;
+        }
+        self.order[at] = place as u8;
+        self.count += 1;
+    }
+
+    /// What is noted, the earliest timeline first.
+    #[inline]
+    fn notes(&self) -> impl Iterator<Item = Note> {
+        let places = self.order[..self.count].iter();
+        places.filter_map(|&place| {
+            let place = usize::from(place);
+            Some(Note {
+                timeline: TimelineId::from_raw(self.timelines[place]),
+                seqno: self.seqnos[place],
+                cell: self.cells[place]?,
+            })
         })
     }
 }
@@ -265,9 +295,7 @@ mod tests {
     }
 
     fn listed(mut noted: Noted<'_>) -> Vec<Fence> {
-        let mut waits = Waits::default();
-        noted.put_in(&mut waits).unwrap();
-        waits.to_vec()
+        noted.list().unwrap().to_vec()
     }
 
     /// From one timeline to more than have a place: each once, with its latest, in order.

@@ -104,28 +104,20 @@ pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
     Transaction::new().submit(fences, uses)
 }
 
-/// [`submit`] for a class, with patience.
-#[inline]
+/// [`submit`] if no lock must be waited for; otherwise `None`, and nothing has changed.
+#[inline(always)]
 #[cfg_attr(feature = "checks", track_caller)]
-pub(crate) fn submit_with<T: Submittable + ?Sized>(
-    class: &'static Class,
-    patience: Patience,
+pub(crate) fn try_submit<T: Submittable + ?Sized>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
-) -> Result<Waits, SubmitError> {
-    if TRIES_FIRST && let Some(fence) = whole(fences) {
-        // No lock is waited for, so they may be taken in any order. An object that is named twice is locked
-        // the second time, as if another thread had it.
-        let submit = InTwoSteps {
-            job: Job::of(fence),
-            uses,
-        };
-        let mut waits = Waits::default();
-        if submit.try_submit(&mut waits)? {
-            return Ok(waits);
-        }
+) -> Option<Result<Waits, ReserveError>> {
+    if !TRIES_FIRST {
+        return None;
     }
-    wait_and_submit(class, patience, fences, uses)
+    // No lock is waited for, so they may be taken in any order. An object that is named twice is locked the
+    // second time, as if another thread had it.
+    let job = Job::of(whole(fences)?);
+    InTwoSteps { job, uses }.try_submit()
 }
 
 /// The fence of a job that has one, which is not taken apart.
@@ -137,11 +129,11 @@ fn whole(fences: &[Fence]) -> Option<&Fence> {
     }
 }
 
-/// The same in the order of addresses, and with single steps for what two do not do.
+/// [`submit`] for a class, with patience: in the order of addresses, and with single steps for what two do not do.
 #[cold]
 #[inline(never)]
 #[cfg_attr(feature = "checks", track_caller)]
-fn wait_and_submit<T: Submittable + ?Sized>(
+pub(crate) fn wait_and_submit<T: Submittable + ?Sized>(
     class: &'static Class,
     patience: Patience,
     fences: &[Fence],
@@ -293,31 +285,41 @@ struct InTwoSteps<'u, 'a, T: ?Sized> {
 }
 
 impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
-    /// The job, if each lock can be had at once; otherwise `false`, and nothing has changed but `waits`.
-    #[inline]
+    /// The job, if each lock can be had at once; otherwise `None`, and nothing has changed.
+    #[inline(always)]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn try_submit(&self, waits: &mut Waits) -> Result<bool, ReserveError> {
+    fn try_submit(&self) -> Option<Result<Waits, ReserveError>> {
         let mut members = Members::of(self.uses);
-        members.make_room()?;
-        let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
-        // A locked instruction waits for all before it: what comes after it is to be near by then.
-        for (object, _) in self.uses {
-            resv_sync::prefetch(std::ptr::from_ref(*object));
+        if let Err(error) = members.make_room() {
+            return Some(Err(error));
         }
+        let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
         let mut rest = self.uses;
         while let [(object, usage), others @ ..] = rest {
             rest = others;
+            // A locked instruction waits for all before it: what comes after it is to be near by then.
             if let Some((next, _)) = others.first() {
                 next.prefetch();
             }
-            let Some(held) = object.object_lock().try_lock() else {
-                return Ok(false);
-            };
-            self.prepare(&mut members, &mut noted, object, *usage, held)?;
+            if let Some((second, _)) = others.get(1) {
+                resv_sync::prefetch(std::ptr::from_ref(*second));
+            }
+            let held = object.object_lock().try_lock()?;
+            let prepared = self.prepare(&mut members, &mut noted, object, *usage, held);
+            if let Err(error) = prepared {
+                return Some(Err(error));
+            }
         }
-        noted.put_in(waits)?;
-        self.commit(&mut members);
-        Ok(true)
+        if noted.is_empty() {
+            self.commit(&mut members);
+            // Made where it is returned.
+            return Some(Ok(Waits::default()));
+        }
+        let waits = noted.list();
+        if waits.is_ok() {
+            self.commit(&mut members);
+        }
+        Some(waits)
     }
 
     /// The job, for uses in the order of addresses.

@@ -5,7 +5,7 @@ use crate::exec::{ExecError, Tx, run};
 use crate::exec_async::ExecFuture;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
-use crate::submit::{SubmitError, submit_with};
+use crate::submit::{SubmitError, try_submit, wait_and_submit};
 use crate::submittable::{Fences, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::{Algorithm, Class};
@@ -134,7 +134,10 @@ impl Transaction {
         fences: &F,
         uses: &[(&T, Usage)],
     ) -> Result<Waits, ReserveError> {
-        match submit_with(self.class, Patience::Unbounded, fences.as_slice(), uses) {
+        if let Some(submitted) = try_submit(fences.as_slice(), uses) {
+            return submitted;
+        }
+        match wait_and_submit(self.class, Patience::Unbounded, fences.as_slice(), uses) {
             Ok(waits) => Ok(waits),
             Err(SubmitError::Reserve(error)) => Err(error),
             Err(SubmitError::TimedOut(_)) => {
@@ -211,11 +214,10 @@ impl TimedTransaction {
         fences: &F,
         uses: &[(&T, Usage)],
     ) -> Result<Waits, SubmitError> {
-        submit_with(
-            self.class,
-            Patience::until(self.until),
-            fences.as_slice(),
-            uses,
-        )
+        let patience = Patience::until(self.until);
+        match try_submit(fences.as_slice(), uses) {
+            Some(submitted) => Ok(submitted?),
+            None => wait_and_submit(self.class, patience, fences.as_slice(), uses),
+        }
     }
 }
