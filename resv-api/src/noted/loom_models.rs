@@ -40,7 +40,7 @@ fn waits_of(object: &Object, job: &Signaler, seam: Seam, late: bool) -> (usize, 
     let held = (!late).then_some(held);
     let waits = noted.list().expect("memory");
     drop(held);
-    (noted.count, waits)
+    (noted.table.map_or(0, |table| table.count), waits)
 }
 
 /// A fence signals while it is noted, its object drops it, and its cell becomes another fence at once. (The
