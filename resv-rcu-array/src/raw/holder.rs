@@ -155,8 +155,8 @@ impl Holder<'_> {
             let found = cell.look_alone(1 << add.usage as u8, removes);
             let left = (adds - 1, publishes - 1);
             if cell.is_straight() && !found.more_go {
-                let before = *cell.owned();
-                drop(cell.add_straight(self.object, before, found, add, left));
+                let places = cell.places();
+                drop(cell.add_straight(self.object, places, found, add, left));
             } else {
                 add_more(self.object, self.spare, found, add, left);
             }
@@ -219,16 +219,16 @@ impl Holder<'_> {
         let Some(cell) = self.working_in_place() else {
             return rare(plan, self.spare, add);
         };
-        let before = *cell.owned();
+        let places @ (slots, first) = cell.places();
         let found = if plan == LOOKS_LATER {
-            let slots = &cell.cell().first_slots(before.end)[before.first as usize..];
-            look_at(slots, before.usages, 1 << add.usage as u8, removes)
+            let taken = &slots[first as usize..slots.len() - 1];
+            look_at(taken, cell.owned().usages, 1 << add.usage as u8, removes)
         } else if let Some(found) = Found::of_straight_plan(plan) {
             found
         } else {
             return rare(plan, self.spare, add);
         };
-        cell.add_straight(self.object, before, found, add, (0, 0))
+        cell.add_straight(self.object, places, found, add, (0, 0))
     }
 
     /// The published cell, if that is the one to work in.

@@ -1,13 +1,13 @@
 //! The ordinary add, in the straight way: some entries go, one comes, in the cell that is published.
 
-use super::cell::{Cell, Owned, own};
+use super::cell::{Cell, own};
 use super::change::{Found, living};
 use super::holder::is_sparse;
 use super::object::Object;
 use super::word::Slot;
 use super::working::{Writing, note_failure};
 use resv_core::{Entry, Fence, Plan};
-use resv_sync::sync::atomic::Ordering;
+use resv_sync::sync::atomic::{AtomicU64, Ordering};
 
 impl Writing {
     /// Whether what is here can be changed in the straight way: nothing is staged, nothing that is dead owns its fence
@@ -18,28 +18,38 @@ impl Writing {
         owned.dead == 0 && self.published() == Some(owned.end) && !is_sparse(self)
     }
 
-    /// Makes a straight change in the cell with this state, of which all that go have a bit: appends `add` and
-    /// publishes. If nobody else has the cell afterwards, the fence of one entry that went is the caller's.
+    /// The slots in use and the one behind, and which is the first that may live: what a straight change is made in.
+    ///
+    /// # Panics
+    ///
+    /// When there is no free slot.
+    // Read once, as each load of a fence has the compiler read all that is here again.
+    #[inline(always)]
+    pub(super) fn places(&self) -> (&'static [AtomicU64], u32) {
+        let owned = self.owned();
+        (self.cell().first_slots(owned.end + 1), owned.first)
+    }
+
+    /// Makes a straight change, of which all that go have a bit, in the [places](Writing::places) of this cell: appends
+    /// `add` and publishes. If nobody else has the cell afterwards, the fence of one entry that went is the caller's.
     ///
     /// `left` is what is left of the budget.
     ///
     /// # Panics
     ///
-    /// When the change was found in something else, or there is no free slot.
-    // The state is read once, as each load of a fence has the compiler read it again.
+    /// When the change was found in something else.
     #[inline(always)]
     pub(super) fn add_straight(
         mut self,
         object: &Object,
-        before: Owned,
+        (slots, base): (&'static [AtomicU64], u32),
         change: Found,
         add: Entry,
         left: (u32, u32),
     ) -> Option<Fence> {
         let cell = self.cell();
-        let (base, end) = (before.first, before.end);
-        let (first, len) = (base + change.moves, end + 1);
-        let slots = cell.first_slots(len);
+        let (first, len) = (base + change.moves, slots.len() as u32);
+        let end = len - 1;
         let usages = change.usages | 1 << add.usage as u8;
         let comes = Slot::alive(add.fence, add.usage);
         if change.goes & change.goes.wrapping_sub(1) != 0 {
@@ -48,7 +58,7 @@ impl Writing {
         }
         if change.goes == 0 {
             slots[end as usize].store(comes.0, Ordering::Release);
-            self.owned_mut().alive = before.alive + 1;
+            self.owned_mut().alive += 1;
             self.publish_straight(object, (first, len), usages, left);
             return None;
         }
@@ -102,10 +112,8 @@ fn add_for_many(
     let change = Found::of_plan(plan)?;
     // SAFETY: (11) the caller has the right to write, and does not use it meanwhile. All that is here is published.
     let mut writing = unsafe { Writing::new(cell, Some(object.head_held().len())) };
-    let before = *writing.owned();
-    let (base, end) = (before.first, before.end);
-    let (first, len) = (base + change.moves, end + 1);
-    let slots = cell.first_slots(len);
+    let (slots, base) = writing.places();
+    let (first, len) = (base + change.moves, slots.len() as u32);
     let (mut goes, mut gone) = (change.goes, 0);
     while goes != 0 {
         let at = base + goes.trailing_zeros();
@@ -119,8 +127,9 @@ fn add_for_many(
         }
         slot.store(dies.dead_from(len).0, Ordering::Release);
     }
-    slots[end as usize].store(comes.0, Ordering::Release);
-    writing.owned_mut().alive = before.alive + 1 - gone;
+    slots[slots.len() - 1].store(comes.0, Ordering::Release);
+    let owned = writing.owned_mut();
+    owned.alive = owned.alive + 1 - gone;
     let usages = change.usages | 1 << comes.usage() as u8;
     writing.publish_straight(object, (first, len), usages, left);
     let at = base + change.goes.trailing_zeros();
