@@ -41,23 +41,7 @@ pub(super) struct Found {
     pub(super) more_go: bool,
 }
 
-/// What a look has found behind the last place with a bit.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Further {
-    /// The usages of the entries that stay.
-    pub(super) usages: u8,
-    /// Whether entries go; they are noted in their slots.
-    pub(super) go: bool,
-}
-
 impl Found {
-    /// Adds what is behind the last place with a bit.
-    #[inline]
-    pub(super) fn see_further(&mut self, further: Further) {
-        self.usages |= further.usages;
-        self.more_go = further.go;
-    }
-
     /// For [`Backend::commit`](resv_core::Backend::commit).
     #[inline(always)]
     pub(super) fn to_plan(self, is_straight: bool) -> Plan {

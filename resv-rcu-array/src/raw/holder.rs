@@ -194,10 +194,14 @@ impl Holder<'_> {
         if let Some(cell) = self.working_in_place()
             && cell.owned().usages & usages.bits() == 0
             && cell.free() > 0
-            && cell.is_short()
             && cell.is_straight()
         {
-            return Ok(LOOKS_LATER);
+            if cell.is_short() {
+                return Ok(LOOKS_LATER);
+            }
+            if cell.is_dense() {
+                return Ok(LOOKS_LATER_FAR);
+            }
         }
         prepare_by_looking(self.object, self.spare, usages, see, removes)
     }
@@ -213,8 +217,7 @@ impl Holder<'_> {
         // What is rare gets copies, and a plan of one word: so that in what is not these stay in registers.
         let rare = move |plan, spare, add| {
             #[allow(clippy::redundant_closure, reason = "a copy, which is made here")]
-            commit_more(self.object, spare, plan, move |old| removes(old), add);
-            None
+            commit_more(self.object, spare, plan, move |old| removes(old), add)
         };
         let Some(cell) = self.working_in_place() else {
             return rare(plan, self.spare, add);
@@ -222,7 +225,8 @@ impl Holder<'_> {
         let places @ (slots, first) = cell.places();
         let found = if plan == LOOKS_LATER {
             let taken = &slots[first as usize..slots.len() - 1];
-            look_at(taken, cell.owned().usages, 1 << add.usage as u8, removes)
+            let (usages, adds) = (cell.owned().usages, 1 << add.usage as u8);
+            look_at::<false>(cell.cell(), (taken, first), usages, adds, removes)
         } else if let Some(found) = Found::of_straight_plan(plan) {
             found
         } else {
@@ -418,13 +422,24 @@ fn commit_more(
     plan: Plan,
     removes: impl Fn(Key) -> bool + Copy,
     add: Entry,
-) {
-    if let Some(found) = Found::of_plan(plan) {
+) -> Option<Fence> {
+    let mut holder = Holder { object, spare };
+    if plan == LOOKS_LATER_FAR
+        && let Some(cell) = holder.working_in_place()
+    {
+        let found = cell.look_alone(1 << add.usage as u8, removes);
+        if !found.more_go {
+            let places = cell.places();
+            return cell.add_straight(object, places, found, add, (0, 0));
+        }
+        add_more(object, spare, found, add, (0, 0));
+    } else if let Some(found) = Found::of_plan(plan) {
         add_more(object, spare, found, add, (0, 0));
     } else {
         commit_cell(object, spare, plan, removes, add);
     }
     Holder { object, spare }.unreserve();
+    None
 }
 
 /// The same after a [`prepare_cell`] or a [`prepare_dense`].
@@ -465,6 +480,8 @@ const IN_SPARE: Plan = Plan(2);
 
 /// What goes is not found yet; there is a free slot in the published cell, and nothing but the look is left to do.
 const LOOKS_LATER: Plan = Plan(8);
+/// The same, with many entries to look at.
+const LOOKS_LATER_FAR: Plan = Plan(16);
 
 /// [`Holder::prepare`] where there may be something to be shown, or there is no free slot.
 #[inline(never)]

@@ -5,12 +5,11 @@
 //! their fence each, until it is given up or moved to another cell.
 
 use super::cell::{Cell, Owned, own};
-use super::change::{Found, Further, WINDOW, another_set, note_goes};
+use super::change::{Found, WINDOW, another_set, note_goes};
 use super::pool;
 use super::word::{Asked, Slot, key};
 use resv_core::{Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, UsageSet};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
-use std::convert::Infallible;
 use std::mem::ManuallyDrop;
 
 /// A look at so many slots is short.
@@ -151,7 +150,9 @@ impl Writing {
         mut see: impl FnMut(&Fence, Key) -> Result<(), E>,
         mut removes: impl FnMut(Key) -> bool,
     ) -> Result<Found, E> {
-        let (near, far) = self.slots_to_look_at();
+        let &Owned { first, end, .. } = self.owned();
+        let slots = &self.cell.first_slots(end)[first as usize..];
+        let near = &slots[..slots.len().min(WINDOW as usize)];
         let asked = Asked::new(usages);
         let (mut goes, mut lives, mut stay_usages, mut bit) = (0_u64, 0_u64, 0_u32, 1_u64);
         for slot in near {
@@ -171,64 +172,29 @@ impl Writing {
             }
             bit <<= 1;
         }
+        let mut more_go = false;
+        if slots.len() > near.len() {
+            let far = (&slots[near.len()..], first + WINDOW);
+            let (usages, go) = look_far(self.cell, far, asked, &mut see, &mut removes)?;
+            (stay_usages, more_go) = (stay_usages | u32::from(usages), go);
+        }
         let stay_usages = stay_usages | stay_usages >> 16;
-        let mut found = Found {
+        Ok(Found {
             goes,
             moves: (lives & !goes).trailing_zeros().min(near.len() as u32),
             usages: (stay_usages | stay_usages >> 4) as u8 & UsageSet::ALL.bits(),
-            more_go: false,
-        };
-        if !far.is_empty() {
-            found.see_further(self.look_further(asked, &mut see, &mut removes)?);
-        }
-        Ok(found)
-    }
-
-    /// The rest of a look, behind the places that have a bit.
-    #[inline(never)]
-    fn look_further<E>(
-        &self,
-        asked: Asked,
-        see: &mut impl FnMut(&Fence, Key) -> Result<(), E>,
-        removes: &mut impl FnMut(Key) -> bool,
-    ) -> Result<Further, E> {
-        let &Owned { first, end, .. } = self.owned();
-        let mut further = Further::default();
-        for (at, slot) in self.cell.own_range(first + WINDOW, end) {
-            let Some((fence, usage)) = slot.living() else {
-                continue;
-            };
-            let is_pending = fence.is_pending();
-            if is_pending && asked.asks_for(slot) {
-                let lent = &ManuallyDrop::new(Fence::from_cell(fence));
-                see(lent, key(fence, usage))?;
-            }
-            if !is_pending || removes(key(fence, usage)) {
-                note_goes(self.cell, first + WINDOW..end, !further.go, at);
-                further.go = true;
-            } else {
-                further.usages |= 1 << usage as u8;
-            }
-        }
-        Ok(further)
+            more_go,
+        })
     }
 
     /// A look where there is nothing to be shown, and an entry of the usages in `adds` comes.
     #[inline(always)]
-    pub(super) fn look_alone(&self, adds: u8, mut removes: impl FnMut(Key) -> bool) -> Found {
-        let (near, far) = self.slots_to_look_at();
-        let mut found = look_at(near, self.owned().usages, adds, &mut removes);
-        if !far.is_empty() {
-            let nothing = &mut |_: &Fence, _| Ok::<_, Infallible>(());
-            let asked = Asked::new(UsageSet::EMPTY);
-            let Ok(further) = self.look_further(asked, nothing, &mut removes);
-            if further.go {
-                // What went may have been the last with its usage.
-                found.usages = usages_but(near, found.goes);
-            }
-            found.see_further(further);
-        }
-        found
+    pub(super) fn look_alone(&self, adds: u8, removes: impl FnMut(Key) -> bool) -> Found {
+        let &Owned {
+            first, end, usages, ..
+        } = self.owned();
+        let slots = &self.cell.first_slots(end)[first as usize..];
+        look_at::<true>(self.cell, (slots, first), usages, adds, removes)
     }
 
     /// Whether there are so few slots to look at that the holes among them do not matter.
@@ -236,14 +202,6 @@ impl Writing {
     pub(super) fn is_short(&self) -> bool {
         let owned = self.owned();
         owned.end - owned.first <= SHORT
-    }
-
-    /// The slots that a look is about: those that have a bit, and those behind.
-    #[inline(always)]
-    fn slots_to_look_at(&self) -> (&'static [AtomicU64], &'static [AtomicU64]) {
-        let &Owned { first, end, .. } = self.owned();
-        let slots = &self.cell.first_slots(end)[first as usize..];
-        slots.split_at(slots.len().min(WINDOW as usize))
     }
 
     /// Makes the change that a look has found, as of the next publication. No code of others runs, until the
@@ -457,50 +415,97 @@ impl Writing {
     }
 }
 
-/// The same where these are the slots, which all have a bit, and these the usages in them.
+/// The rest of a look, in slots that have no bit, from this one on: the usages of what stays, and whether anything goes.
+#[inline(never)]
+fn look_far<E>(
+    cell: Cell,
+    (slots, first): (&[AtomicU64], u32),
+    asked: Asked,
+    see: &mut impl FnMut(&Fence, Key) -> Result<(), E>,
+    removes: &mut impl FnMut(Key) -> bool,
+) -> Result<(u8, bool), E> {
+    let (mut usages, mut go) = (0, false);
+    for (at, slot) in (first..).zip(slots) {
+        let slot = own(slot);
+        let Some((fence, usage)) = slot.living() else {
+            continue;
+        };
+        let is_pending = fence.is_pending();
+        if is_pending && asked.asks_for(slot) {
+            let lent = &ManuallyDrop::new(Fence::from_cell(fence));
+            see(lent, key(fence, usage))?;
+        }
+        if is_pending && !removes(key(fence, usage)) {
+            usages |= 1 << usage as u8;
+        } else {
+            note_goes(cell, first..first + slots.len() as u32, !go, at);
+            go = true;
+        }
+    }
+    Ok((usages, go))
+}
+
+/// [`Writing::look_alone`] in these slots of the cell, from this one on, with these usages. If `LONG`, some of them may
+/// have no bit.
 // With branches: that is half of the instructions where most entries are of other timelines, and stay.
 #[inline(always)]
-pub(super) fn look_at(
-    near: &[AtomicU64],
+pub(super) fn look_at<const LONG: bool>(
+    cell: Cell,
+    (slots, first): (&[AtomicU64], u32),
     usages: u8,
     adds: u8,
     mut removes: impl FnMut(Key) -> bool,
 ) -> Found {
-    let (mut goes, mut dead, mut gone_usages) = (0_u64, 0_u64, 0_u8);
+    let (mut goes, mut dead, mut gone_usages, mut more_go) = (0_u64, 0_u64, 0_u8, false);
     #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
-    for place in 0..near.len() {
-        let slot = own(&near[place]);
+    for place in 0..slots.len() {
+        let slot = own(&slots[place]);
+        let place = place as u32;
         let Some((fence, usage)) = slot.living() else {
-            dead |= 1_u64.wrapping_shl(place as u32);
+            dead |= 1 << place.min(u64::BITS - 1);
             continue;
         };
         if fence.is_pending() && !removes(key(fence, usage)) {
             continue;
         }
-        goes |= 1_u64.wrapping_shl(place as u32);
         gone_usages |= 1 << usage as u8;
+        if !LONG || place < WINDOW {
+            goes |= 1_u64.wrapping_shl(place);
+        } else {
+            let far = first + WINDOW..first + slots.len() as u32;
+            note_goes(cell, far, !more_go, first + place);
+            more_go = true;
+        }
     }
     // What went may have been the last with its usage, unless that comes again.
     let usages = match gone_usages & !adds {
         0 => usages,
-        _ => usages_but(near, goes),
+        _ => usages_but(slots, goes, more_go),
     };
     Found {
         goes,
-        moves: (goes | dead).trailing_ones(),
+        moves: (goes | dead).trailing_ones().min(WINDOW),
         usages,
-        more_go: false,
+        more_go,
     }
 }
 
-/// The usages of the entries that live and do not go; `goes` are bits of places.
+/// The usages of the entries that live and do not go: those at places of `goes`, and, if `more_go`, those that are noted.
 // Cold, so that nothing is kept over the call elsewhere.
 #[cold]
 #[inline(never)]
-fn usages_but(slots: &[AtomicU64], goes: u64) -> u8 {
-    let places = slots.iter().map(own).enumerate();
-    let stay = places.filter(|(place, slot)| slot.lives() && goes >> place & 1 == 0);
-    stay.fold(0, |usages, (_, slot)| usages | 1 << slot.usage() as u8)
+fn usages_but(slots: &[AtomicU64], goes: u64, more_go: bool) -> u8 {
+    let mut usages = 0;
+    for (place, slot) in (0..).zip(slots.iter().map(own)) {
+        let goes_now = match place < WINDOW {
+            true => goes >> place & 1 != 0,
+            false => more_go && slot.is_noted(),
+        };
+        if slot.lives() && !goes_now {
+            usages |= 1 << slot.usage() as u8;
+        }
+    }
+    usages
 }
 
 /// Notes how the entry at `at`, which goes, has ended, if it counts for the object's failure.
