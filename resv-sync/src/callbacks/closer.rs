@@ -1,6 +1,7 @@
 //! Closing: taking the list, and running what is in it.
 
 use super::defect::Defect;
+use super::in_order::{Noted, Places};
 use super::node::{Header, free};
 use super::{CLOSED, Callbacks, RACED, SLOW_PATH, WALKED, Word, closed, free_all, has, newest};
 use crate::sync::atomic::Ordering;
@@ -65,10 +66,8 @@ impl Callbacks {
         // Relaxed, here and on failure: a guess. A word that is closed is none of ours.
         let mut word = self.word.load(Ordering::Relaxed);
         while !has(word, CLOSED) {
-            if self.seam.has(Defect::ClosesAlone) {
-                word = word.map_addr(|addr| addr & !WALKED);
-            }
-            let bits = if has(word, WALKED) { WALKED | RACED } else { 0 };
+            let is_raced = has(word, WALKED) && !self.seam.has(Defect::ClosesAlone);
+            let bits = if is_raced { WALKED | RACED } else { 0 };
             // Release: publishes what the closer did before. Acquire: pairs with the Release of each
             // push in the list, and with a walker's leaving.
             match self.word.compare_exchange_weak(
@@ -80,6 +79,9 @@ impl Callbacks {
                 Ok(_) => break,
                 Err(other) => word = other,
             }
+        }
+        if self.seam.has(Defect::ClosesAlone) {
+            word = word.map_addr(|addr| addr & !WALKED);
         }
         Closed { list: self, word }
     }
@@ -116,39 +118,45 @@ impl<'a> Closed<'a> {
     /// The same, for one that has nothing else: it stays in registers.
     #[inline]
     pub fn run_all(self, mut panicked: impl FnMut(Panic)) {
-        let mut closed = ManuallyDrop::new(self);
+        let closed = ManuallyDrop::new(self);
         let is_plain = closed.word.addr() & (CLOSED | WALKED) == 0;
         let Some(newest) = newest(closed.word).filter(|_| is_plain) else {
             if closed.has_callbacks() {
-                run_due(closed.due(), panicked);
+                run_due(ManuallyDrop::into_inner(closed), panicked);
             }
             return;
         };
         // Nobody else can reach the nodes, and nothing here unwinds: so nothing is kept for that, and what is
         // done is done in registers.
-        let (list, outcome) = (closed.list, closed.list.outcome().unwrap_or(0));
-        let (oldest, count) = turn_round(Some(newest));
-        let mut at = oldest;
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: the nodes are the closer's, in this order, and live until they are freed below.
-            unsafe { run_from(&mut at, false, outcome) };
-        }));
+        let outcome = closed.list.outcome().unwrap_or(0);
+        // SAFETY: the node is the closer's, and lives until it is freed here.
+        if unsafe { newest.as_ref() }.is_oldest() {
+            // SAFETY: as above, and its closure is there.
+            let ran = catch_unwind(AssertUnwindSafe(|| unsafe { Header::run(newest, outcome) }));
+            if let Err(panic) = ran {
+                panicked(panic);
+            }
+            // SAFETY: as above, and the closure was taken out.
+            return unsafe { free(newest, newest, 1) };
+        }
+        let mut places = Places::new();
+        // SAFETY: the nodes are the closer's, and live until they are freed below.
+        let mut noted = unsafe { places.note(newest) };
+        let (mut oldest, mut count) = (noted.oldest, noted.count);
+        if noted.older.is_some() {
+            // SAFETY: as above, and the closures are there.
+            let before = unsafe { run_older(&noted, outcome, &mut panicked) };
+            (oldest, count) = (before.0, count + before.1);
+        }
+        // SAFETY: as above, and the closures are there.
+        let ran = catch_unwind(AssertUnwindSafe(|| unsafe { noted.run(outcome) }));
         if let Err(panic) = ran {
             panicked(panic);
-            let due = Due {
-                list,
-                outcome,
-                first: at,
-                nodes: (oldest, newest.as_ptr()),
-                count,
-                raced: false,
-            };
-            return run_due(due, panicked);
+            // SAFETY: as above: what has been begun is not noted any more.
+            unsafe { run_rest(&mut noted, outcome, panicked) };
         }
-        if let Some(oldest) = NonNull::new(oldest) {
-            // SAFETY: as above, and every closure was taken out.
-            unsafe { free(oldest, newest, count) };
-        }
+        // SAFETY: as above, and every closure was taken out.
+        unsafe { free(newest, oldest, count) };
     }
 
     /// Takes the callbacks out, to be run one by one.
@@ -286,12 +294,12 @@ impl Due<'_> {
     }
 }
 
-/// Runs what is due, also behind one that panics.
+/// Runs the callbacks of a list that a walker was in.
 #[cold]
 #[inline(never)]
-fn run_due(due: Due<'_>, mut panicked: impl FnMut(Panic)) {
+fn run_due(mut closed: Closed<'_>, mut panicked: impl FnMut(Panic)) {
     // If `panicked` panics, it is a model's, which has found something and would find it again in the unwinding.
-    let mut due = ManuallyDrop::new(due);
+    let mut due = ManuallyDrop::new(closed.due());
     while !due.is_empty() {
         // Again after a panic: what has been begun is not there any more.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| due.run())) {
@@ -299,6 +307,51 @@ fn run_due(due: Due<'_>, mut panicked: impl FnMut(Panic)) {
         }
     }
     drop(ManuallyDrop::into_inner(due));
+}
+
+/// Runs the callbacks that were stored before those that are noted. Returns the node to which the last one noted leads
+/// then by way of theirs, and how many they are.
+///
+/// # Safety
+///
+/// As [`Noted::run`], and for those before.
+#[inline(never)]
+unsafe fn run_older(
+    noted: &Noted<'_>,
+    outcome: u32,
+    mut panicked: impl FnMut(Panic),
+) -> (NonNull<Header>, usize) {
+    let (first, count) = turn_round(noted.older);
+    let mut at = first;
+    // SAFETY: the caller's contract. Again after a panic, as in `run_due`.
+    while let Err(panic) = catch_unwind(AssertUnwindSafe(|| unsafe {
+        run_from(&mut at, false, outcome);
+    })) {
+        panicked(panic);
+    }
+    // SAFETY: the caller's contract. Of all that are to be freed each leads to the next again.
+    unsafe { noted.oldest.as_ref() }
+        .next
+        .store(first, Ordering::Relaxed);
+    // What was the newest of them is the last one now.
+    (noted.older.unwrap_or(noted.oldest), count)
+}
+
+/// Runs the callbacks behind one that has panicked.
+///
+/// # Safety
+///
+/// As [`Noted::run`], but none need be left.
+#[cold]
+#[inline(never)]
+unsafe fn run_rest(noted: &mut Noted<'_>, outcome: u32, mut panicked: impl FnMut(Panic)) {
+    while !noted.is_empty() {
+        // SAFETY: the caller's contract, and one is left.
+        match catch_unwind(AssertUnwindSafe(|| unsafe { noted.run(outcome) })) {
+            Ok(()) => return,
+            Err(panic) => panicked(panic),
+        }
+    }
 }
 
 /// Runs the callback at `first` and those behind it. If one panics, `first` is the one behind it.

@@ -45,8 +45,8 @@
 //!   reads no node but its own, so a node that has been freed and allocated again at the same address
 //!   does no harm (no ABA). On a closed word the closure is handed back.
 //! * **close** swings the word to the outcome. If nobody walked, nobody else can reach the nodes any
-//!   more: pushers and walkers start from the word. The closer owns them, turns the list round, runs one
-//!   after the other and frees them all at once.
+//!   more: pushers and walkers start from the word. The closer owns them, notes (`in_order`) where they
+//!   are, runs one after the other, the oldest first, and frees them all at once.
 //! * **A walker** (a thread that takes a callback back, or counts) holds `walking`, so there is one at a
 //!   time. It sets `WALKED`; as long as that is set no node in the list is freed. It claims the node that it
 //!   wants, unlinks it, and clears `WALKED`.
@@ -87,6 +87,7 @@
 
 mod closer;
 mod defect;
+mod in_order;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod memory;

@@ -4,11 +4,12 @@
 //! function that knows it. A closure that does not fit is boxed.
 
 use super::Notify;
+use super::in_order::{Place, kind_at};
 use super::memory::{self, Block};
 use crate::cell::UnsafeCell;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use std::mem::MaybeUninit;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::{NonNull, null, null_mut};
 // A name is compared with it, and no protocol stands on when that is seen (see the module's text).
 use std::sync::atomic::AtomicU64;
 
@@ -26,7 +27,8 @@ pub(super) struct Header {
     /// null. Then: `CLAIMED`. Only walkers, and closers that race with one, need to claim. A closer adds the
     /// address of the node that it is to run after this one.
     pub(super) claim: AtomicPtr<Header>,
-    kind: &'static Kind,
+    /// Null: no node, but the [end](super::in_order) of those that are run.
+    kind: *const Kind,
     /// Written by the thread that frees, read by those that look: loom finds a node that is freed under a reader.
     #[cfg(loom)]
     life: UnsafeCell<()>,
@@ -34,10 +36,13 @@ pub(super) struct Header {
 
 /// What may be done to a node whose type is not known. The closure is the caller's.
 ///
-/// A function for each, so that running asks nothing and gives nothing back.
-struct Kind {
+/// A function for each, so that running asks nothing.
+pub(super) struct Kind {
     /// Takes the closure out and runs it with the outcome.
     run: unsafe fn(NonNull<Header>, u32),
+    /// The same for the node at a place, which is of this kind, and for those at the places before it, up to the first
+    /// that is not. Returns the place of that one. If one panics, notes the place before that.
+    run_alike: unsafe fn(Place, *const Kind, u32, &mut Place) -> Place,
     /// Takes the closure out and drops it.
     discard: unsafe fn(NonNull<Header>),
     /// Takes the closure out, to a node of its own, which is returned.
@@ -128,6 +133,7 @@ unsafe fn take_out<F>(node: NonNull<Header>) -> F {
 impl<F: Notify> Node<F> {
     const KIND: Kind = Kind {
         run: run::<F>,
+        run_alike: run_alike::<F>,
         discard: discard::<F>,
         move_out: move_out::<F>,
     };
@@ -139,6 +145,41 @@ impl<F: Notify> Node<F> {
 unsafe fn run<F: Notify>(node: NonNull<Header>, outcome: u32) {
     // SAFETY: the contract is the same.
     unsafe { take_out::<F>(node) }.notify(outcome);
+}
+
+/// # Safety
+///
+/// As [`take_out`], for each node of this `kind`, which is the one at `at`. The places before lead to the end.
+unsafe fn run_alike<F: Notify>(
+    mut at: Place,
+    kind: *const Kind,
+    outcome: u32,
+    next: &mut Place,
+) -> Place {
+    loop {
+        // SAFETY: the contract is the same. Nodes of one kind have one function for this, so what is done here with the
+        // next one is what its own function would do.
+        unsafe {
+            let node = *at;
+            at = at.sub(1);
+            let note = NoteOnPanic(next, at);
+            take_out::<F>(node).notify(outcome);
+            std::mem::forget(note);
+            if kind_at(at) != kind {
+                return at;
+            }
+        }
+    }
+}
+
+/// Notes a place if it is dropped: nothing is written for a callback that does not panic.
+struct NoteOnPanic<'a>(&'a mut Place, Place);
+
+impl Drop for NoteOnPanic<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        *self.0 = self.1;
+    }
 }
 
 /// # Safety
@@ -231,6 +272,13 @@ impl Header {
         claimed.map_addr(|addr| addr & !CLAIMED)
     }
 
+    /// Whether no callback was stored before this one; for the closer that owns the node.
+    #[inline]
+    pub(super) fn is_oldest(&self) -> bool {
+        self.look();
+        self.next.load(Ordering::Relaxed).is_null()
+    }
+
     /// Tells loom that the node is in use, and counts the look in tests.
     pub(super) fn look(&self) {
         #[cfg(loom)]
@@ -256,7 +304,44 @@ impl Header {
     #[inline]
     pub(super) unsafe fn run(node: NonNull<Header>, outcome: u32) {
         // SAFETY: the node lives, and the function is the instance for its closure.
-        unsafe { (node.as_ref().kind.run)(node, outcome) }
+        unsafe { ((*Header::kind(node)).run)(node, outcome) }
+    }
+
+    /// Runs the one at a place, and those at the places before it that are of its kind. Returns the place of the first
+    /// that is not, or of the end. If one panics, the place before that one's is `next`.
+    ///
+    /// # Safety
+    ///
+    /// As [`run`](Header::run), for each; `kind` is that of the first, and the places before it lead to the end.
+    #[inline]
+    pub(super) unsafe fn run_alike(
+        kind: *const Kind,
+        at: Place,
+        outcome: u32,
+        next: &mut Place,
+    ) -> Place {
+        // SAFETY: as in `run`, and the caller's contract.
+        unsafe { ((*kind).run_alike)(at, kind, outcome, next) }
+    }
+
+    /// What may be done to its closure; null if it is the end.
+    ///
+    /// # Safety
+    ///
+    /// The node lives, or it is the end.
+    #[inline]
+    pub(super) unsafe fn kind(node: NonNull<Header>) -> *const Kind {
+        // SAFETY: the caller's contract. Of the end nothing else is there.
+        unsafe { (*node.as_ptr()).kind }
+    }
+
+    /// Makes it the end of nodes that are run: no node, and no [`kind`](Header::kind).
+    #[inline]
+    pub(super) fn make_end(header: &mut MaybeUninit<Header>) -> NonNull<Header> {
+        let header = NonNull::from(header).cast::<Header>();
+        // SAFETY: it is memory for a header, and the caller's.
+        unsafe { (&raw mut (*header.as_ptr()).kind).write(null()) };
+        header
     }
 
     /// Drops it.
@@ -266,7 +351,7 @@ impl Header {
     /// As [`run`](Header::run).
     pub(super) unsafe fn discard(node: NonNull<Header>) {
         // SAFETY: as in `run`.
-        unsafe { (node.as_ref().kind.discard)(node) }
+        unsafe { ((*Header::kind(node)).discard)(node) }
     }
 
     /// Moves it to a node of its own.
@@ -276,7 +361,7 @@ impl Header {
     /// As [`run`](Header::run).
     pub(super) unsafe fn move_out(node: NonNull<Header>) -> NonNull<Header> {
         // SAFETY: as in `run`.
-        unsafe { (node.as_ref().kind.move_out)(node) }
+        unsafe { ((*Header::kind(node)).move_out)(node) }
     }
 }
 

@@ -368,3 +368,84 @@ fn f_02_a_panic_keeps_no_other_callback_from_running() {
         assert_eq!(log.expect("no panic"), [0, 1, 2, 3, 4].map(|id| (id, 7)));
     }
 }
+
+/// Callback number `id` of a list, of one of two kinds: notes that it runs, and panics if it is to.
+fn noisy(
+    list: &Callbacks,
+    log: &Arc<std::sync::Mutex<Vec<u64>>>,
+    id: u64,
+    other: bool,
+    panics: bool,
+) {
+    let log = Arc::clone(log);
+    let run = move || {
+        log.lock().expect("no panic").push(id);
+        if panics {
+            std::panic::resume_unwind(Box::new(id));
+        }
+    };
+    let is_stored = if other {
+        list.push_as(id, move |_| run()).is_ok()
+    } else {
+        list.push_as(id, move |outcome| {
+            assert_eq!(outcome, 7);
+            run();
+        })
+        .is_ok()
+    };
+    assert!(is_stored);
+}
+
+/// Lists that are noted and lists of which a part is turned round; callbacks of one kind, in turns, in groups and as it comes; and
+/// one that panics at each place, or two.
+#[test]
+fn f_02_lists_of_any_length_and_mix_run_in_order() {
+    let kinds: [fn(u64) -> bool; 4] = [
+        |_| false,
+        |id| id % 2 == 1,
+        |id| id % 5 < 3,
+        |id| id * id % 7 > 2,
+    ];
+    for count in 0..=in_order::PLACES as u64 + 2 {
+        for kind in kinds {
+            // None of them panics, if it is none of them.
+            for panics in 0..=count {
+                let list = Callbacks::open();
+                let log = Arc::default();
+                let does = |id| id == panics || id == panics + 3;
+                (0..count).for_each(|id| noisy(&list, &log, id, kind(id), does(id)));
+                let mut caught: Vec<u64> = Vec::new();
+                list.close(7)
+                    .run_all(|panic| caught.push(*panic.downcast().expect("a number")));
+                let all: Vec<u64> = (0..count).collect();
+                assert_eq!(
+                    caught,
+                    all.iter()
+                        .copied()
+                        .filter(|&id| does(id))
+                        .collect::<Vec<_>>()
+                );
+                let log = Arc::into_inner(log).expect("every closure is gone");
+                assert_eq!(log.into_inner().expect("no panic"), all, "{panics}");
+                assert!(!list.close(7).has_callbacks());
+            }
+        }
+    }
+}
+
+/// What is run is freed once: lists of all lengths need the memory of the longest.
+#[test]
+fn nothing_is_left_of_what_was_run() {
+    let _alone = alone();
+    let before = memory::made();
+    for round in 0..4000 {
+        let list = Callbacks::open();
+        for id in 0..round % (2 * in_order::PLACES as u64) {
+            assert!(list.push_as(id, drop).is_ok());
+        }
+        list.close(7).run_all(|_| unreachable!("none panics"));
+    }
+    let made = memory::made() - before;
+    // A leak makes 62,000; the other tests have some of the memory meanwhile.
+    assert!(made < 20_000, "{made} blocks for 31 callbacks at a time");
+}
