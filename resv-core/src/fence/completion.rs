@@ -51,15 +51,14 @@ impl Fence {
             reach.fails(self.seqno(), error);
         }
         let is_awaited = reach.advance(self.seqno());
-        events::signaled(self.cell());
-        if callbacks.takes_slow_path() || is_awaited {
+        if callbacks.takes_slow_path() || is_awaited || events::are_wanted() {
             self.spread_with(callbacks, error, is_awaited.then_some(reach));
         } else if callbacks.has_callbacks() {
             task::run_callbacks_of(self, callbacks);
         }
     }
 
-    /// The rest of a signal that reaches others.
+    /// The rest of a signal that reaches others, or that is told of.
     #[cold]
     #[inline(never)]
     fn spread_with(
@@ -68,6 +67,7 @@ impl Fence {
         error: Option<FenceError>,
         awaited: Option<&'static Reach>,
     ) {
+        events::signaled(self.cell());
         let mut completion = self.completion(callbacks, error);
         completion.awaited = awaited;
         spread([completion]);

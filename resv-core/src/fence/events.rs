@@ -12,27 +12,23 @@ pub const DRIVER: &str = "resv";
 macro_rules! emit {
     // What a point would tell its fence tells.
     (unless point, $name:literal, $fence:ident $(, if $first:expr)?) => {
-        if $fence.kind() != Kind::Point {
-            emit!($name, $fence $(, if $first)?);
-        }
+        emit!($name, $fence, if $fence.kind() != Kind::Point $(&& $first)?)
     };
-    ($name:literal, $fence:ident $(, if $first:expr)?) => {
-        emit!($name, &*$fence.timeline_name(), $fence.key_parts().0, $fence.key_parts().1 $(, if $first)?)
-    };
-    ($name:literal, $timeline:expr, $context:expr, $seqno:expr $(, if $first:expr)?) => {
+    ($name:literal, $fence:ident $(, if $is_due:expr)?) => {
         undisturbed(|| {
-            $(if !$first {
+            $(if !$is_due {
                 return;
             })?
+            let (timeline, seqno) = $fence.key_parts();
             // The fields are evaluated only if a subscriber wants the event.
             tracing::event!(
                 name: $name,
                 target: "dma_fence",
                 tracing::Level::TRACE,
                 driver = DRIVER,
-                timeline = $timeline,
-                context = $context.as_raw(),
-                seqno = $seqno,
+                timeline = &*$fence.timeline_name(),
+                context = timeline.as_raw(),
+                seqno,
             );
         })
     };
@@ -44,21 +40,39 @@ macro_rules! emit {
     ($name:literal, $fence:ident) => {};
 }
 
+/// Whether a subscriber wants events like these: one relaxed load. Most programs have none that goes so far down.
+#[inline(always)]
+pub(super) fn are_wanted() -> bool {
+    #[cfg(feature = "tracing")]
+    return tracing::level_filters::LevelFilter::current() >= tracing::Level::TRACE;
+    #[cfg(not(feature = "tracing"))]
+    return false;
+}
+
 /// Runs what emits an event: without a panic of the subscriber, and not from within the subscriber.
 ///
 /// For the crates of this workspace that have events of their own.
 #[cfg(feature = "tracing")]
 #[doc(hidden)]
+#[inline(always)]
 pub fn undisturbed(emit: impl FnOnce()) {
+    // The cheap question first, and in line: what nobody wants is not to cost a call.
+    if are_wanted() {
+        tell(emit);
+    }
+}
+
+#[cfg(feature = "tracing")]
+#[cold]
+#[inline(never)]
+fn tell(emit: impl FnOnce()) {
     use std::cell::Cell;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     thread_local! {
         static IN_SUBSCRIBER: Cell<bool> = const { Cell::new(false) };
     }
-    // The cheap question first: most programs have no subscriber that goes so far down.
-    let wanted = tracing::level_filters::LevelFilter::current() >= tracing::Level::TRACE;
-    if !wanted || IN_SUBSCRIBER.replace(true) {
+    if IN_SUBSCRIBER.replace(true) {
         return;
     }
     // The panic hook has told of it; nothing more can be done here.
@@ -101,16 +115,7 @@ pub(super) fn signaled(_cell: &FenceCell) {
 /// The fence is no more; its cell is not yet another one's.
 #[inline(always)]
 pub(super) fn destroy(_cell: &FenceCell) {
-    #[cfg(feature = "tracing")]
-    if _cell.kind() != Kind::Point {
-        let (timeline, seqno) = _cell.key_parts();
-        emit!(
-            "dma_fence_destroy",
-            &*_cell.timeline_name(),
-            timeline,
-            seqno
-        );
-    }
+    emit!(unless point, "dma_fence_destroy", _cell);
 }
 
 /// A wait for the fence begins.

@@ -133,11 +133,14 @@ impl Timeline {
     ///
     /// When the seqnos are used up, or the timeline is [closed](Timeline::close).
     #[cfg_attr(feature = "checks", track_caller)]
+    #[inline]
     pub fn issue(&self) -> Result<Signaler, SeqnoError> {
         self.issue_next(None)
     }
 
+    /// In line, and what makes the signaler is not: so it is handed on in registers.
     #[cfg_attr(feature = "checks", track_caller)]
+    #[inline(always)]
     pub(super) fn issue_next(&self, extra: Option<Box<Extra>>) -> Result<Signaler, SeqnoError> {
         let seqno = self.next_seqno()?;
         let signaler = Signaler::new(self.line(), seqno, extra);
@@ -330,7 +333,7 @@ pub struct Signaler {
 
 impl Signaler {
     #[cfg_attr(feature = "checks", track_caller)]
-    #[inline]
+    #[inline(never)]
     pub(super) fn new(line: &'static Line, seqno: u64, extra: Option<Box<Extra>>) -> Signaler {
         let fence = Fence::pending(Kind::Issued, line, seqno, extra);
         events::emit(fence.cell());
