@@ -85,6 +85,7 @@
 //! descheduled in its section. So it tries [`ATTEMPTS`] times and then takes its turn, in which writers
 //! wait ([`turns`](crate::turns)).
 
+use crate::slot::IN_USE;
 use crate::turns::{Turns, pause};
 use resv_core::{Usage, UsageSet};
 use resv_sync::hint::spin_loop;
@@ -166,6 +167,24 @@ impl UsageMask {
     #[inline]
     pub(crate) fn insert(&mut self, usage: Usage) {
         self.0 |= 1 << usage as u32;
+    }
+
+    /// Puts the tag of a slot in a mask of tags: fewer steps than its usage.
+    #[inline]
+    pub(crate) fn insert_tag(&mut self, tag: u32) {
+        self.0 |= 1 << tag;
+    }
+
+    /// The usages of a mask of tags.
+    #[inline]
+    pub(crate) fn of_tags(self) -> UsageMask {
+        UsageMask(self.0 >> IN_USE & UsageMask::ALL.0)
+    }
+
+    /// Whether one of these is in it.
+    #[inline]
+    pub(crate) fn has(self, usages: UsageSet) -> bool {
+        self.0 & u32::from(usages.bits()) != 0
     }
 
     /// A bit for each usage.

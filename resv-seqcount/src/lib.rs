@@ -89,6 +89,7 @@ mod counter;
 mod garbage;
 mod object;
 mod one_change;
+mod planned;
 mod raw;
 mod reader;
 mod slot;

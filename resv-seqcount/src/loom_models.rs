@@ -9,7 +9,7 @@ use crate::object::Seqcount;
 use crate::slot::Slot;
 use loom::sync::Arc;
 use loom::thread;
-use resv_core::{Backend, Budget, Entry, Fence, Key, LockProof, Timeline, Usage, UsageSet};
+use resv_core::{Backend, Budget, Entry, Fence, Key, LockProof, Plan, Timeline, Usage, UsageSet};
 
 pub(crate) fn transact(object: &Seqcount, removes: impl FnMut(Key) -> bool, add: &[&Fence]) {
     transact_held(object, &mut object.object_lock().lock(), removes, add);
@@ -87,6 +87,66 @@ fn b1_known_bad_unordered_stores() {
 #[should_panic(expected = "torn")]
 fn b1_known_bad_many_sections() {
     a_transaction_is_not_torn(Seam::planted(Defect::ManySections));
+}
+
+/// An add in two steps replaces {A1, B1} by {A2}: several slots change in one section. A reader sees the one or
+/// the other.
+fn a_planned_add_is_not_torn(seam: Seam) {
+    loom::model(move || {
+        let (a, b) = (Timeline::new("a"), Timeline::new("b"));
+        let jobs = [a.issue(), b.issue(), a.issue()].map(|job| job.expect("seqno"));
+        let object = Arc::new(Seqcount::with(seam));
+        {
+            let mut held = object.object_lock().lock();
+            // For one more than there are: then there is a plan.
+            let room = Budget {
+                adds: 3,
+                publishes: 1,
+            };
+            object.reserve(&mut held, room).expect("memory");
+            let both = [jobs[0].fence(), jobs[1].fence()];
+            transact_held(&object, &mut held, |_| false, &both);
+        }
+        let writer = {
+            let object = Arc::clone(&object);
+            thread::spawn(move || {
+                let mut held = object.object_lock().lock();
+                let plan = object.prepare(&mut held, UsageSet::EMPTY, |_, _| Ok(()), |_| true);
+                let plan = plan.expect("no memory is needed");
+                assert_ne!(plan, Plan::default(), "it was planned");
+                let add = Entry {
+                    fence: jobs[2].fence().clone(),
+                    usage: Usage::Write,
+                };
+                let gone = object.commit(&mut held, plan, |_| true, add);
+                drop((held, gone));
+                jobs
+            })
+        };
+        let seqnos = object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+            seqnos.push(key.seqno);
+            seqnos
+        });
+        assert!(seqnos == [1, 1] || seqnos == [2], "torn: {seqnos:?}");
+        drop(writer.join().expect("the writer ends"));
+    });
+}
+
+#[test]
+fn b1_a_planned_add_is_not_torn() {
+    a_planned_add_is_not_torn(Seam::SOUND);
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn b1_known_bad_planned_and_skips_validation() {
+    a_planned_add_is_not_torn(Seam::planted(Defect::SkipsValidation));
+}
+
+#[test]
+#[should_panic(expected = "torn")]
+fn b1_known_bad_planned_and_unordered_stores() {
+    a_planned_add_is_not_torn(Seam::planted(Defect::UnorderedStores));
 }
 
 /// {E}, then S is added, then E signals: something is pending at every instant.

@@ -2,14 +2,16 @@
 
 use crate::counter::{Counter, Defect, UsageMask};
 use crate::garbage;
-use crate::one_change::{OneChange, OnePlan};
+use crate::one_change::OneChange;
+use crate::planned::{Planned, PlannedChange};
 use crate::raw::{NewTable, Table, Tables, WriterCell};
 use crate::turns::Turns;
 use crate::writer::Writer;
 use resv_core::backend::prepare_in_steps;
+use resv_core::fence::cell::FenceCell;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
-    ObjectLock, Plan, ReserveError, UsageSet,
+    ObjectLock, Plan, ReserveError, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -127,6 +129,66 @@ impl Seqcount {
         });
         drop(section);
         writer.drop_removed(table);
+    }
+
+    /// Makes the edit that was planned, with a reference of the fence in `cell`. What is more than one change, and
+    /// all that is rare, is a function by itself.
+    #[inline(always)]
+    fn commit_planned(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Planned,
+        cell: &'static FenceCell,
+        usage: Usage,
+    ) -> Option<Fence> {
+        let (side, table) = self.reserved(held);
+        let writer = side.writer.get_mut(&self.lock, held);
+        let seam = self.counter.seam;
+        match PlannedChange::of(table, plan, usage) {
+            Some(change) if change.is_one(cell) && !side.turns.are_taken(seam) => {
+                writer.unreserve();
+                writer.takes(&change);
+                let section = self.counter.open_at_once(change.leaves);
+                change.apply((cell, usage), seam);
+                drop(section);
+                change.gone()
+            }
+            _ => self.commit_many(held, plan, cell, usage),
+        }
+    }
+
+    /// The same of several slots, of entries that have failed, and in a reader's turn.
+    #[inline(never)]
+    fn commit_many(
+        &self,
+        held: &mut LockProof<'_>,
+        plan: Planned,
+        cell: &'static FenceCell,
+        usage: Usage,
+    ) -> Option<Fence> {
+        let (side, table) = self.reserved(held);
+        let writer = side.writer.get_mut(&self.lock, held);
+        let change = PlannedChange::of(table, plan, usage).expect("the look found a slot");
+        writer.unreserve();
+        let section = self.counter.open(&side.turns, change.leaves);
+        writer.apply_planned(&change, (cell, usage), self.counter.seam);
+        drop(section);
+        let gone = change.gone();
+        writer.drop_removed(table);
+        gone
+    }
+
+    /// An edit that was not planned.
+    #[inline(never)]
+    fn commit_in_steps(
+        &self,
+        held: &mut LockProof<'_>,
+        removes: impl FnMut(Key) -> bool,
+        add: Entry,
+    ) -> Option<Fence> {
+        self.edit_and_publish(held, removes, Some(add));
+        self.unreserve(held);
+        None
     }
 
     /// Makes the table larger, for `adds` more entries.
@@ -268,12 +330,7 @@ impl Backend for Seqcount {
         {
             let writer = side.writer.get_mut(&self.lock, held);
             if writer.can_look(table) {
-                let plan = writer.look(table, usages, see, removes)?;
-                if plan == Plan::default() {
-                    // There is memory: this only permits it.
-                    writer.admit(Budget::ONE);
-                }
-                return Ok(plan);
+                return writer.look(table, usages, see, removes);
             }
         }
         prepare_in_steps(self, held, usages, see)
@@ -287,16 +344,10 @@ impl Backend for Seqcount {
         removes: impl FnMut(Key) -> bool,
         add: Entry,
     ) -> Option<Fence> {
-        if let Some(plan) = OnePlan::of_plan(plan)
-            && let Some((side, table)) = self.held(held)
-        {
-            let writer = side.writer.get_mut(&self.lock, held);
-            let change = writer.planned(table, plan, add);
-            return self.publish_one(side, &change);
+        match Planned::of_plan(plan) {
+            Some(plan) => self.commit_planned(held, plan, add.fence.into_cell(), add.usage),
+            None => self.commit_in_steps(held, removes, add),
         }
-        self.edit_and_publish(held, removes, Some(add));
-        self.unreserve(held);
-        None
     }
 
     fn visit_held<A>(

@@ -3,8 +3,7 @@
 use crate::counter::{Seam, UsageMask};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
-use crate::slot_set::{WORD, one_of};
-use resv_core::Plan;
+use crate::slot_set::one_of;
 
 /// One change that is all there is to publish: a slot takes a new entry.
 pub(crate) struct OneChange<'t> {
@@ -27,39 +26,6 @@ impl OneChange<'_> {
         if self.old.is_none() {
             self.table.set_len(self.at + 1, seam.data_store());
         }
-    }
-}
-
-/// One change that was found by a [look](crate::writer::Writer::look), before there is an entry to add.
-#[derive(Clone, Copy)]
-pub(crate) struct OnePlan {
-    /// The slot that changes, one of the first 64.
-    pub(crate) at: u8,
-    /// The usages of the entries that stay.
-    pub(crate) leaves: UsageMask,
-}
-
-/// In a [`Plan`], above the bits of usages: that it is one. Above that is the slot.
-const IS_ONE: u64 = 1 << 7;
-
-impl OnePlan {
-    /// For [`Backend::commit`](resv_core::Backend::commit): the slot that is in the set takes the entry, or the
-    /// next one if none is. More than one change is no plan. There are fewer slots in use than 64.
-    #[inline]
-    pub(crate) fn of(goes: u64, used: usize, leaves: UsageMask) -> Plan {
-        match one_of(goes, used) {
-            Some(at) => Plan((at as u64) << 8 | IS_ONE | u64::from(leaves.to_bits())),
-            None => Plan::default(),
-        }
-    }
-
-    /// `None` for a plan that is none.
-    #[inline]
-    pub(crate) fn of_plan(Plan(bits): Plan) -> Option<OnePlan> {
-        (bits & IS_ONE != 0).then(|| OnePlan {
-            at: (bits >> 8) as u8 % WORD as u8,
-            leaves: UsageMask::from_bits(bits as u8),
-        })
     }
 }
 

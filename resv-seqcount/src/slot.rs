@@ -14,7 +14,7 @@ pub(crate) type Content = (&'static FenceCell, Usage);
 pub(crate) struct Slot(TaggedSlot<FenceCell, 3>);
 
 /// Added to the usage in a tag, so that no slot in use has the tag of an empty one.
-const IN_USE: usize = 4;
+pub(crate) const IN_USE: usize = 4;
 
 /// The usages that a reader asks for, in the form that slots are tested with.
 #[derive(Clone, Copy)]
@@ -64,6 +64,13 @@ impl Slot {
     #[inline]
     pub(crate) fn load_held(&self) -> Option<Content> {
         self.0.load_own().map(content)
+    }
+
+    /// The same, and the tag: the usage and [`IN_USE`].
+    #[inline(always)]
+    pub(crate) fn load_held_tag(&self) -> Option<(Content, u32)> {
+        let (cell, tag) = self.0.load_own_wide()?;
+        Some((content((cell, tag as usize)), tag))
     }
 
     /// Changes the slot; ownership of references is the caller's business. `order` is Release: it pairs

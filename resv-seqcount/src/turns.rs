@@ -59,15 +59,21 @@ impl Turns {
     /// Waits until no reader that the writer knows of has its turn; called before a section is opened.
     #[inline]
     pub(crate) fn let_pass(&self, seam: Seam) {
+        if self.are_taken(seam) {
+            self.wait();
+        }
+    }
+
+    /// Whether a reader has its turn, as far as the writer knows; asked before a section is opened.
+    #[inline]
+    pub(crate) fn are_taken(&self, seam: Seam) -> bool {
         // Relaxed: as in `take`. In a model the load finds the last store, as a late look is the same as
         // an early one that is followed by a pause, which is explored, too.
         #[cfg(not(loom))]
         let taken = self.taken.load(Ordering::Relaxed);
         #[cfg(loom)]
         let taken = self.taken.fetch_add(0, Ordering::Relaxed);
-        if taken != 0 && !seam.has(Defect::IgnoresTurns) {
-            self.wait();
-        }
+        taken != 0 && !seam.has(Defect::IgnoresTurns)
     }
 
     #[cold]

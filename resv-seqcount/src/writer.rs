@@ -13,36 +13,36 @@
 //! looked at while edits are staged, and removed fences are dropped after the section has closed.
 
 use crate::counter::{Seam, UsageMask};
-use crate::one_change::{OneChange, OnePlace, OnePlan};
+use crate::one_change::{OneChange, OnePlace};
 use crate::raw::Table;
 use crate::slot::{Content, Slot};
 use crate::slot_set::{SlotSet, WORD};
 use resv_core::{
-    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, Plan, ReserveError,
-    Usage, UsageSet,
+    Budget, Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, ReserveError, Usage,
+    UsageSet,
 };
 use std::mem::ManuallyDrop;
 
 /// The state of the holder of the object's lock.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    is_staged: bool,
+    pub(crate) is_staged: bool,
     /// The usages that the object has when the staged edits are applied.
     leaves: UsageMask,
     /// Which slots the staged edits remove. None, if none are staged.
     goes: SlotSet,
-    counting: Counting,
+    pub(crate) counting: Counting,
     /// What is reserved and not used.
     room: Budget,
 }
 
 /// What counts for the object's failure (B10).
 #[derive(Debug, Default)]
-struct Counting {
+pub(crate) struct Counting {
     /// Of entries that counted and are gone.
     failures: Failures,
     /// The slots whose entries count no more. What the others say that are not in use means nothing.
-    overwritten: SlotSet,
+    pub(crate) overwritten: SlotSet,
     /// So many of the first entries that the staged edits add count no more.
     of_list: usize,
 }
@@ -291,82 +291,6 @@ impl Writer {
         }
     }
 
-    /// Whether nothing is staged, the set is not large, and there is a slot for one more entry.
-    #[inline]
-    pub(crate) fn can_look(&self, table: Table<'_>) -> bool {
-        let used = table.used_held().len();
-        !self.is_staged && table.has_none_behind() && used < table.capacity().min(WORD)
-    }
-
-    /// One look at what is pending: shows `see` the entries with a usage in `usages`, and says which one
-    /// change an edit makes that removes what `removes` names and adds one entry, or that it is more.
-    #[inline(always)]
-    pub(crate) fn look(
-        &self,
-        table: Table<'_>,
-        usages: UsageSet,
-        mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        mut removes: impl FnMut(Key) -> bool,
-    ) -> Result<Plan, ReserveError> {
-        // Each entry comes in at the top, so there is no bit that stands for it to be kept beside.
-        let (used, mut goes) = (table.used_held(), 0_u64);
-        let mut leaves = UsageMask::default();
-        for slot in used {
-            goes >>= 1;
-            let Some((cell, usage)) = slot.load_held() else {
-                continue;
-            };
-            let stays = cell.is_pending() && {
-                let key = key((cell, usage));
-                if usages.contains(usage) {
-                    // The slot owns a reference as long as the lock is held, which is borrowed here.
-                    see(&ManuallyDrop::new(Fence::from_cell(cell)), key)?;
-                }
-                !removes(key)
-            };
-            if stays {
-                leaves.insert(usage);
-            } else {
-                goes |= 1 << (WORD - 1);
-            }
-        }
-        // There are fewer than 64, so that one of the two may be zero.
-        let goes = goes >> 1 >> (WORD - 1 - used.len() % WORD);
-        Ok(OnePlan::of(goes, used.len(), leaves))
-    }
-
-    /// The change that was planned, with `add`.
-    #[inline]
-    pub(crate) fn planned<'t>(
-        &mut self,
-        table: Table<'t>,
-        plan: OnePlan,
-        add: Entry,
-    ) -> OneChange<'t> {
-        self.unreserve();
-        let used = table.used_held().len();
-        let Entry { fence, usage } = add;
-        let mut leaves = plan.leaves;
-        leaves.insert(usage);
-        let at = usize::from(plan.at);
-        let slot = &table.all()[at];
-        let old = if at < used { slot.load_held() } else { None };
-        if let Some((goes, usage)) = old
-            && let failed @ FenceStatus::Error(_) = goes.status()
-        {
-            self.counting.note_failure(at, usage, failed);
-        }
-        self.counting.overwritten.remove_one(plan.at);
-        OneChange {
-            table,
-            at,
-            slot,
-            old,
-            content: (fence.into_cell(), usage),
-            leaves,
-        }
-    }
-
     /// Applies the staged edits; the caller has opened a write section. `between` is called between
     /// two changes.
     pub(crate) fn apply(&mut self, table: Table<'_>, seam: Seam, mut between: impl FnMut()) {
@@ -489,7 +413,7 @@ fn drop_behind(table: Table<'_>, stays: usize) {
 }
 
 #[inline]
-fn key((cell, usage): Content) -> Key {
+pub(crate) fn key((cell, usage): Content) -> Key {
     let (timeline, seqno) = cell.key_parts();
     Key {
         timeline,
@@ -534,7 +458,7 @@ impl Counting {
     /// The entry in slot `at` has failed and will go.
     #[cold]
     #[inline(never)]
-    fn note_failure(&mut self, at: usize, usage: Usage, failed: FenceStatus) {
+    pub(crate) fn note_failure(&mut self, at: usize, usage: Usage, failed: FenceStatus) {
         if !self.overwritten.has(at) {
             self.failures.note(usage, failed);
         }

@@ -106,6 +106,32 @@ impl<T, const BITS: u32> TaggedSlot<T, BITS> {
         Self::content(self.word.load_own())
     }
 
+    /// The same, the tag as a number below 32, with one step less where it is the number of a bit.
+    ///
+    /// ```
+    /// use resv_sync::slot::TaggedSlot;
+    /// use resv_sync::sync::atomic::Ordering;
+    ///
+    /// #[repr(align(64))]
+    /// struct Seven(u64);
+    /// static SEVEN: Seven = Seven(7);
+    /// let slot = TaggedSlot::<Seven, 3>::empty();
+    /// slot.store(Some((&SEVEN, 5)), Ordering::Release);
+    /// assert!(matches!(slot.load_own_wide(), Some((&Seven(7), 5))));
+    /// ```
+    #[inline(always)]
+    pub fn load_own_wide(&self) -> Option<(&'static T, u32)> {
+        const {
+            assert!(
+                BITS <= 5 && align_of::<T>() >= 32,
+                "five bits are of the tag"
+            );
+        }
+        let word = self.word.load_own();
+        let (target, _) = Self::content(word)?;
+        Some((target, word.addr() as u32 % 32))
+    }
+
     #[inline]
     fn content(word: *mut T) -> Option<(&'static T, usize)> {
         let tag = word.addr() & Self::TAG;

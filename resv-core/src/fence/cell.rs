@@ -234,7 +234,7 @@ impl FenceCell {
     /// Whether the fence has signalled with an error: one acquire load.
     #[inline]
     pub fn has_failed(&self) -> bool {
-        self.outcome.outcome().is_some_and(|outcome| outcome != 0)
+        self.outcome.is_closed_but_with_0()
     }
 
     /// The state of the fence: one acquire load.

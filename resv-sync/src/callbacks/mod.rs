@@ -245,6 +245,15 @@ impl Callbacks {
         !has(self.word.load(Ordering::Acquire), CLOSED)
     }
 
+    /// Whether the list is closed, with another outcome than 0.
+    #[inline]
+    pub fn is_closed_but_with_0(&self) -> bool {
+        // Acquire: as in `outcome`.
+        let word = self.word.load(Ordering::Acquire);
+        // One step for both, and no branch: which of them holds is chance.
+        has(word, CLOSED) & (word.addr() >> SHIFT != 0)
+    }
+
     /// Whether it is open and there are no callbacks.
     pub fn is_empty(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
