@@ -39,11 +39,13 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "program")]
 pub mod commands;
 pub mod explain;
 pub mod explain_policy;
 pub mod failure;
 pub mod inspect;
+#[cfg(feature = "program")]
 pub mod options;
 pub mod output;
 pub mod recording;
