@@ -386,8 +386,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         members.are_released = true;
     }
 
-    // By itself: the loop over what the object has gets the registers.
-    #[inline(never)]
+    #[inline(always)]
     #[cfg_attr(feature = "checks", track_caller)]
     fn commit_to(
         &self,

@@ -317,7 +317,7 @@ impl Backend for Seqcount {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn prepare(
         &self,
         held: &mut LockProof<'_>,
