@@ -13,6 +13,7 @@
 //! | subject | what it is |
 //! |---|---|
 //! | this project's back ends | [`submit`](resv_api::submit()) |
+//! | `submit` | of `queue_jobs`: the same on the default back end; beside it the counter |
 //! | `mutex-vec` | a lock for each object, taken in the order of addresses that the caller knows, the waits in a vector: the reference |
 //! | `mutex-map` | of `queue_jobs`: `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`, what everybody writes first: the reference |
 
@@ -24,6 +25,7 @@ use crate::harness::{Bench, Effort, Series, timed};
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Product, Subject};
 use parking_lot::Mutex;
+use resv_api::seqcount::Seqcount;
 use resv_api::{Resv, Waits, submit};
 use resv_core::{Backend, Fence, Key, Semantics, Signaler, Timeline, Usage, UsageLevels};
 use std::collections::{HashMap, VecDeque};
@@ -182,11 +184,11 @@ trait Buffers: Sync {
     fn submit(&self, uses: &[Use], fence: &Fence) -> Self::Waits;
 }
 
-impl Buffers for Vec<Resv> {
+impl<B: Backend + Default> Buffers for Vec<Resv<UsageLevels, B>> {
     type Waits = Waits;
 
     fn new() -> Self {
-        (0..BUFFERS).map(|_| Resv::new()).collect()
+        (0..BUFFERS).map(|_| Resv::default()).collect()
     }
 
     fn submit(&self, uses: &[Use], fence: &Fence) -> Waits {
@@ -324,14 +326,18 @@ fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
 }
 
 fn queue_jobs(submitters: usize, effort: &Effort) -> Vec<Series> {
-    let mut all = [Series::new("submit"), Series::new(MAP)];
-    for round in 0..effort.few_rounds() {
-        for turn in 0..2 {
-            let at = (round + turn) % 2;
-            all[at].ns.push(match at {
-                0 => jobs_round::<Vec<Resv>>(submitters, effort.crowd_span),
-                _ => jobs_round::<Map>(submitters, effort.crowd_span),
-            });
+    type Round = fn(usize, Duration) -> f64;
+    let rounds: [(&str, Round); 3] = [
+        ("submit", jobs_round::<Vec<Resv>>),
+        ("seqcount", jobs_round::<Vec<Resv<UsageLevels, Seqcount>>>),
+        (MAP, jobs_round::<Map>),
+    ];
+    let mut all = rounds.map(|(subject, _)| Series::new(subject));
+    for first in 0..effort.few_rounds() {
+        for turn in 0..rounds.len() {
+            let at = (first + turn) % rounds.len();
+            let (_, round) = rounds[at];
+            all[at].ns.push(round(submitters, effort.crowd_span));
         }
     }
     all.into()
