@@ -95,7 +95,8 @@ impl From<ReserveError> for SubmitError {
 /// # Errors
 ///
 /// When memory cannot be had. Nothing has changed then, in any of the objects.
-#[inline]
+// In line, so that the list is not moved: it was just stored in parts, and a processor waits for these.
+#[inline(always)]
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
     fences: &F,

@@ -127,7 +127,8 @@ impl Transaction {
     /// # Errors
     ///
     /// When memory cannot be had. Nothing has changed then.
-    #[inline]
+    // In line, as `submit`.
+    #[inline(always)]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
         self,
