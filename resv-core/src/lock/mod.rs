@@ -500,10 +500,17 @@ impl LockProof<'_> {
 
     #[inline]
     fn release_lock(&self) -> Rings {
-        let rings = self.lock.release(self.context);
-        if let Some(context) = self.context {
-            context.released(1);
+        // Asked once: each case by itself asks no more.
+        match self.context {
+            None => self.lock.release(None),
+            Some(context) => self.release_of(context),
         }
+    }
+
+    #[inline(never)]
+    fn release_of(&self, context: &Context) -> Rings {
+        let rings = self.lock.release(Some(context));
+        context.released(1);
         rings
     }
 }

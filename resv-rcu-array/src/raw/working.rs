@@ -484,7 +484,10 @@ pub(super) fn look_at<const LONG: bool>(
     };
     Found {
         goes,
-        moves: (goes | dead).trailing_ones().min(WINDOW),
+        moves: match LONG {
+            true => (goes | dead).trailing_ones().min(WINDOW),
+            false => (goes | dead).trailing_ones(),
+        },
         usages,
         more_go,
     }
