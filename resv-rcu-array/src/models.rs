@@ -379,13 +379,17 @@ fn a_cell_comes_round(new: New, is_over: bool) {
         object.unreserve(&mut held);
     };
     publish(&object, (3, 1), first.as_ref());
-    a.take_if(|_| is_over).map(Signaler::signal);
+    if let Some(job) = a.take_if(|_| is_over) {
+        job.signal();
+    }
     let noted = object.begin_test().expect("there is something");
     let writer = loom::thread::spawn({
         let object = Arc::clone(&object);
         move || {
             publish(&object, (1, 1), Some(b.fence()));
-            a.take().map(Signaler::signal);
+            if let Some(job) = a.take() {
+                job.signal();
+            }
             // A cell that is too large, and is left at once for a small one.
             publish(&object, (0, 6), None);
             b

@@ -20,7 +20,7 @@
 //! | [`slot`] | a reference for ever and a tag, in one word |
 //! | [`tally`] | a count of those that have gone, which the last one learns |
 //! | [`keys`] | a few values on the stack |
-//! | [`prefetch`] | a hint for the processor about what will be looked at soon |
+//! | [`prefetch()`] | a hint for the processor about what will be looked at soon |
 //! | [`known_bad!`] | how a test plants a defect in the code that it tests |
 //!
 //! # Example
