@@ -96,6 +96,7 @@ impl Writing {
         let owned = self.owned_mut();
         (owned.first, owned.end, owned.usages) = (first, end, usages);
         (owned.adds, owned.publishes) = left;
+        debug_assert_eq!(self.owned().alive as usize, self.living().count());
         object.publish(cell, end, usages, first);
     }
 }
