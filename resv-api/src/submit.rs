@@ -95,8 +95,10 @@ impl From<ReserveError> for SubmitError {
 /// # Errors
 ///
 /// When memory cannot be had. Nothing has changed then, in any of the objects.
-// In line, so that the list is not moved: it was just stored in parts, and a processor waits for these.
-#[inline(always)]
+// In line, so that the list is not moved: it was just stored in parts, and a processor waits for these. Not in a
+// debug build, where that is only more to compile.
+#[cfg_attr(debug_assertions, inline)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 #[cfg_attr(feature = "checks", track_caller)]
 pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
     fences: &F,

@@ -128,7 +128,8 @@ impl Transaction {
     ///
     /// When memory cannot be had. Nothing has changed then.
     // In line, as `submit`.
-    #[inline(always)]
+    #[cfg_attr(debug_assertions, inline)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
         self,
