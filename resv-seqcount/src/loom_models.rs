@@ -42,6 +42,14 @@ fn transact_held(
     object.unreserve(held);
 }
 
+/// The seqnos that one visit shows.
+fn seqnos_seen(object: &Seqcount) -> Vec<u64> {
+    object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
+        seqnos.push(key.seqno);
+        seqnos
+    })
+}
+
 /// A transaction replaces {A1, B1} by {A2, B2}; a reader sees the one or the other.
 fn a_transaction_is_not_torn(seam: Seam) {
     loom::model(move || {
@@ -57,10 +65,7 @@ fn a_transaction_is_not_torn(seam: Seam) {
                 jobs
             })
         };
-        let seqnos = object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
-            seqnos.push(key.seqno);
-            seqnos
-        });
+        let seqnos = seqnos_seen(&object);
         assert!(seqnos == [1, 1] || seqnos == [2, 2], "torn: {seqnos:?}");
         drop(writer.join().expect("the writer ends"));
     });
@@ -123,10 +128,7 @@ fn a_planned_add_is_not_torn(seam: Seam) {
                 jobs
             })
         };
-        let seqnos = object.visit(UsageSet::ALL, Vec::new(), |mut seqnos, key| {
-            seqnos.push(key.seqno);
-            seqnos
-        });
+        let seqnos = seqnos_seen(&object);
         assert!(seqnos == [1, 1] || seqnos == [2], "torn: {seqnos:?}");
         drop(writer.join().expect("the writer ends"));
     });

@@ -6,6 +6,7 @@ use super::holder::is_sparse;
 use super::object::Object;
 use super::word::Slot;
 use super::working::{Writing, note_failure};
+use resv_core::fence::cell::FenceCell;
 use resv_core::{Entry, Fence, Plan};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,13 +65,7 @@ impl Writing {
         }
         let at = base + change.goes.trailing_zeros();
         let slot = &slots[at as usize];
-        let dies = own(slot);
-        let (fence, _) = living(dies);
-        if fence.has_failed() {
-            note_failure(self.owned_mut(), at, dies);
-        }
-        // Release, each: as every store to a slot.
-        slot.store(dies.dead_from(len).0, Ordering::Release);
+        let fence = self.end_entry(slot, at, len);
         // Release: pairs with the Acquire of readers: the fence is initialised.
         slots[end as usize].store(comes.0, Ordering::Release);
         self.publish_straight(object, (first, len), usages, left);
@@ -82,6 +77,19 @@ impl Writing {
         // Release, or what a known-bad variant has: as in `give_up_dead`.
         slot.store(Slot::NONE.0, object.null_order());
         Some(Fence::from_cell(fence))
+    }
+
+    /// Ends the living entry in the slot at `at`, which is visible no more at length `len`; its fence.
+    #[inline(always)]
+    fn end_entry(&mut self, slot: &AtomicU64, at: u32, len: u32) -> &'static FenceCell {
+        let dies = own(slot);
+        let (fence, _) = living(dies);
+        if fence.has_failed() {
+            note_failure(self.owned_mut(), at, dies);
+        }
+        // Release: as every store to a slot.
+        slot.store(dies.dead_from(len).0, Ordering::Release);
+        fence
     }
 
     #[inline(always)]
@@ -120,13 +128,7 @@ fn add_for_many(
         let at = base + goes.trailing_zeros();
         goes &= goes - 1;
         gone += 1;
-        let slot = &slots[at as usize];
-        let dies = own(slot);
-        let (fence, _) = living(dies);
-        if fence.has_failed() {
-            note_failure(writing.owned_mut(), at, dies);
-        }
-        slot.store(dies.dead_from(len).0, Ordering::Release);
+        writing.end_entry(&slots[at as usize], at, len);
     }
     slots[slots.len() - 1].store(comes.0, Ordering::Release);
     let owned = writing.owned_mut();
