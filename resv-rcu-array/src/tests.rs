@@ -104,6 +104,7 @@ on_each_flavour! {
     an_edit_published_at_once_is_the_two_steps
     b3_an_add_in_two_steps_has_room_at_every_length
     b4_two_steps_beside_what_is_dead_or_staged
+    b4_two_steps_leave_what_stays
     b7_a_visit_that_blocks_holds_up_nobody
     b3_a_large_reservation_is_used_in_full
     b3_publishes_without_an_add_have_their_room

@@ -28,6 +28,7 @@
 //! long as the object owns a reference, or the cell itself (a spare); after that by the thread that
 //! drops the last reference. Readers only set `look`.
 
+use super::near::SHORT;
 use super::word::{Asked, CELL_ALIGN, Head, Slot, fits};
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Failures, Usage, UsageSet};
@@ -179,7 +180,7 @@ impl Cell {
     }
 
     #[inline]
-    fn slots(self) -> &'static [AtomicU64] {
+    pub(super) fn slots(self) -> &'static [AtomicU64] {
         // SAFETY: (5) `allocate` made `capacity` slots behind the header, which live for ever and are only
         // used as atomics.
         unsafe {
@@ -194,6 +195,23 @@ impl Cell {
         let slots = self.slots();
         let to = (to as usize).min(slots.len());
         slots.get(from as usize..to).unwrap_or(&[])
+    }
+
+    /// The slots from `from` to `to`, if these are not more than [`SHORT`], and slot `to`, if there is one.
+    #[inline(always)]
+    pub(super) fn near(
+        self,
+        from: u32,
+        to: u32,
+    ) -> Option<(&'static [AtomicU64], &'static AtomicU64)> {
+        // Wraps, and is too large, if `from` is greater than `to`.
+        if to.wrapping_sub(from) as usize > SHORT {
+            return None;
+        }
+        let free = self.slots().get(to as usize)?;
+        // SAFETY: (5) so `from` is not greater than `to`, which is less than the number of slots.
+        let taken = unsafe { self.slots().get_unchecked(from as usize..to as usize) };
+        Some((taken, free))
     }
 
     /// So many of the first slots.

@@ -12,7 +12,7 @@ pub(super) const WINDOW: u32 = u64::BITS - GOES_SHIFT;
 const IS_CHANGE: u64 = 0b1;
 /// Entries that are noted in their slots go, too.
 const MORE_GO: u64 = 0b10;
-/// It is made by [`add_straight`](super::working::Writing::add_straight).
+/// It is made by [`add_found`](super::working::Writing::add_found).
 const STRAIGHT: u64 = 0b100;
 const MOVES_SHIFT: u32 = 3;
 const USAGES_SHIFT: u32 = 9;
@@ -63,10 +63,10 @@ impl Found {
         })
     }
 
-    /// The same of a change that is straight.
+    /// Whether it is the plan of a change that is straight.
     #[inline(always)]
-    pub(super) fn of_straight_plan(plan: Plan) -> Option<Found> {
-        Found::of_plan(plan).filter(|_| plan.0 & STRAIGHT != 0)
+    pub(super) fn is_straight_plan(Plan(bits): Plan) -> bool {
+        bits & (IS_CHANGE | STRAIGHT) == IS_CHANGE | STRAIGHT
     }
 }
 

@@ -8,8 +8,8 @@ use super::change::Found;
 use super::defect::Defect;
 use super::object::Object;
 use super::reference::end;
-use super::word::{Head, MAX_SLOTS};
-use super::working::{Writing, look_at};
+use super::word::{Head, MAX_SLOTS, Slot};
+use super::working::Writing;
 use resv_core::{Budget, Entry, Failures, Fence, Key, Plan, ReserveError, UsageSet};
 
 /// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
@@ -152,13 +152,11 @@ impl Holder<'_> {
             } = cell.owned();
             assert!(adds > 0, "no room is reserved for this add");
             assert!(publishes > 0, "no room is reserved for a publish");
-            let found = cell.look_alone(1 << add.usage as u8, removes);
             let left = (adds - 1, publishes - 1);
-            if cell.is_straight() && !found.more_go {
-                let places = cell.places();
-                drop(cell.add_straight(self.object, places, found, add, left));
+            if cell.is_straight() && cell.is_short() {
+                drop(cell.look_and_add(self.object, removes, add, left));
             } else {
-                add_more(self.object, self.spare, found, add, left);
+                add_far(self.object, self.spare, cell, removes, add, left);
             }
         } else {
             self.edit(removes, Some(add));
@@ -222,17 +220,14 @@ impl Holder<'_> {
         let Some(cell) = self.working_in_place() else {
             return rare(plan, self.spare, add);
         };
-        let places @ (slots, first) = cell.places();
-        let found = if plan == LOOKS_LATER {
-            let taken = &slots[first as usize..slots.len() - 1];
-            let (usages, adds) = (cell.owned().usages, 1 << add.usage as u8);
-            look_at::<false>(cell.cell(), (taken, first), usages, adds, removes)
-        } else if let Some(found) = Found::of_straight_plan(plan) {
-            found
-        } else {
-            return rare(plan, self.spare, add);
-        };
-        cell.add_straight(self.object, places, found, add, (0, 0))
+        if plan == LOOKS_LATER {
+            return cell.look_and_add(self.object, removes, add, (0, 0));
+        }
+        if Found::is_straight_plan(plan) {
+            let comes = Slot::alive(add.fence, add.usage);
+            return cell.add_found(self.object, plan, comes, (0, 0));
+        }
+        rare(plan, self.spare, add)
     }
 
     /// The published cell, if that is the one to work in.
@@ -394,6 +389,24 @@ fn lives_sparsely(capacity: usize, alive: u32) -> bool {
     alive as usize * SPARSE < capacity
 }
 
+/// An add after a look at many, in the cell that is published.
+fn add_far(
+    object: &Object,
+    spare: &mut Option<Cell>,
+    cell: Writing,
+    removes: impl FnMut(Key) -> bool,
+    add: Entry,
+    left: (u32, u32),
+) -> Option<Fence> {
+    let found = cell.look_alone(1 << add.usage as u8, removes);
+    if cell.is_straight() && !found.more_go {
+        let comes = Slot::alive(add.fence, add.usage);
+        return cell.add_found(object, found.to_plan(true), comes, left);
+    }
+    add_more(object, spare, found, add, left);
+    None
+}
+
 /// [`Holder::add_and_publish`] of what is not straight.
 #[inline(never)]
 fn add_more(
@@ -427,12 +440,10 @@ fn commit_more(
     if plan == LOOKS_LATER_FAR
         && let Some(cell) = holder.working_in_place()
     {
-        let found = cell.look_alone(1 << add.usage as u8, removes);
-        if !found.more_go {
-            let places = cell.places();
-            return cell.add_straight(object, places, found, add, (0, 0));
+        let added = add_far(object, spare, cell, removes, add, (0, 0));
+        if added.is_some() {
+            return added;
         }
-        add_more(object, spare, found, add, (0, 0));
     } else if let Some(found) = Found::of_plan(plan) {
         add_more(object, spare, found, add, (0, 0));
     } else {

@@ -21,6 +21,7 @@ mod cell;
 mod change;
 mod defect;
 mod holder;
+mod near;
 mod object;
 mod pool;
 mod reference;

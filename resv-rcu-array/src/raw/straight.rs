@@ -1,13 +1,13 @@
 //! The ordinary add, in the straight way: some entries go, one comes, in the cell that is published.
 
-use super::cell::{Cell, own};
-use super::change::{Found, living};
+use super::cell::{Owned, own};
+use super::change::{Found, another_set, living};
 use super::holder::is_sparse;
+use super::near::Near;
 use super::object::Object;
-use super::word::Slot;
-use super::working::{Writing, note_failure};
-use resv_core::fence::cell::FenceCell;
-use resv_core::{Entry, Fence, Plan};
+use super::word::{Slot, key};
+use super::working::{Writing, note_failure, usages_but};
+use resv_core::{Entry, Fence, Key, Plan};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 
 impl Writing {
@@ -19,69 +19,67 @@ impl Writing {
         owned.dead == 0 && self.published() == Some(owned.end) && !is_sparse(self)
     }
 
-    /// The slots in use and the one behind, and which is the first that may live: what a straight change is made in.
-    ///
-    /// # Panics
-    ///
-    /// When there is no free slot.
-    // Read once, as each load of a fence has the compiler read all that is here again.
-    #[inline(always)]
-    pub(super) fn places(&self) -> (&'static [AtomicU64], u32) {
-        let owned = self.owned();
-        (self.cell().first_slots(owned.end + 1), owned.first)
-    }
-
-    /// Makes a straight change, of which all that go have a bit, in the [places](Writing::places) of this cell: appends
-    /// `add` and publishes. If nobody else has the cell afterwards, the fence of one entry that went is the caller's.
+    /// A short look, and the straight change that it finds: entries that have signalled or whose keys `removes` names
+    /// go, `add` comes, and that is published. If nobody else has the cell afterwards, the fence of one entry that went
+    /// is the caller's.
     ///
     /// `left` is what is left of the budget.
     ///
     /// # Panics
     ///
-    /// When the change was found in something else.
+    /// When there is no free slot, or the look is not short.
+    // In line: nothing goes, or one entry, for one of its usage. All else is a call with words as arguments, so that the
+    // state of this stays in registers.
     #[inline(always)]
-    pub(super) fn add_straight(
+    pub(super) fn look_and_add(
         mut self,
         object: &Object,
-        (slots, base): (&'static [AtomicU64], u32),
-        change: Found,
+        removes: impl FnMut(Key) -> bool,
         add: Entry,
         left: (u32, u32),
     ) -> Option<Fence> {
         let cell = self.cell();
-        let (first, len) = (base + change.moves, slots.len() as u32);
-        let end = len - 1;
-        let usages = change.usages | 1 << add.usage as u8;
+        let &Owned {
+            first, end, usages, ..
+        } = self.owned();
+        let Some((taken, free)) = cell.near(first, end) else {
+            another_set()
+        };
         let comes = Slot::alive(add.fence, add.usage);
-        if change.goes & change.goes.wrapping_sub(1) != 0 {
-            // A word each: so that the state stays in registers elsewhere.
-            return add_for_many(cell, object, change.to_plan(true), comes, left);
+        let found = look_near(taken, removes);
+        if found.is_rare() {
+            return self.add_near(object, found, comes, left);
         }
-        if change.goes == 0 {
-            slots[end as usize].store(comes.0, Ordering::Release);
+        let (now_first, len) = (first + found.moves(), end + 1);
+        let Some(goes) = taken.get(found.place() as usize) else {
+            let usages = usages | 1 << comes.usage() as u8;
+            free.store(comes.0, Ordering::Release);
             self.owned_mut().alive += 1;
-            self.publish_straight(object, (first, len), usages, left);
+            self.publish_straight(object, (now_first, len), usages, left);
             return None;
+        };
+        let dies = own(goes);
+        if !dies.is_same_usage(comes) {
+            return self.add_near(object, found, comes, left);
         }
-        let at = base + change.goes.trailing_zeros();
-        let slot = &slots[at as usize];
-        let fence = self.end_entry(slot, at, len);
+        // Release: as every store to a slot.
+        goes.store(dies.dead_from(len).0, Ordering::Release);
         // Release: pairs with the Acquire of readers: the fence is initialised.
-        slots[end as usize].store(comes.0, Ordering::Release);
-        self.publish_straight(object, (first, len), usages, left);
+        free.store(comes.0, Ordering::Release);
+        self.publish_straight(object, (now_first, len), usages, left);
         if object.is_held(cell) {
             let owned = self.owned_mut();
-            (owned.dead, owned.dead_from) = (1, at);
+            (owned.dead, owned.dead_from) = (1, first + found.place());
             return None;
         }
         // Release, or what a known-bad variant has: as in `give_up_dead`.
-        slot.store(Slot::NONE.0, object.null_order());
-        Some(Fence::from_cell(fence))
+        goes.store(Slot::NONE.0, object.null_order());
+        dies.fence().map(Fence::from_cell)
     }
 
-    /// Ends the living entry in the slot at `at`, which is visible no more at length `len`; its fence.
-    #[inline(always)]
-    fn end_entry(&mut self, slot: &AtomicU64, at: u32, len: u32) -> &'static FenceCell {
+    /// Ends the living entry in the slot at `at`, which is visible no more at length `len`.
+    #[inline]
+    fn end_entry(&mut self, slot: &AtomicU64, at: u32, len: u32) {
         let dies = own(slot);
         let (fence, _) = living(dies);
         if fence.has_failed() {
@@ -89,7 +87,88 @@ impl Writing {
         }
         // Release: as every store to a slot.
         slot.store(dies.dead_from(len).0, Ordering::Release);
-        fence
+    }
+
+    /// [`Writing::look_and_add`] where several go, or one of another usage, or one whose fence has failed.
+    #[inline(never)]
+    fn add_near(
+        self,
+        object: &Object,
+        found: Near,
+        comes: Slot,
+        left: (u32, u32),
+    ) -> Option<Fence> {
+        let &Owned {
+            first, end, usages, ..
+        } = self.owned();
+        let usages =
+            match found.usages_of_what_goes(self.cell(), first) & !(1 << comes.usage() as u8) {
+                0 => usages,
+                // What went may have been the last with its usage.
+                _ => usages_but(self.cell().range(first, end), found.goes(), false),
+            };
+        let change = Found {
+            goes: found.goes(),
+            moves: found.moves(),
+            usages,
+            more_go: false,
+        };
+        self.add_found(object, change.to_plan(true), comes, left)
+    }
+
+    /// Makes a straight change, of which all that go have a bit: appends `comes` and publishes. If nobody else has the cell
+    /// afterwards, the fence of one entry that went is the caller's.
+    ///
+    /// `left` is what is left of the budget.
+    ///
+    /// # Panics
+    ///
+    /// When the change was found in something else.
+    #[inline(never)]
+    pub(super) fn add_found(
+        mut self,
+        object: &Object,
+        plan: Plan,
+        comes: Slot,
+        left: (u32, u32),
+    ) -> Option<Fence> {
+        let change = Found::of_plan(plan)?;
+        let cell = self.cell();
+        let &Owned {
+            first: base, end, ..
+        } = self.owned();
+        let (slots, len) = (cell.slots(), end + 1);
+        let (mut goes, mut gone) = (change.goes, 0);
+        while goes != 0 {
+            let at = base + goes.trailing_zeros();
+            goes &= goes - 1;
+            gone += 1;
+            self.end_entry(&slots[at as usize], at, len);
+        }
+        // Release: pairs with the Acquire of readers: the fence is initialised.
+        slots[end as usize].store(comes.0, Ordering::Release);
+        let owned = self.owned_mut();
+        owned.alive = owned.alive + 1 - gone;
+        let usages = change.usages | 1 << comes.usage() as u8;
+        self.publish_straight(object, (base + change.moves, len), usages, left);
+        if gone == 0 {
+            return None;
+        }
+        let at = base + change.goes.trailing_zeros();
+        if object.is_held(cell) {
+            let owned = self.owned_mut();
+            (owned.dead, owned.dead_from) = (gone, at);
+            return None;
+        }
+        let slot = &slots[at as usize];
+        let (fence, order) = (own(slot).fence(), object.null_order());
+        slot.store(Slot::NONE.0, order);
+        if gone > 1 {
+            let owned = self.owned_mut();
+            (owned.dead, owned.dead_from) = (gone - 1, at + 1);
+            self.give_up_dead(order);
+        }
+        fence.map(Fence::from_cell)
     }
 
     #[inline(always)]
@@ -105,47 +184,32 @@ impl Writing {
         (owned.first, owned.end, owned.usages) = (first, end, usages);
         (owned.adds, owned.publishes) = left;
         debug_assert_eq!(self.owned().alive as usize, self.living().count());
+        debug_assert!(
+            self.living()
+                .all(|(_, slot)| usages >> slot.usage() as u8 & 1 != 0)
+        );
         object.publish(cell, end, usages, first);
     }
 }
 
-/// [`Writing::add_straight`] where several go.
+/// The look at these slots, which are not more than [`SHORT`](super::near::SHORT).
+// Not in line: all that it works with is in registers then.
 #[inline(never)]
-fn add_for_many(
-    cell: Cell,
-    object: &Object,
-    plan: Plan,
-    comes: Slot,
-    left: (u32, u32),
-) -> Option<Fence> {
-    let change = Found::of_plan(plan)?;
-    // SAFETY: (11) the caller has the right to write, and does not use it meanwhile. All that is here is published.
-    let mut writing = unsafe { Writing::new(cell, Some(object.head_held().len())) };
-    let (slots, base) = writing.places();
-    let (first, len) = (base + change.moves, slots.len() as u32);
-    let (mut goes, mut gone) = (change.goes, 0);
-    while goes != 0 {
-        let at = base + goes.trailing_zeros();
-        goes &= goes - 1;
-        gone += 1;
-        writing.end_entry(&slots[at as usize], at, len);
+fn look_near(taken: &[AtomicU64], mut removes: impl FnMut(Key) -> bool) -> Near {
+    let mut found = Near::default();
+    #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
+    for place in 0..taken.len() {
+        let slot = own(&taken[place]);
+        let Some((fence, usage)) = slot.living() else {
+            found.note_hole(place);
+            continue;
+        };
+        if !fence.is_pending() {
+            found.note_outcome(fence);
+        } else if !removes(key(fence, usage)) {
+            continue;
+        }
+        found.note_goes(place);
     }
-    slots[slots.len() - 1].store(comes.0, Ordering::Release);
-    let owned = writing.owned_mut();
-    owned.alive = owned.alive + 1 - gone;
-    let usages = change.usages | 1 << comes.usage() as u8;
-    writing.publish_straight(object, (first, len), usages, left);
-    let at = base + change.goes.trailing_zeros();
-    if object.is_held(cell) {
-        let owned = writing.owned_mut();
-        (owned.dead, owned.dead_from) = (gone, at);
-        return None;
-    }
-    let slot = &slots[at as usize];
-    let (fence, order) = (own(slot).fence(), object.null_order());
-    slot.store(Slot::NONE.0, order);
-    let owned = writing.owned_mut();
-    (owned.dead, owned.dead_from) = (gone - 1, at + 1);
-    writing.give_up_dead(order);
-    fence.map(Fence::from_cell)
+    found
 }

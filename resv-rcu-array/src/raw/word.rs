@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   head   | published length | address of a cell >> 3        | busy bits 0..4 |
-//!   slot   | died             | address of a fence >> 3       | note | usage   |
+//!   slot   | died             | address of a fence >> 3       | lives | note | usage |
 //!            20 bits            44 bits, the low ones of which are free
 //! ```
 //!
@@ -26,9 +26,11 @@ const BUSY: u64 = UsageSet::ALL.bits() as u64;
 const USAGE: u64 = 0b11;
 /// The holder's note on an entry, which means nothing to readers.
 const NOTE: u64 = 0b100;
+/// The entry has not died: what the holder asks of each slot, in one instruction. Readers go by `died`.
+const LIVES: u64 = 0b1000;
 /// The low bits of a shifted address that are zero in a slot, as fences are aligned as cells are.
 const FENCE_TAG: u64 = BUSY;
-const _: () = assert!(FENCE_TAG & (USAGE | NOTE) == USAGE | NOTE);
+const _: () = assert!(FENCE_TAG == USAGE | NOTE | LIVES);
 const _: () = assert!(align_of::<FenceCell>() >= CELL_ALIGN);
 
 /// Cells begin at multiples of this, so that four low bits of a shifted address are free.
@@ -147,7 +149,7 @@ impl Asked {
     /// Whether the usage of the entry is asked for.
     #[inline]
     pub(crate) fn asks_for(self, slot: Slot) -> bool {
-        self.0 >> (slot.0 as u32 % u32::BITS) & 1 != 0
+        self.0 >> slot.low_bits() & 1 != 0
     }
 }
 
@@ -178,19 +180,19 @@ impl Slot {
     pub(super) fn alive(fence: Fence, usage: Usage) -> Slot {
         let address = std::ptr::from_ref(fence.into_cell()).expose_provenance();
         assert!(fits(address), "a fence is at an address of too many bits");
-        Slot(ALIVE << SHIFT | address as u64 >> 3 | usage as u64)
+        Slot(ALIVE << SHIFT | address as u64 >> 3 | LIVES | usage as u64)
     }
 
     /// The same entry, which is not visible from length `died` on.
     #[inline]
     pub(super) fn dead_from(self, died: u32) -> Slot {
-        Slot(self.0 & LOW & !NOTE | u64::from(died) << SHIFT)
+        Slot(self.0 & LOW & !(LIVES | NOTE) | u64::from(died) << SHIFT)
     }
 
     /// Whether the entry has not died: what the holder of the lock sees.
     #[inline]
     pub(super) fn lives(self) -> bool {
-        self.0 >= ALIVE << SHIFT
+        self.0 & LIVES != 0
     }
 
     /// What is in the slot, if it has not died.
@@ -199,7 +201,7 @@ impl Slot {
         if !self.lives() {
             return None;
         }
-        // SAFETY: (1) as in `Bound::visible`: its `died` is not 0.
+        // SAFETY: (1) as in `Bound::visible`: the bit was set by `alive`.
         let fence = unsafe { &*self.address() };
         Some((fence, self.usage()))
     }
@@ -214,6 +216,12 @@ impl Slot {
         Slot(self.0 & !NOTE | if note { NOTE } else { 0 })
     }
 
+    /// Whether both are entries with the same usage.
+    #[inline]
+    pub(super) fn is_same_usage(self, other: Slot) -> bool {
+        (self.0 ^ other.0) & USAGE == 0
+    }
+
     /// Whether both are entries of the same fence.
     #[inline]
     pub(super) fn is_same_fence(self, other: Slot) -> bool {
@@ -223,6 +231,21 @@ impl Slot {
     #[inline]
     pub(crate) fn usage(self) -> Usage {
         Usage::from_bits((self.0 & USAGE) as u8)
+    }
+
+    /// The usage, and above it what is there as well: so it need not be cut out before it is shifted by.
+    #[inline]
+    pub(super) fn low_bits(self) -> u32 {
+        self.0 as u32 % u32::BITS
+    }
+
+    /// The usages in a word that has a bit for the [low bits](Slot::low_bits) of each entry.
+    #[inline]
+    pub(super) fn usages_of_low_bits(bits: u32) -> u8 {
+        const _: () = assert!(BUSY == 0xF && USAGE == 0b11);
+        let bits = bits | bits >> 16;
+        let bits = bits | bits >> 8;
+        ((bits | bits >> 4) as u64 & BUSY) as u8
     }
 
     #[inline]

@@ -6,15 +6,12 @@
 
 use super::cell::{Cell, Owned, own};
 use super::change::{Found, WINDOW, another_set, note_goes};
+use super::near::SHORT;
 use super::pool;
 use super::word::{Asked, Slot, key};
 use resv_core::{Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, UsageSet};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 use std::mem::ManuallyDrop;
-
-/// A look at so many slots is short.
-const SHORT: u32 = 16;
-const _: () = assert!(SHORT <= WINDOW);
 
 /// The right to write a cell.
 pub(super) struct Writing {
@@ -162,7 +159,7 @@ impl Writing {
                 let goes_now = !is_pending | removes(key(fence, slot.usage()));
                 lives |= bit;
                 goes |= u64::from(goes_now).wrapping_neg() & bit;
-                stay_usages |= u32::from(!goes_now) << (slot.0 as u32 % 32);
+                stay_usages |= u32::from(!goes_now) << slot.low_bits();
                 if is_pending & asked.asks_for(slot) {
                     // The slot owns a reference as long as the lock is held, which is borrowed here.
                     let lent = &ManuallyDrop::new(Fence::from_cell(fence));
@@ -172,36 +169,66 @@ impl Writing {
             }
             bit <<= 1;
         }
-        let mut more_go = false;
+        let (mut far_usages, mut more_go) = (0, false);
         if slots.len() > near.len() {
             let far = (&slots[near.len()..], first + WINDOW);
             let (usages, go) = look_far(self.cell, far, asked, &mut see, &mut removes)?;
-            (stay_usages, more_go) = (stay_usages | u32::from(usages), go);
+            (far_usages, more_go) = (usages, go);
         }
-        let stay_usages = stay_usages | stay_usages >> 16;
         Ok(Found {
             goes,
             moves: (lives & !goes).trailing_zeros().min(near.len() as u32),
-            usages: (stay_usages | stay_usages >> 4) as u8 & UsageSet::ALL.bits(),
+            usages: Slot::usages_of_low_bits(stay_usages) | far_usages,
             more_go,
         })
     }
 
     /// A look where there is nothing to be shown, and an entry of the usages in `adds` comes.
+    // With branches: that is half of the instructions where most entries are of other timelines, and stay.
     #[inline(always)]
-    pub(super) fn look_alone(&self, adds: u8, removes: impl FnMut(Key) -> bool) -> Found {
+    pub(super) fn look_alone(&self, adds: u8, mut removes: impl FnMut(Key) -> bool) -> Found {
         let &Owned {
             first, end, usages, ..
         } = self.owned();
         let slots = &self.cell.first_slots(end)[first as usize..];
-        look_at::<true>(self.cell, (slots, first), usages, adds, removes)
+        let (mut goes, mut dead, mut gone_usages, mut more_go) = (0_u64, 0_u64, 0_u8, false);
+        #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
+        for place in 0..slots.len() {
+            let slot = own(&slots[place]);
+            let place = place as u32;
+            let Some((fence, usage)) = slot.living() else {
+                dead |= 1 << place.min(u64::BITS - 1);
+                continue;
+            };
+            if fence.is_pending() && !removes(key(fence, usage)) {
+                continue;
+            }
+            gone_usages |= 1 << usage as u8;
+            if place < WINDOW {
+                goes |= 1 << place;
+            } else {
+                note_goes(self.cell, first + WINDOW..end, !more_go, first + place);
+                more_go = true;
+            }
+        }
+        // What went may have been the last with its usage, unless that comes again.
+        let usages = match gone_usages & !adds {
+            0 => usages,
+            _ => usages_but(slots, goes, more_go),
+        };
+        Found {
+            goes,
+            moves: (goes | dead).trailing_ones().min(WINDOW),
+            usages,
+            more_go,
+        }
     }
 
     /// Whether there are so few slots to look at that the holes among them do not matter.
     #[inline(always)]
     pub(super) fn is_short(&self) -> bool {
         let owned = self.owned();
-        owned.end - owned.first <= SHORT
+        (owned.end - owned.first) as usize <= SHORT
     }
 
     /// Makes the change that a look has found, as of the next publication. No code of others runs, until the
@@ -445,59 +472,11 @@ fn look_far<E>(
     Ok((usages, go))
 }
 
-/// [`Writing::look_alone`] in these slots of the cell, from this one on, with these usages. If `LONG`, some of them may
-/// have no bit.
-// With branches: that is half of the instructions where most entries are of other timelines, and stay.
-#[inline(always)]
-pub(super) fn look_at<const LONG: bool>(
-    cell: Cell,
-    (slots, first): (&[AtomicU64], u32),
-    usages: u8,
-    adds: u8,
-    mut removes: impl FnMut(Key) -> bool,
-) -> Found {
-    let (mut goes, mut dead, mut gone_usages, mut more_go) = (0_u64, 0_u64, 0_u8, false);
-    #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
-    for place in 0..slots.len() {
-        let slot = own(&slots[place]);
-        let place = place as u32;
-        let Some((fence, usage)) = slot.living() else {
-            dead |= 1 << place.min(u64::BITS - 1);
-            continue;
-        };
-        if fence.is_pending() && !removes(key(fence, usage)) {
-            continue;
-        }
-        gone_usages |= 1 << usage as u8;
-        if !LONG || place < WINDOW {
-            goes |= 1_u64.wrapping_shl(place);
-        } else {
-            let far = first + WINDOW..first + slots.len() as u32;
-            note_goes(cell, far, !more_go, first + place);
-            more_go = true;
-        }
-    }
-    // What went may have been the last with its usage, unless that comes again.
-    let usages = match gone_usages & !adds {
-        0 => usages,
-        _ => usages_but(slots, goes, more_go),
-    };
-    Found {
-        goes,
-        moves: match LONG {
-            true => (goes | dead).trailing_ones().min(WINDOW),
-            false => (goes | dead).trailing_ones(),
-        },
-        usages,
-        more_go,
-    }
-}
-
 /// The usages of the entries that live and do not go: those at places of `goes`, and, if `more_go`, those that are noted.
 // Cold, so that nothing is kept over the call elsewhere.
 #[cold]
 #[inline(never)]
-fn usages_but(slots: &[AtomicU64], goes: u64, more_go: bool) -> u8 {
+pub(super) fn usages_but(slots: &[AtomicU64], goes: u64, more_go: bool) -> u8 {
     let mut usages = 0;
     for (place, slot) in (0..).zip(slots.iter().map(own)) {
         let goes_now = match place < WINDOW {

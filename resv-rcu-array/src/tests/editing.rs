@@ -2,7 +2,9 @@
 
 use super::{commit, entry, held_keys, issue, nothing, panic_message, room, visited_keys};
 use crate::{Flavour, RcuArray};
-use resv_core::{Backend, Budget, Entry, EntrySet, Key, Signaler, Timeline, Usage, UsageSet};
+use resv_core::{
+    Backend, Budget, Entry, EntrySet, FenceError, Key, Signaler, Timeline, Usage, UsageSet,
+};
 
 pub(super) fn b4_edits_are_seen_by_the_holder_at_once_and_by_readers_when_published<R: Flavour>() {
     let object = RcuArray::<R>::default();
@@ -258,5 +260,91 @@ pub(super) fn b4_two_steps_beside_what_is_dead_or_staged<F: Flavour>() {
                 snapshots.push(object.snapshot().expect("memory"));
             }
         }
+    }
+}
+
+/// How entries go in [`b4_two_steps_leave_what_stays`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Going {
+    Named,
+    Signalled,
+    Failed,
+}
+
+/// Whatever goes in an add in two steps, and however: what stays is there with its usages, and no other usage is busy.
+/// With a look in the first step and in the second, a short one and a long one.
+pub(super) fn b4_two_steps_leave_what_stays<F: Flavour>() {
+    let ways = [Going::Named, Going::Signalled, Going::Failed];
+    for (way, asked) in ways.map(|way| [(way, false), (way, true)]).as_flattened() {
+        for (before, count) in [(0, 1), (0, 2), (0, 5), (1, 5), (14, 5), (60, 5)] {
+            for (goes, usage) in
+                (0..1 << count).flat_map(|goes| Usage::ALL.map(|usage| (goes, usage)))
+            {
+                two_steps_leave_what_stays::<F>((*way, *asked), (before, count), (goes, usage));
+            }
+        }
+    }
+}
+
+fn two_steps_leave_what_stays<F: Flavour>(
+    (way, is_asked): (Going, bool),
+    (before, count): (usize, usize),
+    (going, new_usage): (u64, Usage),
+) {
+    let object = RcuArray::<F>::default();
+    let (line, other) = (Timeline::new("t"), Timeline::new("other"));
+    let others: Vec<Signaler> = (0..before).map(|_| issue(&other)).collect();
+    let jobs: Vec<Signaler> = (0..count).map(|_| issue(&line)).collect();
+    let usage_of = |at: usize| Usage::ALL[at * 3 % 4];
+    let mut all: Vec<Entry> = others
+        .iter()
+        .map(|job| entry(job, Usage::Bookkeep))
+        .collect();
+    all.extend(
+        jobs.iter()
+            .enumerate()
+            .map(|(at, job)| entry(job, usage_of(at))),
+    );
+    commit(&object, nothing, &all);
+    drop(all);
+
+    let goes = |at: usize| going >> at & 1 != 0;
+    let mut stay = Vec::new();
+    for (at, job) in jobs.into_iter().enumerate() {
+        match way {
+            Going::Signalled if goes(at) => job.signal(),
+            Going::Failed if goes(at) => job.signal_error(FenceError::IO),
+            _ => stay.push(job),
+        }
+    }
+    let named =
+        |key: Key| way == Going::Named && key.timeline == line.id() && goes(key.seqno as usize - 1);
+    let asked = if is_asked {
+        UsageSet::ALL
+    } else {
+        UsageSet::EMPTY
+    };
+    let new = issue(&other);
+    let mut held = object.object_lock().lock();
+    let plan = object.prepare(&mut held, asked, |_, _| Ok(()), named);
+    drop(object.commit(
+        &mut held,
+        plan.expect("memory"),
+        named,
+        entry(&new, new_usage),
+    ));
+    let has_failed = object.failure(&held, UsageSet::ALL).is_some();
+    drop(held);
+
+    let case = format!("{way:?} {is_asked} {before} {count} {going:b} {new_usage:?}");
+    assert_eq!(has_failed, way == Going::Failed && going != 0, "{case}");
+    for usage in Usage::ALL {
+        let only = UsageSet::of(&[usage]);
+        let of_line = (0..count).filter(|&at| !goes(at) && usage_of(at) == usage);
+        let expected = of_line.count()
+            + before * usize::from(usage == Usage::Bookkeep)
+            + usize::from(usage == new_usage);
+        assert_eq!(visited_keys(&object, only).len(), expected, "{case}");
+        assert_eq!(object.is_idle(only), expected == 0, "{case}");
     }
 }
