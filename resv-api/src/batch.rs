@@ -166,7 +166,7 @@ impl<S: Semantics, B: Backend> Drop for Guards<'_, S, B> {
     fn drop(&mut self) {
         let mut rings = Rings::default();
         for guard in self.guards.drain(..) {
-            rings.append(guard.release());
+            guard.release(&mut rings);
         }
     }
 }

@@ -313,7 +313,7 @@ impl<'env> Tx<'env> {
             let resv = receipt.resv();
             slots.push(receipt.reserve(Submittable::slots(resv, fences, *usage))?);
         }
-        let waits = noted.list()?;
+        let waits = noted.list::<ReserveError>()?;
         for (slots, (_, usage)) in slots.iter_mut().zip(uses) {
             for fence in fences {
                 slots.add(fence, *usage);

@@ -184,8 +184,9 @@ impl<'b> Noted<'b> {
     /// # Errors
     ///
     /// When there are many timelines, and no memory for them.
+    // The error is the caller's: an answer whose error is changed is moved.
     #[inline(never)]
-    pub(crate) fn list(&mut self) -> Result<Waits, ReserveError> {
+    pub(crate) fn list<E: From<ReserveError>>(&mut self) -> Result<Waits, E> {
         let mut waits = Waits::default();
         if self.others.is_empty() {
             const { assert!(PLACES <= Waits::INLINE) };
@@ -295,7 +296,7 @@ mod tests {
     }
 
     fn listed(mut noted: Noted<'_>) -> Vec<Fence> {
-        noted.list().unwrap().to_vec()
+        noted.list::<ReserveError>().unwrap().to_vec()
     }
 
     /// From one timeline to more than have a place: each once, with its latest, in order.

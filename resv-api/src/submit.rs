@@ -107,20 +107,35 @@ pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
     Transaction::new().submit(fences, uses)
 }
 
-/// [`submit`] if no lock must be waited for; otherwise `None`, and nothing has changed.
+/// [`submit`] if no lock must be waited for; otherwise nothing has changed, and this is what `wait` comes to.
 #[inline(always)]
 #[cfg_attr(feature = "checks", track_caller)]
-pub(crate) fn try_submit<T: Submittable + ?Sized>(
+pub(crate) fn submit_or<T: Submittable + ?Sized, E: From<ReserveError>>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
-) -> Option<Result<Waits, ReserveError>> {
-    if !TRIES_FIRST {
-        return None;
+    wait: impl FnOnce() -> Result<Waits, E>,
+) -> Result<Waits, E> {
+    if TRIES_FIRST && let Some(fence) = whole(fences) {
+        let job = InTwoSteps {
+            job: Job::of(fence),
+            uses,
+        };
+        let (mut members, mut noted) = (Members::of(uses), job.noted());
+        if job.try_prepare(&mut members, &mut noted)? {
+            if noted.is_empty() {
+                job.commit(&mut members);
+                members.forget();
+                // Made where it is returned.
+                return Ok(Waits::default());
+            }
+            let waits = noted.list();
+            if waits.is_ok() {
+                job.commit(&mut members);
+            }
+            return waits;
+        }
     }
-    // No lock is waited for, so they may be taken in any order. An object that is named twice is locked the
-    // second time, as if another thread had it.
-    let job = Job::of(whole(fences)?);
-    InTwoSteps { job, uses }.try_submit()
+    wait()
 }
 
 /// The fence of a job that has one, which is not taken apart.
@@ -221,13 +236,30 @@ impl<'u, 'a, T: Submittable + ?Sized> Members<'u, 'a, T> {
         self.all.push(Member { held, plan });
     }
 
+    // A place of its own: it is not where others are pushed.
+    #[cold]
+    #[inline(never)]
+    fn push_unprepared(&mut self, held: LockProof<'a>) {
+        self.push(Some(held), Plan::default());
+    }
+
+    /// The end when all are released, in line: there is nothing to drop but the list's own memory.
+    #[inline(always)]
+    fn forget(self) {
+        if self.all.spilled() {
+            drop(self);
+        } else {
+            std::mem::forget(self);
+        }
+    }
+
     /// Publishes what is not published, and unlocks those that are not released.
     #[inline(never)]
     fn finish(&mut self, rings: &mut Rings) {
         for (member, (object, _)) in self.all.iter_mut().zip(self.uses) {
             if let Some(held) = &mut *member.held {
                 object.finish(held);
-                rings.append(release(member));
+                release(member, rings);
             }
         }
     }
@@ -262,13 +294,28 @@ impl Removed {
             self.others.push(last);
         }
     }
+
+    /// Drops them, and has nothing to do any more when it is dropped itself.
+    #[inline(always)]
+    fn give_back(&mut self) {
+        drop(self.last.take());
+        if !self.others.is_empty() {
+            self.drop_others();
+        }
+    }
+
+    #[inline(never)]
+    fn drop_others(&mut self) {
+        self.others.clear();
+    }
 }
 
-/// Unlocks; the tasks that are to be woken for that, when all locks are released.
+/// Unlocks; the tasks that are to be woken for that, when all locks are released, come to `rings`.
 #[inline]
-fn release(member: &mut Member<'_>) -> Rings {
-    let held = member.held.take();
-    held.map_or_else(Rings::default, LockProof::release)
+fn release(member: &mut Member<'_>, rings: &mut Rings) {
+    if let Some(held) = member.held.take() {
+        held.release(rings);
+    }
 }
 
 impl<T: Submittable + ?Sized> Drop for Members<'_, '_, T> {
@@ -288,17 +335,26 @@ struct InTwoSteps<'u, 'a, T: ?Sized> {
 }
 
 impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
-    /// The job, if each lock can be had at once; otherwise `None`, and nothing has changed.
+    /// Nothing is noted yet.
+    #[inline(always)]
+    fn noted(&self) -> Noted<'u> {
+        Noted::new(std::slice::from_ref(self.job.fence()))
+    }
+
+    /// Prepares all, if each lock can be had at once; otherwise says `false`.
+    ///
+    /// No lock is waited for, so they are taken in any order. An object that is named twice is locked the second
+    /// time, as if another thread had it.
     #[inline(always)]
     #[cfg_attr(feature = "checks", track_caller)]
-    fn try_submit(&self) -> Option<Result<Waits, ReserveError>> {
-        let mut members = Members::of(self.uses);
-        if let Err(error) = members.make_room() {
-            return Some(Err(error));
-        }
-        let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
+    fn try_prepare(
+        &self,
+        members: &mut Members<'u, 'a, T>,
+        noted: &mut Noted<'_>,
+    ) -> Result<bool, ReserveError> {
+        members.make_room()?;
         let mut rest = self.uses;
-        while let [(object, usage), others @ ..] = rest {
+        while let Some((&(object, usage), others)) = rest.split_first() {
             rest = others;
             // A locked instruction waits for all before it: what comes after it is to be near by then.
             if let Some((next, _)) = others.first() {
@@ -307,22 +363,12 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
             if let Some((second, _)) = others.get(1) {
                 resv_sync::prefetch(std::ptr::from_ref(*second));
             }
-            let held = object.object_lock().try_lock()?;
-            let prepared = self.prepare(&mut members, &mut noted, object, *usage, held);
-            if let Err(error) = prepared {
-                return Some(Err(error));
-            }
+            let Some(held) = object.object_lock().try_lock() else {
+                return Ok(false);
+            };
+            self.prepare(members, noted, object, usage, held)?;
         }
-        if noted.is_empty() {
-            self.commit(&mut members);
-            // Made where it is returned.
-            return Some(Ok(Waits::default()));
-        }
-        let waits = noted.list();
-        if waits.is_ok() {
-            self.commit(&mut members);
-        }
-        Some(waits)
+        Ok(true)
     }
 
     /// The job, for uses in the order of addresses.
@@ -336,14 +382,16 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         locks.extend(self.uses.iter().map(|(object, _)| object.object_lock()));
         let mut members = Members::of(self.uses);
         members.make_room()?;
-        let mut noted = Noted::new(std::slice::from_ref(self.job.fence()));
+        let mut noted = self.noted();
         let all = lock_ascending(class, &locks, patience)?;
         for (held, &(object, usage)) in all.into_iter().zip(self.uses) {
             self.prepare(&mut members, &mut noted, object, usage, held)?;
         }
-        let waits = noted.list()?;
-        self.commit(&mut members);
-        Ok(waits)
+        let waits = noted.list();
+        if waits.is_ok() {
+            self.commit(&mut members);
+        }
+        waits
     }
 
     /// Collects the waits of one object and gets its memory. It becomes a member, whatever comes of that.
@@ -356,16 +404,15 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         usage: Usage,
         mut held: LockProof<'a>,
     ) -> Result<(), ReserveError> {
-        match object.prepare(&mut held, &self.job, usage, noted) {
-            Ok(plan) => {
-                members.push(Some(held), plan);
-                Ok(())
-            }
+        let plan = match object.prepare(&mut held, &self.job, usage, noted) {
+            Ok(plan) => plan,
             Err(error) => {
-                members.push(Some(held), Plan::default());
-                Err(error)
+                members.push_unprepared(held);
+                return Err(error);
             }
-        }
+        };
+        members.push(Some(held), plan);
+        Ok(())
     }
 
     /// Everything is there: adds, publishes, unlocks.
@@ -380,13 +427,16 @@ impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
         for ((member, &(object, usage)), spare) in places.zip(spares) {
             if let Some(held) = &mut *member.held {
                 let gone = self.commit_to(object, held, member.plan, spare, usage);
-                rings.append(release(member));
+                release(member, &mut rings);
                 if let Some(fence) = gone {
                     removed.put(fence);
                 }
             }
         }
         members.are_released = true;
+        drop(rings);
+        removed.give_back();
+        std::mem::forget(removed);
     }
 
     #[inline(always)]
@@ -436,7 +486,7 @@ impl<'u, 'a, T: Submittable + ?Sized> InSingleSteps<'u, 'a, T> {
             }
             from = to;
         }
-        let waits = noted.list()?;
+        let waits = noted.list::<SubmitError>()?;
         self.add(&mut members, &mut room);
         Ok(waits)
     }

@@ -150,8 +150,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     ) -> Result<Plan, ReserveError> {
         let semantics = self.semantics();
         let class = semantics.class(usage);
-        let new = job.key(class);
-        let removes = move |old| semantics.supersedes(new, old);
+        let removes = move |old| semantics.supersedes(job.key(class), old);
         self.backend().prepare(held, asked, see, removes)
     }
 }
@@ -201,8 +200,7 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
             fence: spare,
             usage: class,
         };
-        let new = job.key(class);
-        let removes = move |old| semantics.supersedes(new, old);
+        let removes = move |old| semantics.supersedes(job.key(class), old);
         let removed = self.backend().commit(held, plan, removes, add);
         self.id().unlocked();
         removed

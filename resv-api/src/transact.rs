@@ -5,7 +5,7 @@ use crate::exec::{ExecError, Tx, run};
 use crate::exec_async::ExecFuture;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
-use crate::submit::{SubmitError, try_submit, wait_and_submit};
+use crate::submit::{SubmitError, submit_or, wait_and_submit};
 use crate::submittable::{Fences, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::{Algorithm, Class};
@@ -136,16 +136,16 @@ impl Transaction {
         fences: &F,
         uses: &[(&T, Usage)],
     ) -> Result<Waits, ReserveError> {
-        if let Some(submitted) = try_submit(fences.as_slice(), uses) {
-            return submitted;
-        }
-        match wait_and_submit(self.class, Patience::Unbounded, fences.as_slice(), uses) {
-            Ok(waits) => Ok(waits),
-            Err(SubmitError::Reserve(error)) => Err(error),
-            Err(SubmitError::TimedOut(_)) => {
-                unreachable!("only one with a deadline runs out of time")
+        let (class, fences) = (self.class, fences.as_slice());
+        submit_or(fences, uses, || {
+            match wait_and_submit(class, Patience::Unbounded, fences, uses) {
+                Ok(waits) => Ok(waits),
+                Err(SubmitError::Reserve(error)) => Err(error),
+                Err(SubmitError::TimedOut(_)) => {
+                    unreachable!("only one with a deadline runs out of time")
+                }
             }
-        }
+        })
     }
 }
 
@@ -216,10 +216,10 @@ impl TimedTransaction {
         fences: &F,
         uses: &[(&T, Usage)],
     ) -> Result<Waits, SubmitError> {
+        let (class, fences) = (self.class, fences.as_slice());
         let patience = Patience::until(self.until);
-        match try_submit(fences.as_slice(), uses) {
-            Some(submitted) => Ok(submitted?),
-            None => wait_and_submit(self.class, patience, fences.as_slice(), uses),
-        }
+        submit_or(fences, uses, || {
+            wait_and_submit(class, patience, fences, uses)
+        })
     }
 }

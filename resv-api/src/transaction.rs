@@ -439,14 +439,13 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
         Ok(removed)
     }
 
-    /// Publishes and releases the lock; the tasks to be woken for that.
-    pub(crate) fn release(mut self) -> Rings {
+    /// Publishes and releases the lock; the tasks to be woken for that come to `rings`.
+    pub(crate) fn release(mut self, rings: &mut Rings) {
         if std::mem::take(&mut self.touched) {
             self.finish();
         }
-        match self.held.take() {
-            Some(held) => held.release(),
-            None => Rings::default(),
+        if let Some(held) = self.held.take() {
+            held.release(rings);
         }
     }
 

@@ -38,7 +38,7 @@ fn waits_of(object: &Object, job: &Signaler, seam: Seam, late: bool) -> (usize, 
     plan.expect("memory");
     object.finish(&mut held);
     let held = (!late).then_some(held);
-    let waits = noted.list().expect("memory");
+    let waits = noted.list::<resv_core::ReserveError>().expect("memory");
     drop(held);
     (noted.table.map_or(0, |table| table.count), waits)
 }

@@ -378,6 +378,17 @@ impl ObjectLock {
     /// Releases the lock, for its holder; the caller counts.
     #[inline]
     fn release(&self, context: Option<&Context>) -> Rings {
+        let claim = context.map_or(Claim::PLAIN, Context::claim);
+        if self.try_release(claim) {
+            Rings::default()
+        } else {
+            contended::release(self, context)
+        }
+    }
+
+    /// Releases the lock, for its holder, if nobody is queued.
+    #[inline]
+    fn try_release(&self, claim: Claim) -> bool {
         self.checks.released();
         let ordering = if self.has(Defect::ReleasesRelaxed) {
             Ordering::Relaxed
@@ -385,17 +396,10 @@ impl ObjectLock {
             // Release: pairs with the Acquire of the next taker.
             Ordering::Release
         };
-        let claim = context.map_or(Claim::PLAIN, Context::claim);
         // It fails only when the flag is set.
-        if self
-            .word
+        self.word
             .compare_exchange(claim.word(), FREE, ordering, Ordering::Relaxed)
-            .is_err()
-        {
-            contended::release(self, context)
-        } else {
-            Rings::default()
-        }
+            .is_ok()
     }
 
     #[inline]
@@ -491,33 +495,36 @@ impl LockProof<'_> {
 }
 
 impl LockProof<'_> {
-    /// Releases the lock, and leaves it to the caller when the tasks that watch it are woken: for a
+    /// Releases the lock, and adds the tasks that watch it to `rings`: they are woken when that is dropped, for a
     /// thread that has more locks to release first.
     #[inline]
-    pub fn release(self) -> Rings {
-        std::mem::ManuallyDrop::new(self).release_lock()
+    pub fn release(self, rings: &mut Rings) {
+        std::mem::ManuallyDrop::new(self).release_to(rings);
     }
 
     #[inline]
-    fn release_lock(&self) -> Rings {
-        // Asked once: each case by itself asks no more.
-        match self.context {
-            None => self.lock.release(None),
-            Some(context) => self.release_of(context),
+    fn release_to(&self, rings: &mut Rings) {
+        // By value, so that a proof need not be in memory. Asked once: each case by itself asks no more.
+        match (self.lock, self.context) {
+            (lock, None) => {
+                if !lock.try_release(Claim::PLAIN) {
+                    rings.append(contended::release(lock, None));
+                }
+            }
+            (lock, Some(context)) => release_of(lock, context, rings),
         }
     }
+}
 
-    #[inline(never)]
-    fn release_of(&self, context: &Context) -> Rings {
-        let rings = self.lock.release(Some(context));
-        context.released(1);
-        rings
-    }
+#[inline(never)]
+fn release_of(lock: &ObjectLock, context: &Context, rings: &mut Rings) {
+    rings.append(lock.release(Some(context)));
+    context.released(1);
 }
 
 impl Drop for LockProof<'_> {
     #[inline]
     fn drop(&mut self) {
-        drop(self.release_lock());
+        self.release_to(&mut Rings::default());
     }
 }
