@@ -130,8 +130,8 @@
 //!
 //! A cell has at most 2^20 slots (2^19 where addresses have 48 bits); a reservation for more is a
 //! [`ReserveError`](resv_core::ReserveError). Addresses of more than 48 bits (47 on x86-64) do not fit in
-//! the words: cells there are refused like want of memory. No allocator gives such memory unless it is
-//! asked to; platforms that keep tags in the high bits of pointers to the heap are not supported.
+//! the words: cells there are refused like want of memory, and the pool of fences panics. No allocator gives such
+//! memory unless it is asked to; platforms that keep tags in the high bits of pointers to the heap are not supported.
 //!
 //! [`reserve`]: resv_core::Backend::reserve
 //! [`prepare`]: resv_core::Backend::prepare

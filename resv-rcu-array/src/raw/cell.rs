@@ -29,10 +29,11 @@
 //! drops the last reference. Readers only set `look`.
 
 use super::near::SHORT;
-use super::word::{Asked, CELL_ALIGN, Head, Slot, fits};
+use super::word::{Asked, CELL_ALIGN, Head, Slot};
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Failures, Usage, UsageSet};
 use resv_sync::cell::UnsafeCell;
+use resv_sync::pool::fits;
 use resv_sync::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, OwnerAccess};
 use std::alloc::Layout;
 use std::ptr::NonNull;

@@ -12,10 +12,9 @@
 
 use resv_core::fence::cell::FenceCell;
 use resv_core::{Fence, Key, Usage, UsageSet};
+use resv_sync::pool::{ADDRESS_BITS, fits};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 
-/// The bits that an address may have.
-const ADDRESS_BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
 /// Where the length, or `died`, begins.
 const SHIFT: u32 = ADDRESS_BITS - 3;
 /// What is below it.
@@ -41,11 +40,6 @@ const _: () = assert!(BUSY < CELL_ALIGN as u64 >> 3);
 const ALIVE: u64 = (1 << (64 - SHIFT)) - 1;
 /// More slots than this a cell cannot have: each length, and one more, is less than [`ALIVE`].
 pub(crate) const MAX_SLOTS: usize = ALIVE as usize - 2;
-
-/// Whether a word can hold the address.
-pub(crate) const fn fits(address: usize) -> bool {
-    (address as u64) < 1 << ADDRESS_BITS
-}
 
 /// What the head of an object said at some moment: which cell, which length of it is published, and for
 /// which usages a fence may be pending.
@@ -171,15 +165,11 @@ impl Slot {
     }
 
     /// A living entry. The fence's reference goes over to where the word is stored.
-    ///
-    /// # Panics
-    ///
-    /// When the fence is at an address that no word holds: no allocator of the supported platforms gives
-    /// one unless it is asked to.
     #[inline]
     pub(super) fn alive(fence: Fence, usage: Usage) -> Slot {
         let address = std::ptr::from_ref(fence.into_cell()).expose_provenance();
-        assert!(fits(address), "a fence is at an address of too many bits");
+        // The pool of fences has no others.
+        debug_assert!(fits(address));
         Slot(ALIVE << SHIFT | address as u64 >> 3 | LIVES | usage as u64)
     }
 

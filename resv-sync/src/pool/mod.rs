@@ -85,7 +85,7 @@ mod tests;
 pub(crate) use chunks::Chunks;
 pub use depot::{Chain, Depot, Linked};
 pub use magazine::Magazine;
-pub use stable::{Link, Pooled, StablePool};
+pub use stable::{ADDRESS_BITS, Link, Pooled, StablePool, fits};
 
 /// How many cells are exchanged with a depot at a time, unless a pool says otherwise: a thread keeps twice
 /// as many at most.

@@ -86,7 +86,20 @@ impl<T: Pooled> Linked for &'static T {
     }
 }
 
+/// Values of a [`StablePool`] are at addresses of so many bits. No allocator of the supported platforms gives others
+/// unless it is asked to; a pool that gets one panics, and does not hand it out.
+///
+/// On x86-64 user addresses have 47 bits. Elsewhere it is 48.
+pub const ADDRESS_BITS: u32 = if cfg!(target_arch = "x86_64") { 47 } else { 48 };
+
+/// Whether an address has no more bits than [`ADDRESS_BITS`].
+pub const fn fits(address: usize) -> bool {
+    (address as u64) < 1 << ADDRESS_BITS
+}
+
 /// A pool of values of one type, made by [`stable_pool!`](crate::stable_pool).
+///
+/// Its values are at addresses that [fit](fits) in [`ADDRESS_BITS`] bits.
 ///
 /// It is sound however it is used. A value that is put while it is in use, or put twice, is handed out while
 /// it is in use.
@@ -195,6 +208,10 @@ impl<T: Pooled> StablePool<T> {
         let count = self.chunk();
         // With no lock held: other threads need not wait for the allocator.
         let chunk: Box<[T]> = std::iter::repeat_with(T::vacant).take(count).collect();
+        assert!(
+            fits(chunk.as_ptr_range().end.addr()),
+            "memory at an address of more than {ADDRESS_BITS} bits"
+        );
         let chunk = self.chunks.push(chunk);
         let (first, rest) = chunk.split_first().expect("a chunk has values");
         let mut chain = Chain::EMPTY;
