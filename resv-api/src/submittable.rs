@@ -5,8 +5,8 @@ use crate::noted::Noted;
 use crate::object::Resv;
 use crate::transaction::{Editor, Unused, finish, is_write, note_waits, slots_for};
 use resv_core::{
-    Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, ReserveError, Semantics, TimelineId,
-    Usage, UsageSet, checks,
+    Backend, Entry, Fence, Key, LockProof, ObjectLock, Plan, Removes, ReserveError, Semantics,
+    TimelineId, Usage, UsageSet, checks,
 };
 
 /// The fences of one job: one, or several, all of which are added to each object.
@@ -71,6 +71,35 @@ impl<'f> Job<'f> {
             seqno: self.seqno,
             usage,
         }
+    }
+}
+
+/// What an add of the job removes: the fences that its own supersedes.
+#[derive(Clone, Copy)]
+struct Supersedes<'j, S> {
+    job: &'j Job<'j>,
+    /// The usage under which the fence is kept.
+    class: Usage,
+    semantics: S,
+}
+
+impl<'j, S: Semantics> Supersedes<'j, S> {
+    #[inline(always)]
+    fn by(job: &'j Job<'j>, usage: Usage, semantics: S) -> Self {
+        let class = semantics.class(usage);
+        Supersedes {
+            job,
+            class,
+            semantics,
+        }
+    }
+}
+
+impl<S: Semantics> Removes for Supersedes<'_, S> {
+    #[inline(always)]
+    fn predicate(self) -> impl Fn(Key) -> bool + Copy {
+        let (new, semantics) = (self.job.key(self.class), self.semantics);
+        move |old| semantics.supersedes(new, old)
     }
 }
 
@@ -148,9 +177,7 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
         asked: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
     ) -> Result<Plan, ReserveError> {
-        let semantics = self.semantics();
-        let class = semantics.class(usage);
-        let removes = move |old| semantics.supersedes(job.key(class), old);
+        let removes = Supersedes::by(job, usage, self.semantics());
         self.backend().prepare(held, asked, see, removes)
     }
 }
@@ -195,12 +222,11 @@ impl<S: Semantics, B: Backend> Submittable for Resv<S, B> {
         if is_write(semantics, usage) {
             self.backend().overwrite(held);
         }
-        let class = semantics.class(usage);
+        let removes = Supersedes::by(job, usage, semantics);
         let add = Entry {
             fence: spare,
-            usage: class,
+            usage: removes.class,
         };
-        let removes = move |old| semantics.supersedes(job.key(class), old);
         let removed = self.backend().commit(held, plan, removes, add);
         self.id().unlocked();
         removed

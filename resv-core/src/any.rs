@@ -16,7 +16,7 @@
 //! What it costs: one allocation for each object and for each snapshot, and an indirect call for each
 //! operation and for each step of a visit.
 
-use crate::backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, ReserveError};
+use crate::backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, Removes, ReserveError};
 use crate::entry::{Entry, EntryRef, Key};
 use crate::fence::{Fence, FenceError};
 use crate::lock::{LockProof, ObjectLock};
@@ -292,19 +292,19 @@ impl Backend for AnyBackend {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
     ) -> Result<Plan, ReserveError> {
-        self.0.prepare(held, usages, &mut see, &removes)
+        self.0.prepare(held, usages, &mut see, &removes.predicate())
     }
 
     fn commit(
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
         add: Entry,
     ) -> Option<Fence> {
-        self.0.commit(held, plan, &removes, add)
+        self.0.commit(held, plan, &removes.predicate(), add)
     }
 
     fn visit_held<A>(

@@ -164,6 +164,22 @@ impl EntrySet for Vec<Entry> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Plan(pub u64);
 
+/// Which entries an add in two steps removes: a predicate, or what makes one.
+///
+/// Every predicate that can be copied is one. A type of its own may be small, and get what the predicate needs
+/// where it is asked for: in registers, once for a look at many entries.
+pub trait Removes: Copy {
+    /// The predicate.
+    fn predicate(self) -> impl Fn(Key) -> bool + Copy;
+}
+
+impl<F: Fn(Key) -> bool + Copy> Removes for F {
+    #[inline(always)]
+    fn predicate(self) -> impl Fn(Key) -> bool + Copy {
+        self
+    }
+}
+
 /// [`Backend::prepare`] in single steps: what it is by default, and for a back end that takes a way of its own
 /// where that is shorter.
 ///
@@ -292,8 +308,8 @@ pub trait Backend: Send + Sync + 'static {
     /// [In two steps](self#in-two-steps).
     ///
     /// Shows `see` the pending entries whose usage is in `usages`, each with its key, until it fails; and
-    /// gets the memory for the [`commit`](Backend::commit) of one entry. `removes` is the predicate that
-    /// `commit` gets; it may be asked here, there, or in both.
+    /// gets the memory for the [`commit`](Backend::commit) of one entry. `removes` is what `commit` gets; it
+    /// may be asked here, there, or in both.
     ///
     /// A caller that must wait for nothing asks for no usage, and pays for no look at what it did not ask for.
     ///
@@ -305,7 +321,7 @@ pub trait Backend: Send + Sync + 'static {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
     ) -> Result<Plan, ReserveError> {
         let _ = removes;
         prepare_in_steps(self, held, usages, see)
@@ -327,11 +343,11 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
         add: Entry,
     ) -> Option<Fence> {
         let _ = plan;
-        self.edit_and_publish(held, removes, Some(add));
+        self.edit_and_publish(held, removes.predicate(), Some(add));
         self.unreserve(held);
         None
     }

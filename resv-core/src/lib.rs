@@ -79,7 +79,7 @@ pub mod semantics;
 pub mod usage;
 
 pub use any::AnyBackend;
-pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, ReserveError};
+pub use backend::{Backend, Budget, Counters, EntrySet, Garbage, Plan, Removes, ReserveError};
 pub use entry::{Entry, EntryRef, Key};
 pub use failure::Failures;
 pub use fence::{

@@ -7,7 +7,7 @@
 //! the last publish. An edit that is published at once is made in the first. Fences are dropped and closures run
 //! with the mutex released (B5).
 
-use crate::backend::{Backend, Budget, Plan, ReserveError};
+use crate::backend::{Backend, Budget, Plan, Removes, ReserveError};
 use crate::entry::{Entry, EntryRef, Key};
 use crate::failure::Failures;
 use crate::fence::{Fence, FenceError, FenceStatus};
@@ -279,19 +279,19 @@ impl Backend for Locked {
         &self,
         held: &mut LockProof<'_>,
         _: Plan,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Removes,
         add: Entry,
     ) -> Option<Fence> {
         self.check(held);
         let mut state = self.state.lock();
         if state.is_staged {
             drop(state);
-            self.edit_and_publish(held, removes, Some(add));
+            self.edit_and_publish(held, removes.predicate(), Some(add));
             self.unreserve(held);
             return None;
         }
         state.spend(true);
-        state.edit(removes, Some(add));
+        state.edit(removes.predicate(), Some(add));
         state.budget = None;
         let removed = state.removed.pop();
         self.drop_removed(state);

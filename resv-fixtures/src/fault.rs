@@ -344,7 +344,7 @@ impl Backend for Faulty {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         mut see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        _removes: impl FnMut(Key) -> bool,
+        _removes: impl resv_core::Removes,
     ) -> Result<Plan, ReserveError> {
         let entries = self.visit_held(held, Vec::new(), |mut all, entry| {
             all.push(entry.to_entry());
@@ -361,10 +361,12 @@ impl Backend for Faulty {
         &self,
         held: &mut LockProof<'_>,
         _plan: Plan,
-        mut removes: impl FnMut(Key) -> bool,
+        removes: impl resv_core::Removes,
         add: Entry,
     ) -> Option<Fence> {
-        self.locked(held, |object| self.fault.commit(object, &mut removes, add));
+        self.locked(held, |object| {
+            self.fault.commit(object, &mut removes.predicate(), add);
+        });
         self.fault.published(&self.inner);
         self.unreserve(held);
         None

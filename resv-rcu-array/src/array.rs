@@ -3,7 +3,7 @@
 use crate::versioned::Versioned;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
-    ObjectLock, Plan, ReserveError, UsageSet,
+    ObjectLock, Plan, Removes, ReserveError, UsageSet,
 };
 use std::fmt;
 
@@ -137,7 +137,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
     ) -> Result<Plan, ReserveError> {
         self.object.prepare(held, usages, see, removes)
     }
@@ -147,7 +147,7 @@ impl<F: Flavour> Backend for RcuArray<F> {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
         add: Entry,
     ) -> Option<Fence> {
         self.object.commit(held, plan, removes, add)

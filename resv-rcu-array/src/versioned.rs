@@ -4,7 +4,7 @@
 use crate::raw::{CellRef, Defect, Head, Life, Object, Published, key};
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, EntrySet, Fence, FenceError, Key, LockProof,
-    ObjectLock, Plan, ReserveError, UsageSet,
+    ObjectLock, Plan, Removes, ReserveError, UsageSet,
 };
 use resv_sync::hint::spin_loop;
 use std::fmt;
@@ -330,7 +330,7 @@ impl Backend for Versioned {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
     ) -> Result<Plan, ReserveError> {
         self.raw.holder(held).prepare(usages, see, removes)
     }
@@ -340,7 +340,7 @@ impl Backend for Versioned {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
         add: Entry,
     ) -> Option<Fence> {
         self.raw.holder(held).commit(plan, removes, add)

@@ -11,7 +11,7 @@ use resv_core::backend::prepare_in_steps;
 use resv_core::fence::cell::FenceCell;
 use resv_core::{
     Backend, Budget, Counters, Entry, EntryRef, Fence, FenceError, Garbage, Key, LockProof,
-    ObjectLock, Plan, ReserveError, Usage, UsageSet,
+    ObjectLock, Plan, Removes, ReserveError, Usage, UsageSet,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -323,14 +323,14 @@ impl Backend for Seqcount {
         held: &mut LockProof<'_>,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Removes,
     ) -> Result<Plan, ReserveError> {
         if !self.counter.seam.has(Defect::ManySections)
             && let Some((side, table)) = self.held(held)
         {
             let writer = side.writer.get_mut(&self.lock, held);
             if writer.can_look(table) {
-                return writer.look(table, usages, see, removes);
+                return writer.look(table, usages, see, removes.predicate());
             }
         }
         prepare_in_steps(self, held, usages, see)
@@ -341,12 +341,12 @@ impl Backend for Seqcount {
         &self,
         held: &mut LockProof<'_>,
         plan: Plan,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl Removes,
         add: Entry,
     ) -> Option<Fence> {
         match Planned::of_plan(plan) {
             Some(plan) => self.commit_planned(held, plan, add.fence.into_cell(), add.usage),
-            None => self.commit_in_steps(held, removes, add),
+            None => self.commit_in_steps(held, removes.predicate(), add),
         }
     }
 

@@ -10,7 +10,7 @@ use super::object::Object;
 use super::reference::end;
 use super::word::{Head, MAX_SLOTS, Slot};
 use super::working::Writing;
-use resv_core::{Budget, Entry, Failures, Fence, Key, Plan, ReserveError, UsageSet};
+use resv_core::{Budget, Entry, Failures, Fence, Key, Plan, Removes, ReserveError, UsageSet};
 
 /// An object that nobody has locked keeps a cell with more slots than this only while at least one slot
 /// in [`SPARSE`] holds a living entry.
@@ -154,7 +154,7 @@ impl Holder<'_> {
             assert!(publishes > 0, "no room is reserved for a publish");
             let left = (adds - 1, publishes - 1);
             if cell.is_straight() && cell.is_short() {
-                drop(cell.look_and_add(self.object, removes, add, left));
+                drop(cell.look_and_add(self.object, || removes, add, left));
             } else {
                 add_far(self.object, self.spare, cell, removes, add, left);
             }
@@ -187,7 +187,7 @@ impl Holder<'_> {
         mut self,
         usages: UsageSet,
         see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-        removes: impl Fn(Key) -> bool + Copy,
+        removes: impl Removes,
     ) -> Result<Plan, ReserveError> {
         if let Some(cell) = self.working_in_place()
             && cell.owned().usages & usages.bits() == 0
@@ -206,22 +206,14 @@ impl Holder<'_> {
 
     /// Makes the edit that was prepared, and publishes it.
     #[inline(always)]
-    pub(crate) fn commit(
-        mut self,
-        plan: Plan,
-        removes: impl Fn(Key) -> bool + Copy,
-        add: Entry,
-    ) -> Option<Fence> {
-        // What is rare gets copies, and a plan of one word: so that in what is not these stay in registers.
-        let rare = move |plan, spare, add| {
-            #[allow(clippy::redundant_closure, reason = "a copy, which is made here")]
-            commit_more(self.object, spare, plan, move |old| removes(old), add)
-        };
+    pub(crate) fn commit(mut self, plan: Plan, removes: impl Removes, add: Entry) -> Option<Fence> {
+        // What is rare gets a plan of one word, and all else by value: so that in what is not these stay in registers.
+        let rare = move |plan, spare, add| commit_more(self.object, spare, plan, removes, add);
         let Some(cell) = self.working_in_place() else {
             return rare(plan, self.spare, add);
         };
         if plan == LOOKS_LATER {
-            return cell.look_and_add(self.object, removes, add, (0, 0));
+            return cell.look_and_add(self.object, || removes.predicate(), add, (0, 0));
         }
         if Found::is_straight_plan(plan) {
             let comes = Slot::alive(add.fence, add.usage);
@@ -433,14 +425,14 @@ fn commit_more(
     object: &Object,
     spare: &mut Option<Cell>,
     plan: Plan,
-    removes: impl Fn(Key) -> bool + Copy,
+    removes: impl Removes,
     add: Entry,
 ) -> Option<Fence> {
     let mut holder = Holder { object, spare };
     if plan == LOOKS_LATER_FAR
         && let Some(cell) = holder.working_in_place()
     {
-        let added = add_far(object, spare, cell, removes, add, (0, 0));
+        let added = add_far(object, spare, cell, removes.predicate(), add, (0, 0));
         if added.is_some() {
             return added;
         }
@@ -458,7 +450,7 @@ fn commit_cell(
     object: &Object,
     spare: &mut Option<Cell>,
     plan: Plan,
-    removes: impl Fn(Key) -> bool + Copy,
+    removes: impl Removes,
     add: Entry,
 ) {
     let mut holder = Holder { object, spare };
@@ -468,7 +460,7 @@ fn commit_cell(
             holder.publish_spare();
         }
         _ => {
-            holder.edit(removes, Some(add));
+            holder.edit(removes.predicate(), Some(add));
             holder.publish();
         }
     }
@@ -501,12 +493,12 @@ fn prepare_by_looking(
     spare: &mut Option<Cell>,
     usages: UsageSet,
     see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-    removes: impl Fn(Key) -> bool + Copy,
+    removes: impl Removes,
 ) -> Result<Plan, ReserveError> {
     let mut holder = Holder { object, spare };
     match holder.working_in_place() {
         Some(cell) if cell.free() > 0 => {
-            let found = cell.look(usages, see, removes)?;
+            let found = cell.look(usages, see, removes.predicate())?;
             if cell.is_dense() {
                 return Ok(found.to_plan(cell.is_straight() && !found.more_go));
             }
@@ -525,7 +517,7 @@ fn prepare_cell(
     spare: &mut Option<Cell>,
     usages: UsageSet,
     see: impl FnMut(&Fence, Key) -> Result<(), ReserveError>,
-    removes: impl Fn(Key) -> bool + Copy,
+    removes: impl Removes,
 ) -> Result<Plan, ReserveError> {
     let mut holder = Holder { object, spare };
     let old = holder.working();
@@ -543,7 +535,7 @@ fn prepare_cell(
     let roomy = at_least((3 * alive + 1).min(MAX_SLOTS), old.as_ref());
     let mut new = Writing::take(roomy).ok_or(ReserveError::new(1))?;
     if let Some(mut old) = old {
-        new.fill_from(&mut old, removes);
+        new.fill_from(&mut old, removes.predicate());
     }
     *holder.spare = Some(new.cell());
     Ok(IN_SPARE)

@@ -23,7 +23,7 @@ impl Writing {
     /// go, `add` comes, and that is published. If nobody else has the cell afterwards, the fence of one entry that went
     /// is the caller's.
     ///
-    /// `left` is what is left of the budget.
+    /// `left` is what is left of the budget. What makes the predicate is called by the look.
     ///
     /// # Panics
     ///
@@ -31,10 +31,10 @@ impl Writing {
     // In line: nothing goes, or one entry, for one of its usage. All else is a call with words as arguments, so that the
     // state of this stays in registers.
     #[inline(always)]
-    pub(super) fn look_and_add(
+    pub(super) fn look_and_add<R: FnMut(Key) -> bool>(
         mut self,
         object: &Object,
-        removes: impl FnMut(Key) -> bool,
+        removes: impl FnOnce() -> R,
         add: Entry,
         left: (u32, u32),
     ) -> Option<Fence> {
@@ -195,8 +195,8 @@ impl Writing {
 /// The look at these slots, which are not more than [`SHORT`](super::near::SHORT).
 // Not in line: all that it works with is in registers then.
 #[inline(never)]
-fn look_near(taken: &[AtomicU64], mut removes: impl FnMut(Key) -> bool) -> Near {
-    let mut found = Near::default();
+fn look_near<R: FnMut(Key) -> bool>(taken: &[AtomicU64], removes: impl FnOnce() -> R) -> Near {
+    let (mut found, mut removes) = (Near::default(), removes());
     #[allow(clippy::needless_range_loop, reason = "an iterator moves two things")]
     for place in 0..taken.len() {
         let slot = own(&taken[place]);
