@@ -4,11 +4,12 @@ use crate::future::WaitFuture;
 use crate::kind::DefaultBackend;
 use crate::recorded::ObjectId;
 use crate::snapshot::Snapshot;
-use crate::transaction::Guard;
+use crate::submittable::{Job, Submittable};
+use crate::transaction::{Guard, finish};
 use crate::wait::{Waitable, sleep_for_all};
 use resv_core::{
     Access, Backend, Counters, Fence, FenceError, Key, ReserveError, Semantics, Until, Usage,
-    UsageLevels, Waited,
+    UsageLevels, UsageSet, Waited,
 };
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
@@ -104,16 +105,22 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
     #[inline]
     #[cfg_attr(feature = "checks", track_caller)]
     pub fn add(&self, fence: &Fence, usage: Usage) -> Result<(), ReserveError> {
-        let removed = {
-            // It ends where it is: `drop` would move what has just been stored in parts.
-            let mut guard = self.lock();
-            if fence.is_composed() {
-                guard.reserve_for(fence, usage)?.add(fence, usage);
-                None
-            } else {
-                guard.add_whole(fence, usage)?
+        if fence.is_composed() {
+            self.lock().reserve_for(fence, usage)?.add(fence, usage);
+            return Ok(());
+        }
+        let (mut held, job) = (self.backend.object_lock().lock(), Job::of(fence));
+        let prepared = self.prepare_for(&mut held, &job, usage, UsageSet::EMPTY, |_, _| Ok(()));
+        let plan = match prepared {
+            Ok(plan) => plan,
+            Err(error) => {
+                finish(self, &mut held);
+                return Err(error);
             }
         };
+        let removed = self.commit(&mut held, plan, &job, fence.clone(), usage);
+        drop(held);
+        // May run its owner's code.
         drop(removed);
         Ok(())
     }

@@ -7,12 +7,11 @@ use crate::flatten::LeafRoom;
 use crate::noted::Noted;
 use crate::object::Resv;
 use crate::snapshot::order;
-use crate::submittable::{Job, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::Rings;
 use resv_core::{
     Access, Backend, Budget, Entry, EntryRef, Fence, FenceError, Key, LockProof, ReserveError,
-    Semantics, TimelineId, Usage, UsageSet, Visibility, checks,
+    Semantics, TimelineId, Usage, Visibility, checks,
 };
 
 /// What was reserved under a lock and not used so far.
@@ -416,27 +415,6 @@ impl<'a, S: Semantics, B: Backend> Guard<'a, S, B> {
     ) -> Result<Slots<'_, 'a, S, B>, ReserveError> {
         let slots = slots_for(self.resv.semantics(), fence, usage);
         self.reserve(slots)
-    }
-
-    /// Adds one fence, which is not taken apart, and publishes: nothing is left to do but to unlock. May hand out
-    /// a fence that it removed, to be dropped then, as that may run its owner's code.
-    #[inline]
-    #[cfg_attr(feature = "checks", track_caller)]
-    pub(crate) fn add_whole(
-        &mut self,
-        fence: &Fence,
-        usage: Usage,
-    ) -> Result<Option<Fence>, ReserveError> {
-        let (resv, job) = (self.resv, Job::of(fence));
-        // Until it is done: a step that fails or panics leaves what it got to the drop.
-        self.touched = true;
-        let held = self.held.as_mut().expect(HELD);
-        let plan = resv.prepare_for(held, &job, usage, UsageSet::EMPTY, |_, _| Ok(()))?;
-        // What is added is never taken back, so a holder of several locks must have them all.
-        held.done();
-        let removed = resv.commit(held, plan, &job, fence.clone(), usage);
-        self.touched = false;
-        Ok(removed)
     }
 
     /// Publishes and releases the lock; the tasks to be woken for that come to `rings`.

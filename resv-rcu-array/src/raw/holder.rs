@@ -154,7 +154,7 @@ impl Holder<'_> {
             assert!(publishes > 0, "no room is reserved for a publish");
             let left = (adds - 1, publishes - 1);
             if cell.is_straight() && cell.is_short() {
-                drop(cell.look_and_add(self.object, || removes, add, left));
+                drop(cell.look_and_add(self.object, move || removes, add, left));
             } else {
                 add_far(self.object, self.spare, cell, removes, add, left);
             }
@@ -213,7 +213,7 @@ impl Holder<'_> {
             return rare(plan, self.spare, add);
         };
         if plan == LOOKS_LATER {
-            return cell.look_and_add(self.object, || removes.predicate(), add, (0, 0));
+            return cell.look_and_add(self.object, move || removes.predicate(), add, (0, 0));
         }
         if Found::is_straight_plan(plan) {
             let comes = Slot::alive(add.fence, add.usage);

@@ -12,12 +12,15 @@ use super::word::{Asked, Slot, key};
 use resv_core::{Entry, EntryRef, Failures, Fence, FenceError, FenceStatus, Key, UsageSet};
 use resv_sync::sync::atomic::{AtomicU64, Ordering};
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU32;
 
 /// The right to write a cell.
+///
+/// Two words, which are handed on in registers.
 pub(super) struct Writing {
     cell: Cell,
-    /// How many of the first slots readers may see; `None` for a cell that is not published.
-    published: Option<u32>,
+    /// One more than [`published`](Writing::published).
+    published: Option<NonZeroU32>,
 }
 
 impl Writing {
@@ -27,6 +30,7 @@ impl Writing {
     /// is at least every length that readers may have.
     #[inline]
     pub(super) unsafe fn new(cell: Cell, published: Option<u32>) -> Writing {
+        let published = published.map(|len| NonZeroU32::MIN.saturating_add(len));
         Writing { cell, published }
     }
 
@@ -49,7 +53,7 @@ impl Writing {
     /// How many of the first slots readers may see; `None` for a cell that is not published.
     #[inline]
     pub(super) fn published(&self) -> Option<u32> {
-        self.published
+        self.published.map(|more| more.get() - 1)
     }
 
     #[inline]
@@ -81,7 +85,7 @@ impl Writing {
     #[inline]
     pub(super) fn is_staged(&self) -> bool {
         let owned = self.owned();
-        match self.published {
+        match self.published() {
             Some(published) => owned.end > published,
             None => owned.edited,
         }
@@ -124,7 +128,7 @@ impl Writing {
         self.apply(self.look_alone(adds, removes));
         match add {
             Some(entry) => self.append(entry),
-            None if self.owned().end == self.published.unwrap_or(0) => {
+            None if self.owned().end == self.published().unwrap_or(0) => {
                 // Each publication is a length of its own.
                 let end = self.owned().end;
                 self.cell.set(end, Slot::NONE, Ordering::Release);
@@ -277,7 +281,7 @@ impl Writing {
     /// Appends an entry to what an edit has left.
     #[inline]
     pub(super) fn append(&mut self, entry: Entry) {
-        let published = self.published.unwrap_or(0);
+        let published = self.published().unwrap_or(0);
         let cell = self.cell;
         let owned = self.owned_mut();
         let end = owned.end;
@@ -301,7 +305,7 @@ impl Writing {
     /// When no entry lives there: a plan that was made for something else.
     #[inline]
     fn kill(&mut self, at: u32) {
-        let (cell, published) = (self.cell, self.published.unwrap_or(0));
+        let (cell, published) = (self.cell, self.published().unwrap_or(0));
         let slot = cell.own(at);
         if !slot.lives() {
             another_set();
@@ -353,7 +357,7 @@ impl Writing {
     pub(super) fn fill_from(&mut self, old: &mut Writing, mut removes: impl FnMut(Key) -> bool) {
         let from = *old.owned();
         // A published cell lends what readers may see, a spare one what it has borrowed.
-        let lent = old.published.unwrap_or(from.borrowed);
+        let lent = old.published().unwrap_or(from.borrowed);
         let mut to = Owned {
             edited: old.is_staged(),
             adds: from.adds,
