@@ -2,6 +2,7 @@
 //! `tests/stress.rs` and `tests/loom.rs`, memory in `tests/no_alloc.rs` and `tests/alloc_failure.rs`.
 
 mod editing;
+mod plans;
 mod reading;
 mod reserving;
 
@@ -105,6 +106,7 @@ on_each_flavour! {
     b3_an_add_in_two_steps_has_room_at_every_length
     b4_two_steps_beside_what_is_dead_or_staged
     b4_two_steps_leave_what_stays
+    b4_what_comes_stays_where_all_goes
     b7_a_visit_that_blocks_holds_up_nobody
     b3_a_large_reservation_is_used_in_full
     b3_publishes_without_an_add_have_their_room

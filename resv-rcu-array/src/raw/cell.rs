@@ -206,7 +206,7 @@ impl Cell {
         to: u32,
     ) -> Option<(&'static [AtomicU64], &'static AtomicU64)> {
         // Wraps, and is too large, if `from` is greater than `to`.
-        if to.wrapping_sub(from) as usize > SHORT {
+        if u64::from(to).wrapping_sub(u64::from(from)) > SHORT as u64 {
             return None;
         }
         let free = self.slots().get(to as usize)?;

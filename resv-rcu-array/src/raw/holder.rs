@@ -436,7 +436,7 @@ fn commit_more(
         if added.is_some() {
             return added;
         }
-    } else if let Some(found) = Found::of_plan(plan) {
+    } else if let Some(found) = Found::of_plan(plan).filter(|_| spare.is_none()) {
         add_more(object, spare, found, add, (0, 0));
     } else {
         commit_cell(object, spare, plan, removes, add);
@@ -533,10 +533,21 @@ fn prepare_cell(
         return Err(ReserveError::new(1));
     }
     let roomy = at_least((3 * alive + 1).min(MAX_SLOTS), old.as_ref());
-    let mut new = Writing::take(roomy).ok_or(ReserveError::new(1))?;
-    if let Some(mut old) = old {
+    let mut new = Filling(Some(Writing::take(roomy).ok_or(ReserveError::new(1))?));
+    if let (Some(new), Some(mut old)) = (&mut new.0, old) {
         new.fill_from(&mut old, removes.predicate());
     }
-    *holder.spare = Some(new.cell());
+    *holder.spare = new.0.take().map(|new| new.cell());
     Ok(IN_SPARE)
+}
+
+/// A cell that is being filled, which a predicate may end by a panic.
+struct Filling(Option<Writing>);
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        if let Some(cell) = self.0.take() {
+            cell.end(None);
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! | [`cell`] | the memory of a set, and when what is read there means something | the same, of cells |
 //! | [`pool`] | where cells come from and go back to | |
 //! | [`change`] | what an edit takes away, in a word | |
+//! | [`near`] | what a short look has found, in a word | |
 //! | [`straight`] | the ordinary add | the same as `working` |
 //! | [`working`] | appending, dying, giving up, moving | one writer at a time |
 //! | [`reference`] | a snapshot | counts |

@@ -11,16 +11,17 @@ const _: () = assert!(SHORT <= WINDOW as usize);
 /// By place, which is counted from the first slot that was looked at:
 ///
 /// ```text
-///   holes   |         | a fence has failed | which go
-///   32 bits | 15 bits |       1 bit        | 16 bits
+///   holes   | a fence has failed |         | which go
+///   32 bits |       1 bit        | 15 bits | 16 bits
 /// ```
 #[derive(Clone, Copy, Default)]
 pub(super) struct Near(u64);
 
-/// Beside the places, so that with the bit of the entry, which goes, there are two.
-const FAILED: u64 = 1 << SHORT;
+/// In the same half as what goes: with the bit of the entry, which goes, there are two. And away from it: where all
+/// places are taken, their bits end before it.
+const FAILED: u64 = 1 << 31;
 const HOLES_SHIFT: usize = 32;
-const _: () = assert!(SHORT == u16::BITS as usize);
+const _: () = assert!(SHORT < 31);
 
 impl Near {
     /// The entry at this place, which is less than [`SHORT`], goes.
@@ -59,14 +60,13 @@ impl Near {
     /// A bit for the place of each that goes.
     #[inline(always)]
     pub(super) fn goes(self) -> u64 {
-        self.0 & (FAILED - 1)
+        self.0 & ((1 << SHORT) - 1)
     }
 
     /// At so many places from the first on there are holes, or entries that go.
     #[inline(always)]
     pub(super) fn moves(self) -> u32 {
-        // Of the places only: the bit behind the last one is another thing's.
-        ((self.0 | self.0 >> HOLES_SHIFT) as u16).trailing_ones()
+        (self.0 | self.0 >> HOLES_SHIFT).trailing_ones()
     }
 
     /// The usages of the entries that go; the first slot that was looked at is this one of the cell.

@@ -196,6 +196,7 @@ fn join(low: u32, high: u32) -> usize {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+    use resv_core::{Backend, Budget, Entry, Timeline, Usage, UsageSet};
 
     /// Each of 100 threads takes more cells of a class than a thread keeps, gives them back and ends: all
     /// use the cells of the first. Large cells lie in the depot all the time.
@@ -216,5 +217,44 @@ mod tests {
             // Other tests take some meanwhile. A leak makes 3,000, and what a thread keeps 1,400.
             assert!(made() - before < 400, "{}", made() - before);
         }
+    }
+
+    /// A predicate that panics while a cell is filled costs no cell.
+    #[test]
+    fn b3_a_panic_while_a_cell_is_filled_keeps_none() {
+        let made = || {
+            CELLS
+                .iter()
+                .map(|cells| cells.load(Ordering::Relaxed))
+                .sum::<usize>()
+        };
+        let object = crate::RcuArray::<crate::Stable>::default();
+        let line = Timeline::new("t");
+        let jobs: Vec<_> = (0..slots(0))
+            .map(|_| line.issue().expect("seqnos are left"))
+            .collect();
+        let mut held = object.object_lock().lock();
+        object
+            .reserve(
+                &mut held,
+                Budget {
+                    adds: jobs.len(),
+                    publishes: 1,
+                },
+            )
+            .expect("memory");
+        for job in &jobs {
+            let (fence, usage) = (job.fence().clone(), Usage::Read);
+            object.edit(&mut held, |_| false, Some(Entry { fence, usage }));
+        }
+        object.finish(&mut held);
+        let before = made();
+        for _ in 0..3_000 {
+            let prepare =
+                || object.prepare(&mut held, UsageSet::EMPTY, |_, _| Ok(()), |_| panic!());
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(prepare)).expect_err("it panics");
+        }
+        // Other tests take some meanwhile.
+        assert!(made() - before < 1_000, "{}", made() - before);
     }
 }

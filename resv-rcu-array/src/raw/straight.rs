@@ -12,7 +12,7 @@ use resv_sync::sync::atomic::{AtomicU64, Ordering};
 
 impl Writing {
     /// Whether what is here can be changed in the straight way: nothing is staged, nothing that is dead owns its fence
-    /// still, and the cell is not sparse. (No fewer live afterwards: one comes.)
+    /// still, and the cell is not sparse. (If several go it may be sparse afterwards, until the next add.)
     #[inline(always)]
     pub(super) fn is_straight(&self) -> bool {
         let owned = self.owned();
@@ -28,8 +28,8 @@ impl Writing {
     /// # Panics
     ///
     /// When there is no free slot, or the look is not short.
-    // In line: nothing goes, or one entry, for one of its usage. All else is a call with words as arguments, so that the
-    // state of this stays in registers.
+    // What is ordinary is in line: nothing goes, or one entry goes for one of its usage. All else is a call with words as
+    // arguments, so that the state of this function stays in registers.
     #[inline(always)]
     pub(super) fn look_and_add<R: FnMut(Key) -> bool>(
         mut self,
@@ -45,8 +45,8 @@ impl Writing {
         let Some((taken, free)) = cell.near(first, end) else {
             another_set()
         };
-        let comes = Slot::alive(add.fence, add.usage);
         let found = look_near(taken, removes);
+        let comes = Slot::alive(add.fence, add.usage);
         if found.is_rare() {
             return self.add_near(object, found, comes, left);
         }
@@ -137,12 +137,16 @@ impl Writing {
         let &Owned {
             first: base, end, ..
         } = self.owned();
-        let (slots, len) = (cell.slots(), end + 1);
+        let len = end + 1;
+        let slots = cell.first_slots(len);
         let (mut goes, mut gone) = (change.goes, 0);
         while goes != 0 {
             let at = base + goes.trailing_zeros();
             goes &= goes - 1;
             gone += 1;
+            if at >= end {
+                another_set();
+            }
             self.end_entry(&slots[at as usize], at, len);
         }
         // Release: pairs with the Acquire of readers: the fence is initialised.

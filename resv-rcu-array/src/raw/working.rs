@@ -288,6 +288,8 @@ impl Writing {
         // The tombstone of an edit that only removed, in the same transaction, makes place.
         let over = end > published.max(owned.borrowed) && cell.own(end - 1) == Slot::NONE;
         let at = if over { end - 1 } else { end };
+        // Before anything is changed: a plan for another set may have been made with room that is not here.
+        let slot = &cell.slots()[at as usize];
         // A tombstone that was overwritten is one no more.
         owned.overwritten = owned.overwritten.min(at);
         owned.first = owned.first.min(at);
@@ -295,7 +297,7 @@ impl Writing {
         owned.end = at + 1;
         owned.alive += 1;
         // Release: pairs with the Acquire of readers: the fence is initialised.
-        cell.set(at, Slot::alive(entry.fence, entry.usage), Ordering::Release);
+        slot.store(Slot::alive(entry.fence, entry.usage).0, Ordering::Release);
     }
 
     /// Ends the living entry at `at`, as of the next publication.
@@ -307,7 +309,7 @@ impl Writing {
     fn kill(&mut self, at: u32) {
         let (cell, published) = (self.cell, self.published().unwrap_or(0));
         let slot = cell.own(at);
-        if !slot.lives() {
+        if at >= self.owned().end || !slot.lives() {
             another_set();
         }
         let owned = self.owned_mut();
