@@ -8,8 +8,8 @@ use crate::submittable::{Job, Submittable};
 use crate::transaction::{Guard, finish};
 use crate::wait::{Waitable, sleep_for_all};
 use resv_core::{
-    Access, Backend, Counters, Fence, FenceError, Key, ReserveError, Semantics, Until, Usage,
-    UsageLevels, UsageSet, Waited,
+    Access, Backend, Counters, Fence, FenceError, Key, LockProof, ReserveError, Semantics, Until,
+    Usage, UsageLevels, UsageSet, Waited,
 };
 use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
@@ -110,17 +110,13 @@ impl<S: Semantics, B: Backend> Resv<S, B> {
             return Ok(());
         }
         let (mut held, job) = (self.backend.object_lock().lock(), Job::of(fence));
-        let prepared = self.prepare_for(&mut held, &job, usage, UsageSet::EMPTY, |_, _| Ok(()));
-        let plan = match prepared {
-            Ok(plan) => plan,
-            Err(error) => {
-                finish(self, &mut held);
-                return Err(error);
-            }
-        };
-        let removed = self.commit(&mut held, plan, &job, fence.clone(), usage);
+        let ends = Ends(self, &mut held);
+        let plan = self.prepare_for(ends.1, &job, usage, UsageSet::EMPTY, |_, _| Ok(()))?;
+        let removed = self.commit(ends.1, plan, &job, fence.clone(), usage);
+        // A commit leaves nothing to be given up.
+        std::mem::forget(ends);
         drop(held);
-        // May run its owner's code.
+        // The drop of a fence may run its owner's code, so the lock is free by then.
         drop(removed);
         Ok(())
     }
@@ -356,5 +352,16 @@ impl<S: Semantics, B: Backend> fmt::Debug for Resv<S, B> {
             Ok(snapshot) => f.debug_list().entries(snapshot.iter()).finish(),
             Err(error) => write!(f, "({error})"),
         }
+    }
+}
+
+/// Gives up what an add in one call has got under the lock, where a step fails or panics.
+struct Ends<'h, 'l, S: Semantics, B: Backend>(&'h Resv<S, B>, &'h mut LockProof<'l>);
+
+impl<S: Semantics, B: Backend> Drop for Ends<'_, '_, S, B> {
+    #[cold]
+    #[inline(never)]
+    fn drop(&mut self) {
+        finish(self.0, self.1);
     }
 }

@@ -113,7 +113,8 @@ pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
 pub(crate) fn submit_or<T: Submittable + ?Sized, E: From<ReserveError>>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
-    wait: impl FnOnce() -> Result<Waits, E>,
+    (class, patience): (&'static Class, impl FnOnce() -> Patience),
+    error: impl FnOnce(SubmitError) -> E,
 ) -> Result<Waits, E> {
     if TRIES_FIRST && let Some(fence) = whole(fences) {
         let job = InTwoSteps {
@@ -135,7 +136,7 @@ pub(crate) fn submit_or<T: Submittable + ?Sized, E: From<ReserveError>>(
             return waits;
         }
     }
-    wait()
+    wait_and_submit(class, patience(), fences, uses).map_err(error)
 }
 
 /// The fence of a job that has one, which is not taken apart.
@@ -236,14 +237,14 @@ impl<'u, 'a, T: Submittable + ?Sized> Members<'u, 'a, T> {
         self.all.push(Member { held, plan });
     }
 
-    // A place of its own: it is not where others are pushed.
+    // A function by itself, so that the compiler does not put it where others are pushed.
     #[cold]
     #[inline(never)]
     fn push_unprepared(&mut self, held: LockProof<'a>) {
         self.push(Some(held), Plan::default());
     }
 
-    /// The end when all are released, in line: there is nothing to drop but the list's own memory.
+    /// Ends the list when all are released, in line: there is nothing to drop but its own memory.
     #[inline(always)]
     fn forget(self) {
         if self.all.spilled() {
@@ -335,7 +336,7 @@ struct InTwoSteps<'u, 'a, T: ?Sized> {
 }
 
 impl<'u, 'a, T: Submittable + ?Sized> InTwoSteps<'u, 'a, T> {
-    /// Nothing is noted yet.
+    /// A place for what the job must wait for, without its own fence; it is empty.
     #[inline(always)]
     fn noted(&self) -> Noted<'u> {
         Noted::new(std::slice::from_ref(self.job.fence()))

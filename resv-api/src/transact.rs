@@ -5,7 +5,7 @@ use crate::exec::{ExecError, Tx, run};
 use crate::exec_async::ExecFuture;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
-use crate::submit::{SubmitError, submit_or, wait_and_submit};
+use crate::submit::{SubmitError, submit_or};
 use crate::submittable::{Fences, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::{Algorithm, Class};
@@ -137,15 +137,17 @@ impl Transaction {
         uses: &[(&T, Usage)],
     ) -> Result<Waits, ReserveError> {
         let (class, fences) = (self.class, fences.as_slice());
-        submit_or(fences, uses, || {
-            match wait_and_submit(class, Patience::Unbounded, fences, uses) {
-                Ok(waits) => Ok(waits),
-                Err(SubmitError::Reserve(error)) => Err(error),
-                Err(SubmitError::TimedOut(_)) => {
+        submit_or(
+            fences,
+            uses,
+            (class, || Patience::Unbounded),
+            |error| match error {
+                SubmitError::Reserve(error) => error,
+                SubmitError::TimedOut(_) => {
                     unreachable!("only one with a deadline runs out of time")
                 }
-            }
-        })
+            },
+        )
     }
 }
 
@@ -218,8 +220,6 @@ impl TimedTransaction {
     ) -> Result<Waits, SubmitError> {
         let (class, fences) = (self.class, fences.as_slice());
         let patience = Patience::until(self.until);
-        submit_or(fences, uses, || {
-            wait_and_submit(class, patience, fences, uses)
-        })
+        submit_or(fences, uses, (class, || patience), |error| error)
     }
 }

@@ -3,6 +3,7 @@
 use crate::wait::{Waitable, wait_all};
 use resv_core::{Fence, ReserveError, Until, Waited};
 use smallvec::SmallVec;
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
@@ -36,10 +37,16 @@ const INLINE: usize = 9;
 /// assert_eq!(waits.wait(None), Waited::Signaled);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Waits {
     /// Dropped by [`drop`](Waits::drop), which asks in line whether there is anything to do.
     fences: ManuallyDrop<SmallVec<[Fence; INLINE]>>,
+}
+
+impl fmt::Debug for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
 }
 
 impl Drop for Waits {

@@ -4,8 +4,8 @@
 
 use resv_api::checks::{Misuse, Report, collect, signalling_section, timeline_ended};
 use resv_api::{
-    Access, Fence, ReserveError, Resv, Timeline, Usage, Waited, WaitedAny, exec, lock_all,
-    wait_all, wait_any,
+    Access, Fence, ReserveError, Resv, Timeline, Transaction, Usage, Waited, WaitedAny, exec,
+    lock_all, submit, wait_all, wait_any,
 };
 use std::panic::Location;
 use std::time::Duration;
@@ -230,4 +230,44 @@ fn a_point_that_is_added_when_its_fence_has_been_issued_is_legal() {
         job.signal();
     });
     assert_none(&found);
+}
+
+/// Both forms of a submit name their caller: for the locks that they take, and for the fence that they add.
+#[test]
+fn submits_name_their_caller() {
+    let (ring, dma, object) = (Timeline::new("gfx"), Timeline::new("dma"), Resv::new());
+    let job = dma.issue().unwrap();
+    let uses = [(&object, Usage::Write)];
+    type Form = fn(&Fence, &[(&Resv, Usage)]) -> u32;
+    let forms: [Form; 2] = [
+        |fence, uses| {
+            let (waits, line) = (submit(fence, uses), here());
+            waits.map(|_| line).unwrap()
+        },
+        |fence, uses| {
+            let timed = Transaction::new().until(None);
+            let (waits, line) = (timed.submit(fence, uses), here());
+            waits.map(|_| line).unwrap()
+        },
+    ];
+    for form in forms {
+        let mut lines = (0, 0);
+        let found = reports(|| {
+            let (_section, entered) = (signalling_section(&ring), here());
+            lines = (entered, form(job.fence(), &uses));
+        });
+        assert_one(&found, Misuse::LockInSection, lines.0, lines.1);
+    }
+    job.signal();
+    for form in forms {
+        let line = Timeline::new("line");
+        let mut lines = (0, 0);
+        let found = reports(|| {
+            let (job, issued) = (line.issue().unwrap(), here());
+            lines = (issued, form(job.fence(), &uses));
+            std::mem::forget(job);
+            timeline_ended(&line);
+        });
+        assert_one(&found, Misuse::NoSignaler, lines.0, lines.1);
+    }
 }

@@ -5,6 +5,8 @@
 //! guard's holder in the conformance suite (`b4_a_panic_publishes_what_was_added`), a callback of a
 //! lone fence in resv-core.
 
+mod panicking_semantics;
+
 use resv_api::fence::{pool_stats, registrations};
 use resv_api::{
     Access, Backend, Fence, Locked, ReserveError, Resv, Signaler, Timeline, Usage, UsageLevels,

@@ -168,6 +168,8 @@ pub struct Plan(pub u64);
 ///
 /// Every predicate that can be copied is one. A type of its own may be small, and get what the predicate needs
 /// where it is asked for: in registers, once for a look at many entries.
+///
+/// A predicate is pure: it may be made and asked any number of times, in both steps, and where others are shut out (B5).
 pub trait Removes: Copy {
     /// The predicate.
     fn predicate(self) -> impl Fn(Key) -> bool + Copy;
@@ -308,8 +310,8 @@ pub trait Backend: Send + Sync + 'static {
     /// [In two steps](self#in-two-steps).
     ///
     /// Shows `see` the pending entries whose usage is in `usages`, each with its key, until it fails; and
-    /// gets the memory for the [`commit`](Backend::commit) of one entry. `removes` is what `commit` gets; it
-    /// may be asked here, there, or in both.
+    /// gets the memory for the [`commit`](Backend::commit) of one entry. `removes` is what `commit` gets; its
+    /// predicate may be asked here, there, or in both.
     ///
     /// A caller that must wait for nothing asks for no usage, and pays for no look at what it did not ask for.
     ///

@@ -132,6 +132,11 @@ impl Timeline {
     /// # Errors
     ///
     /// When the seqnos are used up, or the timeline is [closed](Timeline::close).
+    ///
+    /// # Panics
+    ///
+    /// When the allocator gives memory at an address of more than 48 bits (47 on x86-64), as it does only if it is
+    /// asked to.
     #[cfg_attr(feature = "checks", track_caller)]
     #[inline]
     pub fn issue(&self) -> Result<Signaler, SeqnoError> {
