@@ -95,7 +95,7 @@ impl From<ReserveError> for SubmitError {
 /// # Errors
 ///
 /// When memory cannot be had. Nothing has changed then, in any of the objects.
-// In line, so that the list is not moved: it was just stored in parts, and a processor waits for these. Not in a
+// In line, so that the list is moved once less: it was just stored in parts, and a processor waits for these. Not in a
 // debug build, where that is only more to compile.
 #[cfg_attr(debug_assertions, inline)]
 #[cfg_attr(not(debug_assertions), inline(always))]
@@ -107,13 +107,14 @@ pub fn submit<F: Fences + ?Sized, T: Submittable + ?Sized>(
     Transaction::new().submit(fences, uses)
 }
 
-/// [`submit`] if no lock must be waited for; otherwise nothing has changed, and this is what `wait` comes to.
+/// [`submit`] for a class: at once if no lock must be waited for, else with patience. What goes wrong then becomes an
+/// error of the caller's by `error`.
 #[inline(always)]
 #[cfg_attr(feature = "checks", track_caller)]
-pub(crate) fn submit_or<T: Submittable + ?Sized, E: From<ReserveError>>(
+pub(crate) fn submit_or_wait<T: Submittable + ?Sized, E: From<ReserveError>>(
     fences: &[Fence],
     uses: &[(&T, Usage)],
-    (class, patience): (&'static Class, impl FnOnce() -> Patience),
+    (class, patience): (&'static Class, Patience),
     error: impl FnOnce(SubmitError) -> E,
 ) -> Result<Waits, E> {
     if TRIES_FIRST && let Some(fence) = whole(fences) {
@@ -136,7 +137,7 @@ pub(crate) fn submit_or<T: Submittable + ?Sized, E: From<ReserveError>>(
             return waits;
         }
     }
-    wait_and_submit(class, patience(), fences, uses).map_err(error)
+    wait_and_submit(class, patience, fences, uses).map_err(error)
 }
 
 /// The fence of a job that has one, which is not taken apart.
@@ -148,11 +149,11 @@ fn whole(fences: &[Fence]) -> Option<&Fence> {
     }
 }
 
-/// [`submit`] for a class, with patience: in the order of addresses, and with single steps for what two do not do.
+/// The same where a lock must be waited for: in the order of addresses, and with single steps for what two do not do.
 #[cold]
 #[inline(never)]
 #[cfg_attr(feature = "checks", track_caller)]
-pub(crate) fn wait_and_submit<T: Submittable + ?Sized>(
+fn wait_and_submit<T: Submittable + ?Sized>(
     class: &'static Class,
     patience: Patience,
     fences: &[Fence],

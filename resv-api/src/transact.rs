@@ -5,7 +5,7 @@ use crate::exec::{ExecError, Tx, run};
 use crate::exec_async::ExecFuture;
 use crate::object::Resv;
 use crate::patience::{Patience, TimedOut};
-use crate::submit::{SubmitError, submit_or};
+use crate::submit::{SubmitError, submit_or_wait};
 use crate::submittable::{Fences, Submittable};
 use crate::waits::Waits;
 use resv_core::lock::{Algorithm, Class};
@@ -137,10 +137,10 @@ impl Transaction {
         uses: &[(&T, Usage)],
     ) -> Result<Waits, ReserveError> {
         let (class, fences) = (self.class, fences.as_slice());
-        submit_or(
+        submit_or_wait(
             fences,
             uses,
-            (class, || Patience::Unbounded),
+            (class, Patience::Unbounded),
             |error| match error {
                 SubmitError::Reserve(error) => error,
                 SubmitError::TimedOut(_) => {
@@ -220,6 +220,6 @@ impl TimedTransaction {
     ) -> Result<Waits, SubmitError> {
         let (class, fences) = (self.class, fences.as_slice());
         let patience = Patience::until(self.until);
-        submit_or(fences, uses, (class, || patience), |error| error)
+        submit_or_wait(fences, uses, (class, patience), |error| error)
     }
 }
