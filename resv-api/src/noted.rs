@@ -4,10 +4,10 @@
 //!
 //! Objects that are used together hold fences of the same few timelines. Of each timeline the latest fence is
 //! wanted, as it stands for the earlier ones. So most fences are looked at and not noted, and that has to be
-//! cheap: a table of [`PLACES`] finds what is noted of a timeline by the timeline's number, and two words are
-//! compared. References are taken in the end, one for each timeline.
+//! cheap: the number of its timeline leads to one of [`ROWS`] rows, where two words are compared. References are
+//! taken in the end, one for each timeline.
 //!
-//! More timelines than there are places go to a list. It is put in order in the end, and may name a timeline
+//! More timelines than there are rows go to a list. It is put in order in the end, and may name a timeline
 //! several times until then.
 //!
 //! # Fences without a reference
@@ -27,8 +27,10 @@ use resv_core::{Fence, Key, ReserveError, TimelineId};
 #[cfg(all(test, loom, feature = "seqcount"))]
 mod loom_models;
 
-/// How many timelines have a place in the table.
-const PLACES: usize = 8;
+/// How many timelines have a row in the table.
+const ROWS: usize = 8;
+/// In how many spots rows are looked up: so many that two timelines rarely share one.
+const SPOTS: usize = 64;
 
 resv_sync::known_bad! {
     /// What taking the references does wrong in a model, which is to notice.
@@ -77,27 +79,40 @@ pub struct Noted<'b> {
     but: &'b [Fence],
     /// Not made, which is to clear it, before there is something to note.
     table: Option<Table>,
-    /// Those that have no place.
+    /// Those that have no row.
     others: Vec<Note>,
     seam: Seam,
 }
 
 /// Of each timeline the latest fence, while they are few.
 struct Table {
-    /// The timelines of the places; 0, which no fence is of, at a place without a fence.
-    timelines: [u64; PLACES],
-    seqnos: [u64; PLACES],
-    cells: [Option<&'static FenceCell>; PLACES],
-    /// The places with a fence, in the order of their timelines; so many are.
-    order: [u8; PLACES],
+    /// At the [spot](spot_of) of a timeline: the row that it has, if it has one and is the last that came to this spot.
+    rows_by_spot: [u8; SPOTS],
+    /// The first `count` have a fence. The others have the number 0, which no timeline has.
+    rows: [Row; ROWS],
+    /// The rows with a fence, in the order of their timelines; so many are.
+    order: [u8; ROWS],
     count: usize,
 }
 
-/// Where a timeline is looked for first. Threads take the numbers of timelines in blocks, so the lower bits alone
-/// would put the timelines of many threads in the same places.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    timeline: u64,
+    seqno: u64,
+    cell: Option<&'static FenceCell>,
+}
+
+/// Whether it is the cell of one of these fences.
 #[inline(always)]
-fn place_of(timeline: u64) -> usize {
-    const BITS: u32 = PLACES.trailing_zeros();
+fn is_of(fences: &[Fence], cell: &FenceCell) -> bool {
+    fences.iter().any(|fence| std::ptr::eq(fence.cell(), cell))
+}
+
+/// Where the row of a timeline is looked up. Threads take the numbers of timelines in blocks, so the lower bits alone
+/// would put the timelines of many threads in the same spots.
+#[inline(always)]
+fn spot_of(timeline: u64) -> usize {
+    const BITS: u32 = SPOTS.trailing_zeros();
     // The upper bits of the product depend on all bits of the number.
     (timeline.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - BITS)) as usize
 }
@@ -120,33 +135,32 @@ impl<'b> Noted<'b> {
     /// When there are many timelines, and no memory for them.
     #[inline(always)]
     pub(crate) fn note(&mut self, fence: &Fence, key: Key) -> Result<(), ReserveError> {
-        let timeline = key.timeline.as_raw();
-        if let Some(table) = &self.table
-            && table.has_later(place_of(timeline), timeline, key.seqno)
+        // By value: a caller that has these in registers need not have them in memory.
+        let (cell, timeline, seqno) = (fence.cell(), key.timeline.as_raw(), key.seqno);
+        if let Some(table) = &mut self.table
+            && let Some(row) = table.row(timeline)
         {
+            if seqno > row.seqno && !is_of(self.but, cell) {
+                row.put(cell, seqno);
+            }
             return Ok(());
         }
-        // By value: a caller that has these in registers need not have them in memory.
-        self.note_later(fence.cell(), timeline, key.seqno)
+        self.note_slowly(cell, timeline, seqno)
     }
 
-    /// The same of one that is later than what its first place has, or has another place.
+    /// The same where the timeline has no row, or is not found at once.
     #[inline(never)]
-    fn note_later(
+    fn note_slowly(
         &mut self,
         cell: &'static FenceCell,
         timeline: u64,
         seqno: u64,
     ) -> Result<(), ReserveError> {
-        if self.but.iter().any(|but| std::ptr::eq(but.cell(), cell)) {
+        if is_of(self.but, cell) {
             return Ok(());
         }
-        if self.table.is_none() {
-            self.table = Some(Table::new());
-        }
-        if let Some(table) = &mut self.table
-            && table.put(cell, timeline, seqno)
-        {
+        let table = self.table.get_or_insert_with(Table::new);
+        if table.put(cell, timeline, seqno) {
             return Ok(());
         }
         let timeline = TimelineId::from_raw(timeline);
@@ -166,7 +180,7 @@ impl<'b> Noted<'b> {
             }
             _ => {
                 let room = self.others.try_reserve(1);
-                room.map_err(|_| ReserveError::new(PLACES + self.others.len() + 1))?;
+                room.map_err(|_| ReserveError::new(ROWS + self.others.len() + 1))?;
                 self.others.push(note);
             }
         }
@@ -189,7 +203,7 @@ impl<'b> Noted<'b> {
     pub(crate) fn list<E: From<ReserveError>>(&mut self) -> Result<Waits, E> {
         let mut waits = Waits::default();
         if self.others.is_empty() {
-            const { assert!(PLACES <= Waits::INLINE) };
+            const { assert!(ROWS <= Waits::INLINE) };
             if let Some(table) = &self.table {
                 waits.extend(table.notes().filter_map(|note| note.acquire(self.seam)));
             }
@@ -202,8 +216,8 @@ impl<'b> Noted<'b> {
     #[cold]
     #[inline(never)]
     fn put_many_in(&mut self, waits: &mut Waits) -> Result<(), ReserveError> {
-        let all = PLACES + self.others.len();
-        let room = self.others.try_reserve(PLACES);
+        let all = ROWS + self.others.len();
+        let room = self.others.try_reserve(ROWS);
         room.map_err(|_| ReserveError::new(all))?;
         self.others.extend(self.table.iter().flat_map(Table::notes));
         self.others.sort_unstable_by_key(Note::order);
@@ -219,69 +233,80 @@ impl Table {
     #[inline]
     fn new() -> Table {
         Table {
-            timelines: [0; PLACES],
-            seqnos: [0; PLACES],
-            cells: [None; PLACES],
-            order: [0; PLACES],
+            rows_by_spot: [0; SPOTS],
+            rows: [Row::default(); ROWS],
+            order: [0; ROWS],
             count: 0,
         }
     }
 
-    /// Whether this place has a fence of the timeline that is not earlier.
+    /// The row of a timeline, if it is found at once.
     #[inline(always)]
-    fn has_later(&self, place: usize, timeline: u64, seqno: u64) -> bool {
-        self.timelines[place] == timeline && seqno <= self.seqnos[place]
+    fn row(&mut self, timeline: u64) -> Option<&mut Row> {
+        let row = self.rows_by_spot[spot_of(timeline)];
+        let row = &mut self.rows[usize::from(row) % ROWS];
+        (row.timeline == timeline).then_some(row)
     }
 
-    /// Notes a fence unless a later one is noted; `false` if there is no place.
+    /// Notes a fence unless a later one is noted; `false` if there is no row.
     #[inline]
     fn put(&mut self, cell: &'static FenceCell, timeline: u64, seqno: u64) -> bool {
-        let first = place_of(timeline);
-        for at in first..first + PLACES {
-            let place = at % PLACES;
-            if self.cells[place].is_none() {
-                self.put_in_order(place, timeline);
-            } else if self.timelines[place] != timeline {
-                continue;
-            } else if seqno <= self.seqnos[place] {
-                return true;
+        let noted = &mut self.rows[..self.count];
+        if let Some(row) = noted.iter_mut().find(|row| row.timeline == timeline) {
+            if seqno > row.seqno {
+                row.put(cell, seqno);
             }
-            self.timelines[place] = timeline;
-            self.seqnos[place] = seqno;
-            self.cells[place] = Some(cell);
             return true;
         }
-        false
+        let Some(row) = self.rows.get_mut(self.count) else {
+            return false;
+        };
+        *row = Row {
+            timeline,
+            seqno,
+            cell: Some(cell),
+        };
+        self.rows_by_spot[spot_of(timeline)] = self.count as u8;
+        self.put_in_order(timeline);
+        true
     }
 
-    /// A free place gets a timeline.
+    /// The row behind the last has got a timeline.
     #[inline]
-    fn put_in_order(&mut self, place: usize, timeline: u64) {
+    fn put_in_order(&mut self, timeline: u64) {
         let mut at = self.count;
         while at > 0 {
             let before = self.order[at - 1];
-            if self.timelines[usize::from(before)] < timeline {
+            if self.rows[usize::from(before)].timeline < timeline {
                 break;
             }
             self.order[at] = before;
             at -= 1;
         }
-        self.order[at] = place as u8;
+        self.order[at] = self.count as u8;
         self.count += 1;
     }
 
     /// What is noted, the earliest timeline first.
     #[inline]
     fn notes(&self) -> impl Iterator<Item = Note> {
-        let places = self.order[..self.count].iter();
-        places.filter_map(|&place| {
-            let place = usize::from(place);
+        let rows = self.order[..self.count].iter();
+        rows.filter_map(|&row| {
+            let row = &self.rows[usize::from(row)];
             Some(Note {
-                timeline: TimelineId::from_raw(self.timelines[place]),
-                seqno: self.seqnos[place],
-                cell: self.cells[place]?,
+                timeline: TimelineId::from_raw(row.timeline),
+                seqno: row.seqno,
+                cell: row.cell?,
             })
         })
+    }
+}
+
+impl Row {
+    /// Notes a fence of its timeline, which is later than the one that is noted.
+    #[inline(always)]
+    fn put(&mut self, cell: &'static FenceCell, seqno: u64) {
+        (self.cell, self.seqno) = (Some(cell), seqno);
     }
 }
 
@@ -299,7 +324,7 @@ mod tests {
         noted.list::<ReserveError>().unwrap().to_vec()
     }
 
-    /// From one timeline to more than have a place: each once, with its latest, in order.
+    /// From one timeline to more than have a row: each once, with its latest, in order.
     #[test]
     fn each_timeline_is_listed_once() {
         for count in [1, 2, 3, 7, 8, 9, 16, 50] {
@@ -329,6 +354,28 @@ mod tests {
                 .collect();
             assert_eq!(waits.iter().map(key).collect::<Vec<_>>(), latest, "{count}");
         }
+    }
+
+    /// Of two timelines that share a spot only one is found at once.
+    #[test]
+    fn timelines_that_share_a_spot_have_a_row_each() {
+        let first = Timeline::new("first");
+        let spot = |timeline: &Timeline| spot_of(timeline.id().as_raw());
+        let second = std::iter::repeat_with(|| Timeline::new("second"));
+        let second = second
+            .take(100_000)
+            .find(|other| spot(other) == spot(&first));
+        let second = second.expect("one of many has the same spot");
+        let mut noted = Noted::new(&[]);
+        let mut jobs: Vec<Signaler> = Vec::new();
+        for timeline in [&first, &second, &first, &second, &second, &first] {
+            jobs.push(timeline.issue().unwrap());
+            note(&mut noted, jobs[jobs.len() - 1].fence());
+            // The one before of either again.
+            jobs.iter().for_each(|job| note(&mut noted, job.fence()));
+        }
+        let latest = [jobs[5].fence().clone(), jobs[4].fence().clone()];
+        assert_eq!(listed(noted), latest);
     }
 
     /// A job does not wait for itself, wherever its fence comes in; what is before it on its timeline stays.
