@@ -78,10 +78,10 @@ impl Kind {
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
 ///
-/// What tests, snapshots and signals use is in the first 64 bytes.
+/// What looks and signals use is in the first 64 bytes, a line of the cache. The count of references is behind them: it changes with
+/// each handle that comes and goes, on whichever thread, and a look at another one does not wait for that.
 #[repr(C, align(128))]
 pub struct FenceCell {
-    refs: AtomicUsize,
     timeline: AtomicU64,
     seqno: AtomicU64,
     outcome: Callbacks,
@@ -93,8 +93,19 @@ pub struct FenceCell {
     extra: Mutex<Option<Box<Extra>>>,
     /// For the [pool](super::pool), while this is no fence.
     link: Link<FenceCell>,
+    /// Not in the line of what looks use.
+    refs: AtomicUsize,
     handle: Handle,
 }
+
+#[cfg(all(target_pointer_width = "64", not(any(loom, shuttle))))]
+const _: () = {
+    use std::mem::offset_of;
+    const LINE: usize = 64;
+    assert!(offset_of!(FenceCell, outcome) + size_of::<Callbacks>() <= LINE);
+    assert!(offset_of!(FenceCell, refs) >= LINE);
+    assert!(size_of::<FenceCell>() == 2 * LINE);
+};
 
 /// A handle of whichever fence is in the cell, which is made once and never dropped: what
 /// [`Fence::borrowed_from`](super::Fence::borrowed_from) lends.
