@@ -15,6 +15,7 @@
 //! | this project's back ends | [`submit`](resv_api::submit()) |
 //! | `submit` | of `queue_jobs`: the same on the default back end; beside it the counter |
 //! | `mutex-vec` | a lock for each object, taken in the order of addresses that the caller knows, the waits in a vector: the reference |
+//! | `mutex-vec` | of `queue_jobs`: a lock and a vector for each buffer; each lock is tried, and if one cannot be had all are given up and taken in order: the least that a job costs where each buffer has a lock |
 //! | `mutex-map` | of `queue_jobs`: `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`, what everybody writes first: the reference |
 
 use super::disjoint::{Run, paired};
@@ -24,7 +25,7 @@ use crate::crowd::{Apart, side_by_side};
 use crate::harness::{Bench, Effort, Series, timed};
 use crate::report::Head;
 use crate::subjects::{MUTEX, MutexVec, Product, Subject};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use resv_api::seqcount::Seqcount;
 use resv_api::{Resv, Waits, submit};
 use resv_core::{Backend, Fence, Key, Semantics, Signaler, Timeline, Usage, UsageLevels};
@@ -200,8 +201,28 @@ impl<B: Backend + Default> Buffers for Vec<Resv<UsageLevels, B>> {
     }
 }
 
+/// The fences of a buffer, where it has no [`Resv`].
+type Uses = Vec<(Fence, Usage)>;
+
+/// Adds a fence, and its waits, without those that have signalled and those that it supersedes.
+#[inline]
+fn note_and_add(uses: &mut Uses, fence: &Fence, usage: Usage, waits: &mut Vec<Fence>) {
+    let conflicting = UsageLevels.waits_for(usage.access());
+    let new = Key::new(fence, usage);
+    uses.retain(|(old, their_usage)| {
+        if old.is_signaled() {
+            return false;
+        }
+        if conflicting.contains(*their_usage) && !waits.contains(old) {
+            waits.push(old.clone());
+        }
+        !UsageLevels.supersedes(new, Key::new(old, *their_usage))
+    });
+    uses.push((fence.clone(), usage));
+}
+
 /// `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`.
-struct Map(Mutex<HashMap<usize, Vec<(Fence, Usage)>>>);
+struct Map(Mutex<HashMap<usize, Uses>>);
 
 impl Buffers for Map {
     type Waits = Vec<Fence>;
@@ -214,19 +235,55 @@ impl Buffers for Map {
         let mut waits: Vec<Fence> = Vec::new();
         let mut map = self.0.lock();
         for &(at, usage) in uses {
-            let fences = map.entry(at.into()).or_default();
-            let conflicting = UsageLevels.waits_for(usage.access());
-            let new = Key::new(fence, usage);
-            fences.retain(|(old, their_usage)| {
-                if old.is_signaled() {
-                    return false;
-                }
-                if conflicting.contains(*their_usage) && !waits.contains(old) {
-                    waits.push(old.clone());
-                }
-                !UsageLevels.supersedes(new, Key::new(old, *their_usage))
-            });
-            fences.push((fence.clone(), usage));
+            note_and_add(map.entry(at.into()).or_default(), fence, usage, &mut waits);
+        }
+        waits
+    }
+}
+
+/// `Vec<Mutex<Vec<(Fence, Usage)>>>`, by buffer.
+struct Mutexes(Vec<Mutex<Uses>>);
+
+impl Mutexes {
+    fn buffer(&self, (at, _): Use) -> &Mutex<Uses> {
+        &self.0[usize::from(at)]
+    }
+
+    /// All locks of a job, in the order of its uses.
+    #[inline]
+    fn lock<'m>(&'m self, uses: &[Use], locked: &mut [Option<MutexGuard<'m, Uses>>; 20]) {
+        for (place, &used) in locked.iter_mut().zip(uses) {
+            *place = self.buffer(used).try_lock();
+            if place.is_none() {
+                return self.lock_in_order(uses, locked);
+            }
+        }
+    }
+
+    #[cold]
+    fn lock_in_order<'m>(&'m self, uses: &[Use], locked: &mut [Option<MutexGuard<'m, Uses>>; 20]) {
+        locked.fill_with(|| None);
+        let mut order: Vec<usize> = (0..uses.len()).collect();
+        order.sort_unstable_by_key(|&at| uses[at].0);
+        for at in order {
+            locked[at] = Some(self.buffer(uses[at]).lock());
+        }
+    }
+}
+
+impl Buffers for Mutexes {
+    type Waits = Vec<Fence>;
+
+    fn new() -> Self {
+        Mutexes((0..BUFFERS).map(|_| Mutex::default()).collect())
+    }
+
+    fn submit(&self, uses: &[Use], fence: &Fence) -> Vec<Fence> {
+        let mut waits: Vec<Fence> = Vec::new();
+        let mut locked = [const { None }; 20];
+        self.lock(uses, &mut locked);
+        for (all, &(_, usage)) in locked.iter_mut().flatten().zip(uses) {
+            note_and_add(all, fence, usage, &mut waits);
         }
         waits
     }
@@ -327,9 +384,10 @@ fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
 
 fn queue_jobs(submitters: usize, effort: &Effort) -> Vec<Series> {
     type Round = fn(usize, Duration) -> f64;
-    let rounds: [(&str, Round); 3] = [
+    let rounds: [(&str, Round); 4] = [
         ("submit", jobs_round::<Vec<Resv>>),
         ("seqcount", jobs_round::<Vec<Resv<UsageLevels, Seqcount>>>),
+        (MUTEX, jobs_round::<Mutexes>),
         (MAP, jobs_round::<Map>),
     ];
     let mut all = rounds.map(|(subject, _)| Series::new(subject));
@@ -393,12 +451,14 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
+    use resv_core::TimelineId;
+    use std::collections::{BTreeMap, HashSet};
 
-    /// Both subjects answer the same, so that the figures are about the same work.
+    /// All subjects answer the same, so that the figures are about the same work.
     #[test]
-    fn both_ways_to_keep_the_buffers_wait_for_the_same() {
-        let (ours, map) = (<Vec<Resv> as Buffers>::new(), Map::new());
+    fn all_ways_to_keep_the_buffers_wait_for_the_same() {
+        let (ours, mutexes) = (<Vec<Resv> as Buffers>::new(), Mutexes::new());
+        let map = Map::new();
         let timelines = [Timeline::new("a"), Timeline::new("b")];
         let mut random = Random(7);
         let mut pending = VecDeque::new();
@@ -406,24 +466,29 @@ mod tests {
             let job = issue(&timelines[number % 2]);
             let mut uses = [(0, Usage::Read); 20];
             let uses = random.uses(&mut uses);
-            let mut mine = ours.submit(uses, job.fence()).to_vec();
-            // Of each timeline the latest.
-            let theirs = map.submit(uses, job.fence());
-            let key = |fence: &Fence| (fence.timeline_id(), fence.seqno());
-            let mut latest: HashMap<_, u64> = HashMap::new();
-            for fence in theirs.iter().filter(|fence| *fence != job.fence()) {
-                let last = latest.entry(fence.timeline_id()).or_default();
-                *last = fence.seqno().max(*last);
+            let mine = ours.submit(uses, job.fence());
+            assert_eq!(mine.len(), latest(&mine, &job).len(), "each timeline once");
+            for theirs in [
+                map.submit(uses, job.fence()),
+                mutexes.submit(uses, job.fence()),
+            ] {
+                assert_eq!(latest(&mine, &job), latest(&theirs, &job), "{number}");
             }
-            let mut latest: Vec<_> = latest.into_iter().collect();
-            latest.sort();
-            mine.sort_by_key(key);
-            assert_eq!(mine.iter().map(key).collect::<Vec<_>>(), latest, "{number}");
             pending.push_back(job);
             if pending.len() > 40 {
                 pending.drain(..10).for_each(Signaler::signal);
             }
         }
+    }
+
+    /// Of each timeline the latest fence but the job's.
+    fn latest(waits: &[Fence], job: &Signaler) -> BTreeMap<TimelineId, u64> {
+        let mut latest = BTreeMap::new();
+        for fence in waits.iter().filter(|fence| *fence != job.fence()) {
+            let last: &mut u64 = latest.entry(fence.timeline_id()).or_default();
+            *last = fence.seqno().max(*last);
+        }
+        latest
     }
 
     /// So the jobs of a round are those that were drawn within the clock before.
@@ -447,6 +512,7 @@ mod tests {
     #[test]
     fn all_jobs_of_a_round_are_run() {
         assert!(jobs_round::<Vec<Resv>>(2, Duration::from_millis(2)) > 0.0);
+        assert!(jobs_round::<Mutexes>(2, Duration::from_millis(2)) > 0.0);
         assert!(jobs_round::<Map>(2, Duration::from_millis(2)) > 0.0);
     }
 }

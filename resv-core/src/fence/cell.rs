@@ -78,8 +78,8 @@ impl Kind {
 
 /// The memory of one fence. See the [module](self) for how to read it without a reference.
 ///
-/// What looks and signals use is in the first 64 bytes, a line of the cache. The count of references is behind them: it changes with
-/// each handle that comes and goes, on whichever thread, and a look at another one does not wait for that.
+/// What looks and signals use is in the first 64 bytes, a line of the cache. The count of references is behind them: it
+/// changes with each handle that comes and goes, on whichever thread, and a look at another one does not wait for that.
 #[repr(C, align(128))]
 pub struct FenceCell {
     timeline: AtomicU64,
