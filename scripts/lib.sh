@@ -16,8 +16,10 @@ need() {
 }
 
 # What only a second build of a crate needs is a tenth of a first one. It is left out where cargo alone has not built
-# anything: on a fresh machine. In a folder that people work in, what they have is used.
-[ -d "${CARGO_TARGET_DIR:-target}/debug/incremental" ] || export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
+# anything: on a fresh machine. In a folder that people work in, what they have is used. (Cargo makes an empty folder in
+# any case.)
+[ -n "$(ls -A "${CARGO_TARGET_DIR:-target}/debug/incremental" 2>/dev/null)" ] ||
+    export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 
 # What `scripts/test` tests. One list, so that a later step finds the same features built. With RESV_BENCHES=1 the
 # benchmarks as well: what they need has other features in part, so a step of their own builds half of the crates again.
