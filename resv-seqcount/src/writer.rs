@@ -31,6 +31,8 @@ pub(crate) struct Writer {
     leaves: UsageMask,
     /// Which slots the staged edits remove. None, if none are staged.
     goes: SlotSet,
+    /// The words of `goes` behind the first, with what an edit adds, until its look is through.
+    found: Vec<u64>,
     pub(crate) counting: Counting,
     /// What is reserved and not used.
     room: Budget,
@@ -81,9 +83,12 @@ impl Writer {
         let wanted = self.wanted(table, adds);
         let capacity = wanted.max(table.capacity().saturating_mul(2)).max(SECOND);
         if capacity > WORD {
+            let words = capacity.div_ceil(WORD);
             for slots in [&mut self.goes, &mut self.counting.overwritten] {
-                slots.reserve(capacity.div_ceil(WORD)).map_err(error)?;
+                slots.reserve(words).map_err(error)?;
             }
+            self.found.clear();
+            self.found.try_reserve(words - 1).map_err(error)?;
         }
         Ok(capacity)
     }
@@ -151,21 +156,21 @@ impl Writer {
         add: Option<Entry>,
     ) {
         self.room.spend_on_edit(add.is_some());
+        let used = table.used_held();
+        let (first, more) = used.split_at(used.len().min(WORD));
+        let (goes, none) = (self.goes.first, UsageMask::default());
+        let (goes, mut leaves) = self.counting.edit_word(0, goes, none, first, &mut removes);
+        if !more.is_empty() {
+            leaves = self.find_more(leaves, more, &mut removes);
+        }
         if !table.has_none_behind() {
             self.edit_behind(table, seam, &mut removes);
         }
+        // The predicate is not called any more: if it has panicked, nothing is staged or removed.
         self.is_staged = true;
-        // What holds if the predicate panics.
-        self.leaves = UsageMask::ALL;
-        let used = table.used_held();
-        let (first, more) = used.split_at(used.len().min(WORD));
-        let mut leaves = UsageMask::default();
-        let goes = self.goes.first;
-        (self.goes.first, leaves) = self
-            .counting
-            .edit_word(0, goes, leaves, first, &mut removes);
+        self.goes.first = goes;
         if !more.is_empty() {
-            leaves = self.edit_more(leaves, more, &mut removes);
+            self.goes.more[..self.found.len()].copy_from_slice(&self.found);
         }
         for (_, usage) in contents(table.behind()) {
             leaves.insert(usage);
@@ -195,17 +200,21 @@ impl Writer {
         }
     }
 
-    /// Stages an edit of the slots behind the first 64.
+    /// The look of an edit at the slots behind the first 64.
     #[inline(never)]
-    fn edit_more(
+    fn find_more(
         &mut self,
         mut leaves: UsageMask,
         more: &[Slot],
         removes: &mut impl FnMut(Key) -> bool,
     ) -> UsageMask {
-        let words = self.goes.more.iter_mut().zip(more.chunks(WORD));
-        for ((word, slots), at) in words.zip(1..) {
-            (*word, leaves) = self.counting.edit_word(at, *word, leaves, slots, removes);
+        self.found.clear();
+        let words = self.goes.more.iter().zip(more.chunks(WORD));
+        for ((&goes, slots), at) in words.zip(1..) {
+            let (goes, left) = self.counting.edit_word(at, goes, leaves, slots, removes);
+            // There is room for it, since there is for `goes`.
+            self.found.push(goes);
+            leaves = left;
         }
         leaves
     }
