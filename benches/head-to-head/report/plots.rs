@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 const SIZE: (u32, u32) = (900, 560);
+/// At the right, for the names of the subjects.
+const NAMES: u32 = 190;
 const COLORS: [RGBColor; 12] = [
     RGBColor(200, 30, 30),
     RGBColor(20, 80, 200),
@@ -150,9 +152,9 @@ fn draw_one(
     let mut chart = ChartBuilder::on(&root)
         .caption(format!("{title}: ns an operation"), ("sans-serif", 20))
         .margin(12)
+        .margin_right(NAMES)
         .x_label_area_size(40)
         .y_label_area_size(60)
-        .right_y_label_area_size(170)
         .build_cartesian_2d((first..last).log_scale(), (low..high).log_scale())?;
     chart
         .configure_mesh()
@@ -166,20 +168,65 @@ fn draw_one(
             }
         })
         .draw()?;
+    let mut names = Vec::new();
     for ((subject, points), color) in lines.iter().zip(COLORS.iter().cycle()) {
+        let last = points.last().map_or(0.0, |(_, ns)| *ns);
+        names.push((last, *subject, *color));
         let points = points.iter().map(|(x, y)| (place(*x), *y));
-        let color = *color;
-        chart
-            .draw_series(LineSeries::new(points, color.stroke_width(2)))?
-            .label(*subject)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color));
+        chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(SIZE.0 as i32 - 240, 10))
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
+    // Beside the chart, from the uppermost line down; the chart's own legend is cut off where the chart ends.
+    names.sort_by(|a, b| f64::total_cmp(&b.0, &a.0));
+    for ((_, subject, color), y) in names.into_iter().zip((44..).step_by(20)) {
+        let x = (SIZE.0 - NAMES + 12) as i32;
+        let sample = [(x, y), (x + 20, y)];
+        root.draw(&PathElement::new(sample, color.stroke_width(3)))?;
+        root.draw(&Text::new(subject, (x + 28, y - 7), ("sans-serif", 14)))?;
+    }
     root.present()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::Series;
+    use crate::report::row::{Head, rows};
+
+    /// The names had stood without the colors of their lines: the samples were cut off.
+    #[test]
+    fn each_name_has_a_sample_of_its_line() {
+        let dir = std::env::temp_dir().join(format!("resv-plots-{}", std::process::id()));
+        let mut all = Vec::new();
+        for n in [1, 2] {
+            let mut series = [Series::new("first"), Series::new("second")];
+            series[0].ns.push(n as f64);
+            series[1].ns.push(3.0 * n as f64);
+            let head = Head {
+                case: "case".to_owned(),
+                n,
+                threads: 1,
+                reference: "first",
+            };
+            all.extend(rows(&head, &series));
+        }
+        prepare(&dir).expect("a directory");
+        draw(&dir, &all).expect("a plot");
+        let picture = std::fs::read_to_string(dir.join("case.svg")).expect("it is drawn");
+        std::fs::remove_dir_all(&dir).expect("it is there");
+        let colors = [RGBColor(20, 80, 200), RGBColor(200, 30, 30)];
+        for (y, (name, RGBColor(r, g, b))) in [44, 64]
+            .into_iter()
+            .zip(["second", "first"].into_iter().zip(colors))
+        {
+            let sample = format!("points=\"722,{y} 742,{y} \"");
+            let line = picture.lines().find(|line| line.contains(&sample));
+            let line = line.unwrap_or_else(|| panic!("no sample of {name}:\n{picture}"));
+            assert!(
+                line.contains(&format!("#{r:02X}{g:02X}{b:02X}")),
+                "{name}: {line}"
+            );
+            assert!(picture.contains(name), "{name}");
+        }
+    }
 }
