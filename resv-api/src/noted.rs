@@ -4,8 +4,8 @@
 //!
 //! Objects that are used together hold fences of the same few timelines. Of each timeline the latest fence is
 //! wanted, as it stands for the earlier ones. So most fences are looked at and not noted, and that has to be
-//! cheap: the number of its timeline leads to one of [`ROWS`] rows, where two words are compared. References are
-//! taken in the end, one for each timeline.
+//! cheap: the number of a fence's timeline leads, by one of [`SPOTS`] spots, to a row, where two words are compared.
+//! References are taken in the end, one for each timeline.
 //!
 //! More timelines than there are rows go to a list. It is put in order in the end, and may name a timeline
 //! several times until then.
@@ -148,7 +148,7 @@ impl<'b> Noted<'b> {
         self.note_slowly(cell, timeline, seqno)
     }
 
-    /// The same where the timeline has no row, or is not found at once.
+    /// The same where the timeline has no row, or its row is not found at once.
     #[inline(never)]
     fn note_slowly(
         &mut self,

@@ -31,7 +31,7 @@ pub(crate) struct Writer {
     leaves: UsageMask,
     /// Which slots the staged edits remove. None, if none are staged.
     goes: SlotSet,
-    /// The words of `goes` behind the first, with what an edit adds, until its look is through.
+    /// What the look of an edit finds: the words of `goes` behind the first, with what the edit adds.
     found: Vec<u64>,
     pub(crate) counting: Counting,
     /// What is reserved and not used.
@@ -175,11 +175,13 @@ impl Writer {
         for (_, usage) in contents(table.behind()) {
             leaves.insert(usage);
         }
-        if let Some(entry) = add {
+        if let Some(entry) = &add {
             leaves.insert(entry.usage);
-            stage(table, seam, entry);
         }
         self.leaves = leaves;
+        if let Some(entry) = add {
+            stage(table, seam, entry);
+        }
     }
 
     /// Stages more entries behind an edit that is staged.

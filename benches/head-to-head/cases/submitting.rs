@@ -15,7 +15,7 @@
 //! | this project's back ends | [`submit`](resv_api::submit()) |
 //! | `submit` | of `queue_jobs`: the same on the default back end; beside it the counter |
 //! | `mutex-vec` | a lock for each object, taken in the order of addresses that the caller knows, the waits in a vector: the reference |
-//! | `mutex-vec` | of `queue_jobs`: a lock and a vector for each buffer; each lock is tried, and if one cannot be had all are given up and taken in order: the least that a job costs where each buffer has a lock |
+//! | `mutex-vec` | of `queue_jobs`: a lock and a vector for each buffer; each lock is tried, and if one cannot be had all are given up and taken in order: what a job costs with plain locks |
 //! | `mutex-map` | of `queue_jobs`: `Mutex<HashMap<BufferId, Vec<(Fence, Usage)>>>`, what everybody writes first: the reference |
 
 use super::disjoint::{Run, paired};
@@ -279,14 +279,24 @@ impl Buffers for Mutexes {
     }
 
     fn submit(&self, uses: &[Use], fence: &Fence) -> Vec<Fence> {
-        let mut waits: Vec<Fence> = Vec::new();
         let mut locked = [const { None }; 20];
         self.lock(uses, &mut locked);
-        for (all, &(_, usage)) in locked.iter_mut().flatten().zip(uses) {
-            note_and_add(all, fence, usage, &mut waits);
-        }
-        waits
+        add_to_all(&mut locked, uses, fence)
     }
+}
+
+/// Adds a fence to buffers that are locked, in the order of its uses; its waits.
+#[inline]
+fn add_to_all(
+    locked: &mut [Option<MutexGuard<'_, Uses>>; 20],
+    uses: &[Use],
+    fence: &Fence,
+) -> Vec<Fence> {
+    let mut waits = Vec::new();
+    for (all, &(_, usage)) in locked.iter_mut().flatten().zip(uses) {
+        note_and_add(all, fence, usage, &mut waits);
+    }
+    waits
 }
 
 /// What a submitter hands to a queue.
@@ -382,8 +392,8 @@ fn jobs_round<B: Buffers>(submitters: usize, span: Duration) -> f64 {
     1e9 / rates.iter().sum::<f64>()
 }
 
-/// At least so many rounds: where the scheduler puts five threads on two processors is another thing in each, and with six
-/// of 8 ms a ratio was 0.7 in one run and 1.4 in the next.
+/// At least so many rounds: where the scheduler puts three to six threads on two processors differs from round to round,
+/// and with six rounds of 8 ms a ratio was 0.7 in one run and 1.4 in the next.
 const ROUNDS: usize = 15;
 
 fn queue_jobs(submitters: usize, effort: &Effort) -> Vec<Series> {
@@ -461,8 +471,8 @@ mod tests {
     /// All subjects answer the same, so that the figures are about the same work.
     #[test]
     fn all_ways_to_keep_the_buffers_wait_for_the_same() {
-        let (ours, mutexes) = (<Vec<Resv> as Buffers>::new(), Mutexes::new());
-        let map = Map::new();
+        let (ours, map) = (<Vec<Resv> as Buffers>::new(), Map::new());
+        let (mutexes, in_order) = (Mutexes::new(), Mutexes::new());
         let timelines = [Timeline::new("a"), Timeline::new("b")];
         let mut random = Random(7);
         let mut pending = VecDeque::new();
@@ -472,12 +482,16 @@ mod tests {
             let uses = random.uses(&mut uses);
             let mine = ours.submit(uses, job.fence());
             assert_eq!(mine.len(), latest(&mine, &job).len(), "each timeline once");
+            let mut locked = [const { None }; 20];
+            in_order.lock_in_order(uses, &mut locked);
             for theirs in [
                 map.submit(uses, job.fence()),
                 mutexes.submit(uses, job.fence()),
+                add_to_all(&mut locked, uses, job.fence()),
             ] {
                 assert_eq!(latest(&mine, &job), latest(&theirs, &job), "{number}");
             }
+            drop(locked);
             pending.push_back(job);
             if pending.len() > 40 {
                 pending.drain(..10).for_each(Signaler::signal);
