@@ -241,6 +241,9 @@ impl Buffers for Map {
     }
 }
 
+/// The locks of a job, in the order of its uses.
+type Locked<'m> = [Option<MutexGuard<'m, Uses>>; 20];
+
 /// `Vec<Mutex<Vec<(Fence, Usage)>>>`, by buffer.
 struct Mutexes(Vec<Mutex<Uses>>);
 
@@ -249,9 +252,9 @@ impl Mutexes {
         &self.0[usize::from(at)]
     }
 
-    /// All locks of a job, in the order of its uses.
+    /// Takes all locks of a job.
     #[inline]
-    fn lock<'m>(&'m self, uses: &[Use], locked: &mut [Option<MutexGuard<'m, Uses>>; 20]) {
+    fn lock<'m>(&'m self, uses: &[Use], locked: &mut Locked<'m>) {
         for (place, &used) in locked.iter_mut().zip(uses) {
             *place = self.buffer(used).try_lock();
             if place.is_none() {
@@ -261,7 +264,7 @@ impl Mutexes {
     }
 
     #[cold]
-    fn lock_in_order<'m>(&'m self, uses: &[Use], locked: &mut [Option<MutexGuard<'m, Uses>>; 20]) {
+    fn lock_in_order<'m>(&'m self, uses: &[Use], locked: &mut Locked<'m>) {
         locked.fill_with(|| None);
         let mut order: Vec<usize> = (0..uses.len()).collect();
         order.sort_unstable_by_key(|&at| uses[at].0);
@@ -285,13 +288,9 @@ impl Buffers for Mutexes {
     }
 }
 
-/// Adds a fence to buffers that are locked, in the order of its uses; its waits.
+/// Adds a fence to the buffers that are locked; its waits.
 #[inline]
-fn add_to_all(
-    locked: &mut [Option<MutexGuard<'_, Uses>>; 20],
-    uses: &[Use],
-    fence: &Fence,
-) -> Vec<Fence> {
+fn add_to_all(locked: &mut Locked<'_>, uses: &[Use], fence: &Fence) -> Vec<Fence> {
     let mut waits = Vec::new();
     for (all, &(_, usage)) in locked.iter_mut().flatten().zip(uses) {
         note_and_add(all, fence, usage, &mut waits);
